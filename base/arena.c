@@ -1,0 +1,90 @@
+#include "base/arena.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARENA_PAGE_BYTES = 16 << 10 };
+
+struct arena_page {
+    struct arena_page *next;
+    size_t size; /* of `data` */
+    size_t used;
+    max_align_t data[];
+};
+
+static struct arena_page *arena_add_page(struct arena *arena, size_t size) {
+    struct arena_page *page = xmalloc(sizeof(*page) + size);
+
+    page->size = size;
+    page->used = 0;
+    arena->allocated_bytes += sizeof(*page) + size;
+    account_charge(arena->account, sizeof(*page) + size);
+    /* A page made for one large piece goes behind the current one, which may still have room. */
+    if (arena->pages && size > ARENA_PAGE_BYTES) {
+        page->next = arena->pages->next;
+        arena->pages->next = page;
+    } else {
+        page->next = arena->pages;
+        arena->pages = page;
+    }
+    return page;
+}
+
+void *arena_alloc(struct arena *arena, size_t size) {
+    struct arena_page *page = arena->pages;
+    void *piece;
+
+    size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    if (!page || page->size - page->used < size)
+        page = arena_add_page(arena, MAX(size, (size_t)ARENA_PAGE_BYTES));
+    piece = (char *)page->data + page->used;
+    page->used += size;
+    return piece;
+}
+
+void *arena_zalloc(struct arena *arena, size_t size) {
+    return memset(arena_alloc(arena, size), 0, size);
+}
+
+char *arena_copy(struct arena *arena, const void *bytes, size_t size) {
+    char *copy = arena_alloc(arena, size + 1);
+
+    if (size)
+        memcpy(copy, bytes, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+char *arena_string(struct arena *arena, const char *string) {
+    return string ? arena_copy(arena, string, strlen(string)) : NULL;
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...) {
+    va_list args;
+    char *string;
+    int size;
+
+    va_start(args, format);
+    size = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    string = arena_alloc(arena, (size_t)size + 1);
+    va_start(args, format);
+    vsnprintf(string, (size_t)size + 1, format, args);
+    va_end(args);
+    return string;
+}
+
+void arena_clear(struct arena *arena) {
+    struct arena_page *page = arena->pages;
+
+    while (page) {
+        struct arena_page *next = page->next;
+
+        free(page);
+        page = next;
+    }
+    account_release(arena->account, arena->allocated_bytes);
+    arena->pages = NULL;
+    arena->allocated_bytes = 0;
+}
