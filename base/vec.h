@@ -38,6 +38,6 @@
     } while (0)
 
 #define vec_foreach(item, vec)                                                                               \
-    for (__typeof__((vec)->items) item = (vec)->items; (vec)->count && item < (vec)->items + (vec)->count; item++)
+    for (__typeof__(&*(vec)->items) item = (vec)->items; (vec)->count && item < (vec)->items + (vec)->count; item++)
 
 #endif

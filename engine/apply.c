@@ -1,0 +1,223 @@
+/* Commits put into effect, elements delivered along the plan's edges, stages that become complete. */
+#include <assert.h>
+
+#include "engine/internal.h"
+#include "model/window.h"
+
+/* ---- delivery ---- */
+
+static void shard_close_run(struct key_shard *shard) {
+    struct run run = {.count = shard->open_count};
+
+    if (shard->open_count == 0)
+        return;
+    run.bytes = buf_finish(&shard->open);
+    shard->open_count = 0;
+    input_queue_push(&shard->queue, (struct input_item){.run = run});
+}
+
+/* A keyed stage's elements go to the shard of their key. */
+static void deliver_by_key(struct engine *engine, struct stage *stage, const struct run_list *runs) {
+    const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
+    unsigned shards = engine->options.key_shards;
+
+    vec_foreach(run, &runs->runs) {
+        struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
+
+        while (cursor_left(&at)) {
+            const uint8_t *begin = at.at;
+            struct windowed_value element;
+            struct cursor key;
+            struct key_shard *shard;
+            enum coder_result result = windowed_value_read(coder, &at, &element);
+
+            assert(result == CODER_OK);
+            key = element.value;
+            result = coder_skip(coder->components[0]->components[0], &element.value);
+            assert(result == CODER_OK);
+            shard = &stage->shards[hash_bytes(key.at, (size_t)(element.value.at - key.at)) % shards];
+            shard->open.account = engine->options.account;
+            buf_add(&shard->open, begin, (size_t)(at.at - begin));
+            shard->open_count++;
+        }
+    }
+    for (unsigned i = 0; i < shards; i++)
+        shard_close_run(&stage->shards[i]);
+    stage->shard_bytes += runs->bytes;
+    stage->shard_count += runs->count;
+}
+
+static void deliver_to_executable(struct engine *engine, struct stage *stage, const struct run_list *runs) {
+    if (stage->shards) {
+        deliver_by_key(engine, stage, runs);
+    } else {
+        vec_foreach(run, &runs->runs) {
+            struct run copy = {slice_ref(run->bytes), run->count};
+
+            input_queue_push(&stage->queue, (struct input_item){.run = copy});
+        }
+    }
+    engine->needs_schedule = true;
+}
+
+static void deliver_to(struct engine *engine, struct stage *stage, const struct run_list *runs) {
+    assert(!stage->is_done);
+    switch (stage->plan->kind) {
+    case PLAN_EXECUTABLE:
+        deliver_to_executable(engine, stage, runs);
+        break;
+    case PLAN_GROUP_BY_KEY:
+        group_add(stage->group, runs);
+        break;
+    case PLAN_FLATTEN:
+        engine_deliver(engine, stage->plan->outputs[0], runs);
+        break;
+    case PLAN_IMPULSE:
+    case PLAN_TEST_STREAM:
+        assert(!"a stage without inputs has no input");
+    }
+}
+
+void engine_deliver(struct engine *engine, unsigned collection, const struct run_list *runs) {
+    const struct plan_collection *plan = &engine->plan->collections[collection];
+
+    if (runs->count == 0)
+        return;
+    for (size_t i = 0; i < plan->consumer_count; i++)
+        deliver_to(engine, &engine->stages[plan->consumers[i]], runs);
+    vec_foreach(view, &engine->views)
+        if ((*view)->collection == collection)
+            view_add(*view, runs);
+}
+
+/* ---- commits ---- */
+
+void claim_release(struct stage *stage, struct claim *claim) {
+    vec_foreach(shard, &claim->shards)
+        stage->shards[*shard].is_busy = false;
+    claim_free(claim);
+}
+
+static void apply_residual(struct engine *engine, struct stage *stage, struct commit_residual *residual) {
+    struct run run = {slice_ref(residual->element), 1};
+    struct delayed_residual delayed = {.due_ms = time_add(engine->now_ms, residual->delay_ms), .run = run};
+
+    if (residual->delay_ms == 0) {
+        input_queue_push(&stage->queue, (struct input_item){.run = run});
+        return;
+    }
+    vec_push(&stage->delayed, delayed);
+    engine->needs_wake = true;
+}
+
+void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
+    struct stage *stage = &engine->stages[commit->stage];
+
+    for (size_t i = 0; i < commit->output_count; i++)
+        engine_deliver(engine, stage->plan->sinks[i].collection, &commit->outputs[i]);
+    map_foreach(entry, &commit->state.mutations)
+        state_apply(&stage->state, engine->options.account, slice_of_static(entry->key, entry->key_size), entry->value);
+    vec_foreach(residual, &commit->residuals)
+        apply_residual(engine, stage, residual);
+    vec_foreach(metric, &commit->metrics) {
+        metric_table_add(&engine->committed, metric);
+        metric_table_add(&engine->attempted, metric);
+    }
+    engine->needs_schedule = true;
+}
+
+/* ---- completion ---- */
+
+static bool inputs_are_done(const struct engine *engine, const struct stage *stage) {
+    for (size_t i = 0; i < stage->plan->input_count; i++)
+        if (!engine->stages[engine->plan->collections[stage->plan->inputs[i]].producer].is_done)
+            return false;
+    return true;
+}
+
+/* A consumer that cannot take partitions as they are (it routes by key, or is no bundle stage) gets them written out. */
+static bool takes_partitions(const struct engine *engine, const struct stage *stage) {
+    const struct plan_collection *output = &engine->plan->collections[stage->plan->outputs[0]];
+
+    if (output->side_consumer_count)
+        return false;
+    for (size_t i = 0; i < output->consumer_count; i++) {
+        const struct stage *consumer = &engine->stages[output->consumers[i]];
+
+        if (consumer->plan->kind != PLAN_EXECUTABLE || consumer->shards)
+            return false;
+    }
+    return true;
+}
+
+static void write_partition_out(struct engine *engine, unsigned collection, const struct group_partition *partition) {
+    size_t at = 0;
+
+    while (at < partition->entry_count) {
+        struct buf out = {.account = engine->options.account};
+        struct run_list list = {0};
+        uint64_t count = group_partition_write(partition, &at, engine->options.message_bytes, &out);
+
+        run_list_push(&list, (struct run){buf_finish(&out), count});
+        engine_deliver(engine, collection, &list);
+        run_list_clear(&list);
+    }
+}
+
+/* The input of a grouping is complete: its groups become the consumers' input. */
+static void flush_group(struct engine *engine, struct stage *stage) {
+    unsigned collection = stage->plan->outputs[0];
+    const struct plan_collection *output = &engine->plan->collections[collection];
+    bool as_partitions = takes_partitions(engine, stage);
+
+    for (unsigned i = 0; i < stage->group->partition_count; i++) {
+        struct group_partition *partition = group_take(stage->group, i);
+
+        if (!partition)
+            continue;
+        if (as_partitions)
+            for (size_t j = 0; j < output->consumer_count; j++)
+                input_queue_push(&engine->stages[output->consumers[j]].queue,
+                                 (struct input_item){.partition = group_partition_ref(partition)});
+        else
+            write_partition_out(engine, collection, partition);
+        group_partition_unref(partition);
+    }
+    engine->needs_schedule = true;
+}
+
+static bool has_pending(const struct stage *stage) {
+    return stage->queue.count || stage->shard_count || stage->delayed.count || stage->retries.count || stage->running;
+}
+
+/* Side inputs that nobody will read any more. */
+static void free_unused_views(struct engine *engine) {
+    vec_foreach(view, &engine->views) {
+        const struct plan_collection *plan = &engine->plan->collections[(*view)->collection];
+        bool is_used = false;
+
+        for (size_t i = 0; i < plan->side_consumer_count; i++)
+            is_used |= !engine->stages[plan->side_consumers[i]].is_done;
+        if (!is_used)
+            view_clear(*view);
+    }
+}
+
+void engine_advance(struct engine *engine) {
+    bool any = false;
+
+    /* Stages stand in topological order, so one pass carries the end as far as it goes. */
+    for (size_t i = 0; i < engine->plan->stage_count; i++) {
+        struct stage *stage = &engine->stages[i];
+
+        if (stage->is_done || !inputs_are_done(engine, stage))
+            continue;
+        if (stage->plan->kind == PLAN_GROUP_BY_KEY)
+            flush_group(engine, stage);
+        else if (has_pending(stage))
+            continue;
+        stage->is_done = any = true;
+    }
+    if (any)
+        free_unused_views(engine);
+}

@@ -1,0 +1,277 @@
+/* One bundle, from its start to its commit or its failure. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/internal.h"
+
+static const struct coder *source_coder(const struct engine *engine, const struct stage *stage) {
+    return engine->plan->collections[stage->plan->source.collection].coder;
+}
+
+static struct engine_action *bundle_action(struct engine *engine, const struct bundle *bundle, enum engine_action_type type) {
+    struct engine_action *action = engine_add_action(engine, type);
+
+    action->bundle = bundle->id;
+    action->worker = bundle->worker;
+    action->stage = bundle->stage->plan->index;
+    return action;
+}
+
+/* Sends input while the window has room, and the end mark when all was sent. */
+static void bundle_send(struct engine *engine, struct bundle *bundle) {
+    const struct coder *coder = source_coder(engine, bundle->stage);
+
+    while (!bundle->is_input_ended && bundle->window_bytes < engine->options.send_window_bytes) {
+        struct slice piece =
+            claim_read(bundle->claim, &bundle->sent, coder, engine->options.message_bytes, engine->options.account);
+        struct engine_action *action = bundle_action(engine, bundle, ENGINE_ACTION_SEND);
+
+        action->bytes = piece;
+        action->is_last = piece.size == 0;
+        bundle->is_input_ended = action->is_last;
+        bundle->window_bytes += piece.size;
+    }
+}
+
+struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim, struct worker_slot *worker) {
+    struct bundle *bundle = xcalloc(1, sizeof(*bundle));
+    const struct plan_stage *plan = stage->plan;
+
+    bundle->id = engine->next_bundle++;
+    bundle->stage = stage;
+    bundle->worker = worker->number;
+    bundle->claim = claim;
+    bundle->writers = xcalloc(plan->sink_count, sizeof(*bundle->writers));
+    for (size_t i = 0; i < plan->sink_count; i++) {
+        bundle->writers[i].coder = engine->plan->collections[plan->sinks[i].collection].coder;
+        bundle->writers[i].account = engine->options.account;
+    }
+    bundle->open_ends = plan->sink_count + plan->timer_family_count;
+    bundle->is_ended = xcalloc(bundle->open_ends, sizeof(*bundle->is_ended));
+    worker->busy++;
+    stage->running++;
+    vec_push(&engine->running, bundle);
+    map_set(&engine->bundles, &bundle->id, sizeof(bundle->id), bundle);
+
+    bundle_action(engine, bundle, ENGINE_ACTION_START_BUNDLE);
+    for (unsigned i = 0; i < plan->timer_family_count; i++) {
+        struct engine_action *action = bundle_action(engine, bundle, ENGINE_ACTION_SEND);
+
+        action->timer_family = i;
+        action->is_last = true;
+    }
+    bundle_send(engine, bundle);
+    return bundle;
+}
+
+/* Frees the bundle and its place; the claim is the caller's unless it is still here. */
+void bundle_free(struct engine *engine, struct bundle *bundle) {
+    struct worker_slot *worker = engine_worker(engine, bundle->worker);
+
+    if (worker)
+        worker->busy--;
+    bundle->stage->running--;
+    for (size_t i = 0; i < engine->running.count; i++)
+        if (engine->running.items[i] == bundle) {
+            engine->running.items[i] = *vec_last(&engine->running);
+            engine->running.count--;
+            break;
+        }
+    map_remove(&engine->bundles, &bundle->id, sizeof(bundle->id));
+    for (size_t i = 0; i < bundle->stage->plan->sink_count; i++)
+        run_writer_clear(&bundle->writers[i]);
+    free(bundle->writers);
+    free(bundle->is_ended);
+    state_overlay_clear(&bundle->overlay);
+    if (bundle->response) {
+        bundle_response_clear(bundle->response);
+        free(bundle->response);
+    }
+    claim_free(bundle->claim);
+    free(bundle);
+    engine->needs_schedule = true;
+}
+
+void bundle_sent(struct engine *engine, struct bundle *bundle, size_t bytes) {
+    bundle->window_bytes -= MIN(bytes, bundle->window_bytes);
+    bundle_send(engine, bundle);
+}
+
+/* ---- the end ---- */
+
+void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failure failure, const char *error) {
+    struct stage *stage = bundle->stage;
+    struct claim *claim = bundle->claim;
+    bool is_lost = failure == BUNDLE_FAILED_WORKER_LOST;
+    unsigned runs = is_lost ? ++claim->runs_lost : ++claim->runs_failed;
+    unsigned limit = is_lost ? engine->options.max_attempts_lost : engine->options.max_attempts_user;
+
+    if (!error)
+        error = is_lost ? "the worker was lost" : "the harness reported an error without a text";
+    if (runs >= limit) {
+        engine_fail(engine, "%s: %s (attempt %u of %u)", stage->plan->name, error, runs, limit);
+        return;
+    }
+    engine_add_message(engine, "%s: a bundle failed and is tried again (attempt %u of %u): %s", stage->plan->name, runs, limit,
+                       error);
+    bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
+    bundle->claim = NULL;
+    vec_push(&stage->retries, claim);
+    bundle_free(engine, bundle);
+}
+
+/* The bundle's results as one value; they are moved out of the bundle. */
+static void bundle_take_commit(struct bundle *bundle, struct bundle_commit *ret) {
+    const struct plan_stage *plan = bundle->stage->plan;
+    struct bundle_response *response = bundle->response;
+    struct bundle_commit commit = {.bundle = bundle->id, .stage = plan->index, .output_count = plan->sink_count};
+
+    commit.outputs = xcalloc(plan->sink_count, sizeof(*commit.outputs));
+    for (size_t i = 0; i < plan->sink_count; i++) {
+        commit.outputs[i] = bundle->writers[i].list;
+        bundle->writers[i].list = (struct run_list){0};
+    }
+    commit.state = bundle->overlay;
+    bundle->overlay = (struct state_overlay){0};
+    for (size_t i = 0; i < response->residual_count; i++) {
+        struct residual *from = &response->residuals[i];
+        struct commit_residual residual = {.element = from->element,
+                                           .delay_ms = MAX(from->delay_ms, (int64_t)0),
+                                           .hold = from->watermark_count ? TIME_MAX : TIME_MIN,
+                                           .is_unbounded = from->is_unbounded};
+
+        for (size_t j = 0; j < from->watermark_count; j++)
+            residual.hold = MIN(residual.hold, from->watermarks[j].watermark);
+        from->element = SLICE_EMPTY;
+        vec_push(&commit.residuals, residual);
+    }
+    for (size_t i = 0; i < response->metric_count; i++) {
+        vec_push(&commit.metrics, response->metrics[i]);
+        response->metrics[i] = (struct metric){0};
+    }
+    commit.requires_finalization = response->requires_finalization;
+    *ret = commit;
+}
+
+/* With verify_commits, what is applied is what the encoding remembers. */
+static void through_encoding(struct engine *engine, struct bundle_commit *commit) {
+    struct slice bytes = bundle_commit_encode(commit);
+    struct status st = {0};
+    int r;
+
+    bundle_commit_clear(commit);
+    r = bundle_commit_decode(bytes, engine->options.account, commit, &st);
+    assert(r == 0);
+    (void)r;
+    slice_unref(&bytes);
+    status_clear(&st);
+}
+
+/* Residuals are elements of the input: their bytes must be whole, as those of outputs. */
+static bool residuals_are_whole(const struct engine *engine, const struct bundle *bundle) {
+    const struct coder *coder = source_coder(engine, bundle->stage);
+
+    for (size_t i = 0; i < bundle->response->residual_count; i++) {
+        struct slice element = bundle->response->residuals[i].element;
+        struct cursor at = cursor_of(element.data, element.size);
+
+        if (windowed_value_skip(coder, &at) != CODER_OK || cursor_left(&at))
+            return false;
+    }
+    return true;
+}
+
+static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle) {
+    struct bundle_commit commit;
+    struct finalization finalization = {.bundle = bundle->id, .worker = bundle->worker};
+
+    bundle_take_commit(bundle, &commit);
+    if (engine->options.verify_commits)
+        through_encoding(engine, &commit);
+    claim_release(bundle->stage, bundle->claim);
+    bundle->claim = NULL;
+    engine_apply_commit(engine, &commit);
+    if (commit.requires_finalization) {
+        bundle_action(engine, bundle, ENGINE_ACTION_FINALIZE);
+        finalization.deadline_ms = time_add(engine->now_ms, engine->options.finalize_timeout_ms);
+        vec_push(&engine->finalizing, finalization);
+        engine->needs_wake = true;
+    } else {
+        bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
+    }
+    bundle_commit_clear(&commit);
+    bundle_free(engine, bundle);
+}
+
+/* A bundle is over when the response is there and every output stream has ended, in whatever order (PROTOCOL F). */
+static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
+    if (!bundle->response)
+        return;
+    if (!residuals_are_whole(engine, bundle)) {
+        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, "a residual of the bundle is not encoded as the input's coder says");
+        return;
+    }
+    if (bundle->open_ends == 0)
+        bundle_commit_and_free(engine, bundle);
+}
+
+void bundle_done(struct engine *engine, struct bundle *bundle, struct bundle_response *response) {
+    if (bundle->response) {
+        bundle_response_clear(response);
+        free(response);
+        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, "the harness answered the bundle twice");
+        return;
+    }
+    bundle->response = response;
+    bundle->response_deadline_ms = time_add(engine->now_ms, engine->options.output_timeout_ms);
+    engine->needs_wake = true;
+    bundle_check_end(engine, bundle);
+}
+
+/* ---- output ---- */
+
+static void end_output(struct engine *engine, struct bundle *bundle, size_t stream) {
+    if (bundle->is_ended[stream])
+        return; /* said twice: harmless */
+    bundle->is_ended[stream] = true;
+    bundle->open_ends--;
+    bundle_check_end(engine, bundle);
+}
+
+void bundle_elements(struct engine *engine, struct bundle *bundle, unsigned sink, struct slice bytes, bool is_last) {
+    const struct plan_stage *plan = bundle->stage->plan;
+    CLEANUP_STATUS struct status st = {0};
+    int r = 0;
+
+    assert(sink < plan->sink_count);
+    if (bytes.size && bundle->is_ended[sink]) {
+        slice_unref(&bytes);
+        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, "the harness sent output after the end mark of that output");
+        return;
+    }
+    if (bytes.size)
+        r = run_writer_add(&bundle->writers[sink], bytes, &st);
+    else
+        slice_unref(&bytes);
+    if (r == 0 && is_last)
+        r = run_writer_end(&bundle->writers[sink], &st);
+    if (r < 0) {
+        status_prefix(&st, "output \"%s\"", engine->plan->collections[plan->sinks[sink].collection].name);
+        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, status_message(&st));
+        return;
+    }
+    if (is_last)
+        end_output(engine, bundle, sink);
+}
+
+void bundle_timers(struct engine *engine, struct bundle *bundle, unsigned family, struct slice bytes, bool is_last) {
+    const struct plan_stage *plan = bundle->stage->plan;
+
+    assert(family < plan->timer_family_count);
+    if (bytes.size) {
+        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, "the harness set a timer, which Trestle cannot keep yet");
+        return;
+    }
+    if (is_last)
+        end_output(engine, bundle, plan->sink_count + family);
+}

@@ -1,0 +1,459 @@
+#include "engine/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static struct engine_options with_defaults(const struct engine_options *options) {
+    struct engine_options o = options ? *options : (struct engine_options){0};
+
+#define DEFAULT(field, value)                                                                                \
+    if (!o.field)                                                                                            \
+    o.field = (value)
+    DEFAULT(max_attempts_lost, 4);
+    DEFAULT(max_attempts_user, 2);
+    DEFAULT(bundle_bytes, 32 << 20);
+    DEFAULT(message_bytes, 1 << 20);
+    DEFAULT(send_window_bytes, 4 << 20);
+    DEFAULT(state_page_bytes, 1 << 20);
+    DEFAULT(output_timeout_ms, 60000);
+    DEFAULT(finalize_timeout_ms, 10000);
+    DEFAULT(group_partitions, 32);
+    DEFAULT(key_shards, 32);
+#undef DEFAULT
+    return o;
+}
+
+/* Views are shared between stages that read the same PCollection the same way. */
+static struct view *view_for(struct engine *engine, const struct plan_side_input *side) {
+    struct view *view;
+
+    vec_foreach(existing, &engine->views)
+        if ((*existing)->collection == side->collection && (*existing)->access == side->access)
+            return *existing;
+    view = xcalloc(1, sizeof(*view));
+    view->collection = side->collection;
+    view->access = side->access;
+    view->coder = engine->plan->collections[side->collection].coder;
+    view->account = engine->options.account;
+    vec_push(&engine->views, view);
+    return view;
+}
+
+static void stage_init(struct engine *engine, struct stage *stage, const struct plan_stage *plan) {
+    stage->plan = plan;
+    if (plan->kind == PLAN_GROUP_BY_KEY) {
+        const struct plan_collection *input = &engine->plan->collections[plan->inputs[0]];
+
+        stage->group = group_create(input->coder, &engine->plan->windowings[input->windowing],
+                                    engine->options.group_partitions, engine->options.account);
+    }
+    stage->views = xcalloc(plan->side_input_count, sizeof(*stage->views));
+    for (size_t i = 0; i < plan->side_input_count; i++)
+        stage->views[i] = view_for(engine, &plan->side_inputs[i]);
+    if (plan->is_keyed)
+        stage->shards = xcalloc(engine->options.key_shards, sizeof(*stage->shards));
+}
+
+/* Impulse: one empty byte string at the beginning of time, in the global window, before any firing (MODEL 2.7). */
+static void deliver_impulse(struct engine *engine, const struct stage *stage) {
+    struct run_list list = {0};
+    struct buf out = {.account = engine->options.account};
+
+    windowed_value_write_header(&out, TIME_MIN, NULL, 0, &PANE_NO_FIRING);
+    buf_add_varint(&out, 0);
+    run_list_push(&list, (struct run){buf_finish(&out), 1});
+    for (size_t i = 0; i < stage->plan->output_count; i++)
+        engine_deliver(engine, stage->plan->outputs[i], &list);
+    run_list_clear(&list);
+}
+
+struct engine *engine_create(const struct plan *plan, const struct engine_options *options) {
+    struct engine *engine = xcalloc(1, sizeof(*engine));
+
+    engine->plan = plan;
+    engine->options = with_defaults(options);
+    engine->now_ms = TIME_MIN;
+    engine->wake_ms = TIME_MAX;
+    engine->next_bundle = 1;
+    engine->stages = xcalloc(plan->stage_count, sizeof(*engine->stages));
+    for (size_t i = 0; i < plan->stage_count; i++)
+        stage_init(engine, &engine->stages[i], &plan->stages[i]);
+    for (size_t i = 0; i < plan->stage_count; i++)
+        if (plan->stages[i].kind == PLAN_IMPULSE)
+            deliver_impulse(engine, &engine->stages[i]);
+    return engine;
+}
+
+static void stage_clear(struct engine *engine, struct stage *stage) {
+    group_destroy(stage->group);
+    input_queue_clear(&stage->queue);
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
+        input_queue_clear(&stage->shards[i].queue);
+        buf_clear(&stage->shards[i].open);
+    }
+    free(stage->shards);
+    vec_foreach(delayed, &stage->delayed)
+        slice_unref(&delayed->run.bytes);
+    vec_free(&stage->delayed);
+    vec_foreach(claim, &stage->retries)
+        claim_free(*claim);
+    vec_free(&stage->retries);
+    free(stage->views);
+    user_state_clear(&stage->state);
+}
+
+void engine_destroy(struct engine *engine) {
+    if (!engine)
+        return;
+    while (engine->running.count)
+        bundle_free(engine, engine->running.items[0]);
+    vec_free(&engine->running);
+    map_clear(&engine->bundles, NULL);
+    for (size_t i = 0; i < engine->plan->stage_count; i++)
+        stage_clear(engine, &engine->stages[i]);
+    free(engine->stages);
+    vec_foreach(view, &engine->views) {
+        view_clear(*view);
+        free(*view);
+    }
+    vec_free(&engine->views);
+    vec_free(&engine->workers);
+    vec_free(&engine->finalizing);
+    for (size_t i = engine->next_action; i < engine->actions.count; i++)
+        engine_action_clear(&engine->actions.items[i]);
+    vec_free(&engine->actions);
+    metric_table_clear(&engine->attempted);
+    metric_table_clear(&engine->committed);
+    free(engine);
+}
+
+struct engine_action *engine_add_action(struct engine *engine, enum engine_action_type type) {
+    struct engine_action action = {.type = type, .timer_family = PLAN_NONE};
+
+    assert(!engine->is_over);
+    vec_push(&engine->actions, action);
+    return vec_last(&engine->actions);
+}
+
+void engine_add_message(struct engine *engine, const char *format, ...) {
+    va_list args;
+
+    va_start(args, format);
+    engine_add_action(engine, ENGINE_ACTION_MESSAGE)->error = xvasprintf(format, args);
+    va_end(args);
+}
+
+void engine_fail(struct engine *engine, const char *format, ...) {
+    va_list args;
+
+    if (engine->is_over)
+        return;
+    va_start(args, format);
+    engine_add_action(engine, ENGINE_ACTION_JOB_FAILED)->error = xvasprintf(format, args);
+    va_end(args);
+    engine->is_over = true;
+}
+
+struct worker_slot *engine_worker(struct engine *engine, unsigned number) {
+    vec_foreach(worker, &engine->workers)
+        if (worker->number == number)
+            return worker;
+    return NULL;
+}
+
+bool engine_next_action(struct engine *engine, struct engine_action *ret_action) {
+    if (engine->next_action == engine->actions.count) {
+        engine->next_action = engine->actions.count = 0;
+        return false;
+    }
+    *ret_action = engine->actions.items[engine->next_action++];
+    return true;
+}
+
+void engine_action_clear(struct engine_action *action) {
+    slice_unref(&action->bytes);
+    free(action->request_id);
+    free(action->error);
+    state_response_clear(&action->response);
+    *action = (struct engine_action){0};
+}
+
+/* ---- events ---- */
+
+static void worker_up(struct engine *engine, const struct engine_event *event) {
+    struct worker_slot worker = {.number = event->worker, .environment = event->environment, .slots = event->slots};
+
+    assert(!engine_worker(engine, event->worker));
+    vec_push(&engine->workers, worker);
+    engine->needs_schedule = true;
+}
+
+static void forget_finalizations(struct engine *engine, unsigned worker) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < engine->finalizing.count; i++)
+        if (engine->finalizing.items[i].worker != worker)
+            engine->finalizing.items[kept++] = engine->finalizing.items[i];
+    engine->finalizing.count = kept;
+}
+
+static void worker_lost(struct engine *engine, const struct engine_event *event) {
+    struct worker_slot *worker = engine_worker(engine, event->worker);
+
+    if (!worker || worker->is_lost)
+        return;
+    worker->is_lost = true;
+    forget_finalizations(engine, event->worker);
+    for (size_t i = 0; i < engine->running.count && !engine->is_over;) {
+        struct bundle *bundle = engine->running.items[i];
+
+        if (bundle->worker == event->worker)
+            bundle_fail(engine, bundle, BUNDLE_FAILED_WORKER_LOST, event->error);
+        else
+            i++;
+    }
+}
+
+static bool environment_needed(const struct engine *engine, unsigned environment) {
+    for (size_t i = 0; i < engine->plan->stage_count; i++) {
+        const struct stage *stage = &engine->stages[i];
+
+        if (stage->plan->kind == PLAN_EXECUTABLE && stage->plan->environment == environment && !stage->is_done)
+            return true;
+    }
+    return false;
+}
+
+static void environment_failed(struct engine *engine, const struct engine_event *event) {
+    vec_foreach(worker, &engine->workers)
+        if (worker->environment == event->environment && !worker->is_lost)
+            return; /* others do the work */
+    if (environment_needed(engine, event->environment))
+        engine_fail(engine, "%s", event->error ? event->error : "no worker could be started");
+}
+
+static void finalized(struct engine *engine, uint64_t bundle) {
+    for (size_t i = 0; i < engine->finalizing.count; i++)
+        if (engine->finalizing.items[i].bundle == bundle) {
+            struct engine_action *action = engine_add_action(engine, ENGINE_ACTION_FORGET_BUNDLE);
+
+            action->bundle = bundle;
+            action->worker = engine->finalizing.items[i].worker;
+            engine->finalizing.items[i] = *vec_last(&engine->finalizing);
+            engine->finalizing.count--;
+            return;
+        }
+}
+
+/* Everything whose time has come. */
+static void time_passed(struct engine *engine) {
+    for (size_t i = 0; i < engine->plan->stage_count; i++) {
+        struct stage *stage = &engine->stages[i];
+        size_t kept = 0;
+
+        for (size_t j = 0; j < stage->delayed.count; j++) {
+            struct delayed_residual *delayed = &stage->delayed.items[j];
+
+            if (delayed->due_ms <= engine->now_ms) {
+                input_queue_push(&stage->queue, (struct input_item){.run = delayed->run});
+                engine->needs_schedule = true;
+            } else {
+                stage->delayed.items[kept++] = *delayed;
+            }
+        }
+        stage->delayed.count = kept;
+    }
+    for (size_t i = 0; i < engine->running.count && !engine->is_over;) {
+        struct bundle *bundle = engine->running.items[i];
+
+        if (bundle->response && bundle->response_deadline_ms <= engine->now_ms)
+            bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK,
+                        "the harness reported the bundle as processed but never ended all of its output streams");
+        else
+            i++;
+    }
+    for (size_t i = 0; i < engine->finalizing.count && !engine->is_over;)
+        if (engine->finalizing.items[i].deadline_ms <= engine->now_ms)
+            finalized(engine, engine->finalizing.items[i].bundle);
+        else
+            i++;
+}
+
+static void ask_to_be_woken(struct engine *engine) {
+    event_time at = TIME_MAX;
+
+    if (!engine->needs_wake)
+        return;
+    engine->needs_wake = false;
+    for (size_t i = 0; i < engine->plan->stage_count; i++)
+        vec_foreach(delayed, &engine->stages[i].delayed)
+            at = MIN(at, delayed->due_ms);
+    vec_foreach(bundle, &engine->running)
+        if ((*bundle)->response)
+            at = MIN(at, (*bundle)->response_deadline_ms);
+    vec_foreach(finalization, &engine->finalizing)
+        at = MIN(at, finalization->deadline_ms);
+    if (at == engine->wake_ms || at == TIME_MAX)
+        return;
+    engine->wake_ms = at;
+    engine_add_action(engine, ENGINE_ACTION_WAKE)->at_ms = at;
+}
+
+/* Nothing runs and nothing is waited for, yet stages are open: an error, not a silence. */
+static void check_stuck(struct engine *engine) {
+    struct buf text = {0};
+
+    for (size_t i = 0; i < engine->plan->stage_count; i++) {
+        const struct stage *stage = &engine->stages[i];
+        bool has_worker = false;
+
+        if (stage->delayed.count)
+            return;
+        vec_foreach(worker, &engine->workers)
+            has_worker |= !worker->is_lost && worker->environment == stage->plan->environment;
+        if (!stage->is_done && stage->plan->kind == PLAN_EXECUTABLE && !has_worker)
+            return;
+    }
+    engine_describe(engine, &text);
+    engine_fail(engine, "the job is stuck: nothing runs and nothing can run:\n%.*s", (int)text.size, buf_data(&text));
+    buf_clear(&text);
+}
+
+static void check_end(struct engine *engine) {
+    bool is_done = true;
+
+    if (engine->finalizing.count || engine->running.count)
+        return;
+    for (size_t i = 0; i < engine->plan->stage_count; i++)
+        is_done &= engine->stages[i].is_done;
+    if (!is_done) {
+        check_stuck(engine);
+        return;
+    }
+    engine_add_action(engine, ENGINE_ACTION_JOB_DONE);
+    engine->is_over = true;
+}
+
+static void handle(struct engine *engine, struct engine_event *event) {
+    struct bundle *bundle = map_get(&engine->bundles, &event->bundle, sizeof(event->bundle));
+
+    switch (event->type) {
+    case ENGINE_EVENT_TIME:
+        break;
+    case ENGINE_EVENT_WORKER_UP:
+        worker_up(engine, event);
+        break;
+    case ENGINE_EVENT_WORKER_LOST:
+        worker_lost(engine, event);
+        break;
+    case ENGINE_EVENT_ENVIRONMENT_FAILED:
+        environment_failed(engine, event);
+        break;
+    case ENGINE_EVENT_ELEMENTS:
+        if (bundle) {
+            bundle_elements(engine, bundle, event->output, event->bytes, event->is_last);
+            event->bytes = SLICE_EMPTY;
+        }
+        break;
+    case ENGINE_EVENT_TIMERS:
+        if (bundle)
+            bundle_timers(engine, bundle, event->output, event->bytes, event->is_last);
+        break;
+    case ENGINE_EVENT_STATE:
+        if (bundle)
+            engine_answer_state(engine, bundle, event->token, event->request);
+        break;
+    case ENGINE_EVENT_BUNDLE_DONE:
+        if (bundle) {
+            bundle_done(engine, bundle, event->response);
+            event->response = NULL;
+        }
+        break;
+    case ENGINE_EVENT_BUNDLE_FAILED:
+        if (bundle)
+            bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, event->error);
+        break;
+    case ENGINE_EVENT_SENT:
+        if (bundle)
+            bundle_sent(engine, bundle, event->byte_count);
+        break;
+    case ENGINE_EVENT_FINALIZED:
+        finalized(engine, event->bundle);
+        break;
+    case ENGINE_EVENT_CANCEL:
+        engine_add_action(engine, ENGINE_ACTION_JOB_CANCELLED);
+        engine->is_over = true;
+        break;
+    }
+}
+
+static void engine_event_clear(struct engine_event *event) {
+    slice_unref(&event->bytes);
+    free(event->error);
+    if (event->request) {
+        state_request_clear(event->request);
+        free(event->request);
+    }
+    if (event->response) {
+        bundle_response_clear(event->response);
+        free(event->response);
+    }
+    *event = (struct engine_event){0};
+}
+
+void engine_step(struct engine *engine, struct engine_event *event) {
+    if (!engine->is_over) {
+        if (event->now_ms > engine->now_ms)
+            engine->now_ms = event->now_ms;
+        if (engine->now_ms >= engine->wake_ms) {
+            engine->wake_ms = TIME_MAX;
+            engine->needs_wake = true;
+            time_passed(engine);
+        }
+        if (!engine->is_over)
+            handle(engine, event);
+        if (!engine->is_over && engine->needs_schedule) {
+            engine->needs_schedule = false;
+            engine_advance(engine);
+            engine_schedule(engine);
+        }
+        if (!engine->is_over)
+            check_end(engine);
+        if (!engine->is_over)
+            ask_to_be_woken(engine);
+    }
+    engine_event_clear(event);
+}
+
+/* ---- for people ---- */
+
+static void copy_table(const struct metric_table *from, struct metric_table *to) {
+    map_foreach(entry, &from->by_identity) {
+        struct metric metric = {.identity = slice_copy(entry->key, entry->key_size, NULL),
+                                .payload = slice_ref(*(struct slice *)entry->value)};
+
+        metric_table_add(to, &metric);
+        slice_unref(&metric.identity);
+        slice_unref(&metric.payload);
+    }
+}
+
+void engine_copy_metrics(const struct engine *engine, struct metric_table *ret_attempted, struct metric_table *ret_committed) {
+    *ret_attempted = *ret_committed = (struct metric_table){0};
+    copy_table(&engine->attempted, ret_attempted);
+    copy_table(&engine->committed, ret_committed);
+}
+
+void engine_describe(const struct engine *engine, struct buf *out) {
+    for (size_t i = 0; i < engine->plan->stage_count; i++) {
+        const struct stage *stage = &engine->stages[i];
+        CLEANUP(freep) char *line = NULL;
+
+        if (stage->is_done)
+            continue;
+        line = xasprintf("stage %zu (%s): %llu elements waiting, %u bundles running, %zu delayed, %zu to be retried\n", i,
+                         stage->plan->name, (unsigned long long)(stage->queue.count + stage->shard_count), stage->running,
+                         stage->delayed.count, stage->retries.count);
+        buf_add(out, line, strlen(line));
+    }
+}

@@ -1,0 +1,118 @@
+/* The engine: runs a plan's stages. A deterministic state machine (law 1 of docs/architecture.md).
+ *
+ *      event --> engine_step() --> zero or more actions, fetched with engine_next_action()
+ *
+ * No I/O, no clock, no randomness, no threads in here: the time is a field of each event. The same sequence of events gives the
+ * same sequence of actions. The daemon hosts it on sockets (jobserver/host.c); tests/sim hosts it on a simulator.
+ *
+ * What a bundle produced sits in one struct bundle_commit (engine/commit.h) that exactly one function applies (law 2). A failed bundle
+ * leaves nothing behind and its input is run again.
+ *
+ * Ownership: engine_step takes over everything inside the event (slices, responses, requests). The receiver of an action owns what is in
+ * it and calls engine_action_clear(). An engine belongs to one thread. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/status.h"
+#include "model/bundle.h"
+#include "translate/plan.h"
+
+struct engine;
+
+struct engine_options {
+    unsigned max_attempts_lost; /* runs of one bundle's input before a job fails because workers die; 0: 4 */
+    unsigned max_attempts_user; /* ... because the SDK reports an error; 0: 2 */
+    size_t bundle_bytes;        /* target of input bytes in one bundle; 0: 32 MiB */
+    size_t message_bytes;       /* target of bytes in one Elements message; 0: 1 MiB */
+    size_t send_window_bytes;   /* input of one bundle handed to the host and not yet reported as sent; 0: 4 MiB */
+    size_t state_page_bytes;    /* of one answer to a state request; 0: 1 MiB */
+    int64_t output_timeout_ms;  /* from a bundle's response to the last end mark of its output; 0: 60 s */
+    int64_t finalize_timeout_ms; /* from FINALIZE to its answer, after which the job ends without it; 0: 10 s */
+    unsigned group_partitions;  /* of a grouping, by key hash; 0: 32 */
+    unsigned key_shards;        /* of a keyed stage; 0: 32 */
+    struct account *account;    /* may be NULL */
+    /* Every commit is encoded, decoded, and the decoded one applied: tests hold the encoding to account. */
+    bool verify_commits;
+};
+
+enum engine_event_type {
+    ENGINE_EVENT_TIME,               /* nothing but the time */
+    ENGINE_EVENT_WORKER_UP,          /* worker, environment, slots */
+    ENGINE_EVENT_WORKER_LOST,        /* worker, error */
+    ENGINE_EVENT_ENVIRONMENT_FAILED, /* environment, error: no worker of it will come any more */
+    ENGINE_EVENT_ELEMENTS,           /* bundle, output (index of the sink), bytes, is_last */
+    ENGINE_EVENT_TIMERS,             /* bundle, output (index of the timer family), bytes, is_last */
+    ENGINE_EVENT_STATE,              /* bundle, token, request */
+    ENGINE_EVENT_BUNDLE_DONE,        /* bundle, response */
+    ENGINE_EVENT_BUNDLE_FAILED,      /* bundle, error: the SDK's own text */
+    ENGINE_EVENT_SENT,               /* bundle, byte_count: input that left */
+    ENGINE_EVENT_FINALIZED,          /* bundle */
+    ENGINE_EVENT_CANCEL,
+};
+
+/* Events for a bundle or worker that the engine no longer knows are ignored: they were under way when it was given up. */
+struct engine_event {
+    enum engine_event_type type;
+    event_time now_ms; /* processing time; never goes back (a smaller value counts as the last one) */
+    uint64_t bundle;
+    unsigned worker; /* number given by the host, never reused in a job */
+    unsigned environment;
+    unsigned slots;
+    unsigned output;
+    bool is_last;
+    struct slice bytes;
+    size_t byte_count;
+    uint64_t token;
+    char *error; /* owned */
+    struct state_request *request;    /* owned, on the heap */
+    struct bundle_response *response; /* owned, on the heap */
+};
+
+enum engine_action_type {
+    ENGINE_ACTION_START_BUNDLE, /* worker, bundle, stage */
+    ENGINE_ACTION_SEND,         /* worker, bundle, pieces; timer_family PLAN_NONE: the source, else index of the family; is_last */
+    ENGINE_ACTION_REPLY_STATE,  /* worker, bundle, token, response */
+    ENGINE_ACTION_FINALIZE,     /* worker, bundle: committed, tell the harness (answer: ENGINE_EVENT_FINALIZED, best effort) */
+    ENGINE_ACTION_FORGET_BUNDLE, /* worker, bundle: committed or given up; what still comes for it may be dropped */
+    ENGINE_ACTION_WAKE,         /* at_ms: send ENGINE_EVENT_TIME then; a later WAKE replaces it */
+    ENGINE_ACTION_MESSAGE,      /* error: text for the job's messages (a retry, a worker lost), a warning */
+    ENGINE_ACTION_JOB_DONE,
+    ENGINE_ACTION_JOB_FAILED,   /* error: the root cause */
+    ENGINE_ACTION_JOB_CANCELLED,
+};
+
+/* After one of the last three no action follows. */
+struct engine_action {
+    enum engine_action_type type;
+    unsigned worker;
+    uint64_t bundle;
+    unsigned stage;
+    unsigned timer_family;
+    struct slice bytes; /* SEND */
+    bool is_last;
+    uint64_t token;
+    char *request_id; /* REPLY_STATE; owned */
+    struct state_response response;
+    event_time at_ms;
+    char *error; /* owned */
+};
+
+/* `plan` is borrowed and outlives the engine. */
+struct engine *engine_create(const struct plan *plan, const struct engine_options *options);
+void engine_destroy(struct engine *engine);
+void engine_step(struct engine *engine, struct engine_event *event);
+/* The oldest action not yet fetched; false when there is none. */
+bool engine_next_action(struct engine *engine, struct engine_action *ret_action);
+void engine_action_clear(struct engine_action *action);
+
+/* Why a stage that was not planned for can't run here, e.g. a TestStream or an unbounded PCollection: called at Prepare, so that the
+ * submitter learns it at once. */
+int engine_check_plan(const struct plan *plan, struct status *st);
+
+/* Copies of the metrics as of now. Committed: successful bundles only; attempted: failed ones too. */
+void engine_copy_metrics(const struct engine *engine, struct metric_table *ret_attempted, struct metric_table *ret_committed);
+
+/* Text for a person: every unfinished stage, what it waits for. */
+void engine_describe(const struct engine *engine, struct buf *out);
+
+#endif

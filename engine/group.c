@@ -1,0 +1,257 @@
+#include "engine/group.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "model/window.h"
+
+enum { CHUNK_MIN = 48, CHUNK_MAX = 8 << 10 };
+
+/* Encoded values, end to end. */
+struct group_chunk {
+    struct group_chunk *next;
+    uint32_t size;
+    uint32_t capacity;
+    uint8_t bytes[];
+};
+
+struct group_entry {
+    uint64_t hash;
+    const uint8_t *key; /* the window's bytes lie in front of it */
+    uint32_t key_size;
+    uint32_t window_size;
+    uint64_t count;
+    event_time timestamp;
+    struct group_chunk *first;
+    struct group_chunk *last;
+};
+
+struct group *group_create(const struct coder *input, const struct windowing *windowing, unsigned partitions,
+                           struct account *account) {
+    struct group *group = xcalloc(1, sizeof(*group));
+
+    assert(input->kind == CODER_WINDOWED_VALUE && input->components[0]->kind == CODER_KV);
+    group->input = input;
+    group->windowing = windowing;
+    group->account = account;
+    group->partition_count = partitions;
+    group->partitions = xcalloc(partitions, sizeof(*group->partitions));
+    return group;
+}
+
+void group_destroy(struct group *group) {
+    if (!group)
+        return;
+    for (unsigned i = 0; i < group->partition_count; i++)
+        group_partition_unref(group->partitions[i]);
+    free(group->partitions);
+    free(group);
+}
+
+static struct group_partition *partition_create(const struct group *group) {
+    struct group_partition *partition = xcalloc(1, sizeof(*partition));
+
+    partition->refs = 1;
+    partition->pages.account = group->account;
+    partition->windowing = group->windowing;
+    return partition;
+}
+
+static size_t table_bytes(const struct group_partition *partition) {
+    return partition->entry_capacity * sizeof(*partition->entries) + partition->index_size * sizeof(*partition->index);
+}
+
+static void partition_grow(struct group_partition *partition) {
+    struct account *account = partition->pages.account;
+    size_t mask;
+
+    account_release(account, table_bytes(partition));
+    if (partition->entry_count == partition->entry_capacity) {
+        partition->entry_capacity = MAX((size_t)16, partition->entry_capacity * 2);
+        partition->entries = xreallocarray(partition->entries, partition->entry_capacity, sizeof(*partition->entries));
+    }
+    if (partition->entry_capacity * 2 > partition->index_size) {
+        free(partition->index);
+        partition->index_size = partition->entry_capacity * 2;
+        partition->index = xcalloc(partition->index_size, sizeof(*partition->index));
+        mask = partition->index_size - 1;
+        for (size_t i = 0; i < partition->entry_count; i++) {
+            size_t at = (partition->entries[i].hash >> 8) & mask;
+
+            while (partition->index[at])
+                at = (at + 1) & mask;
+            partition->index[at] = (uint32_t)(i + 1);
+        }
+    }
+    account_charge(account, table_bytes(partition));
+}
+
+static bool entry_is(const struct group_entry *entry, uint64_t hash, struct cursor window, struct cursor key) {
+    return entry->hash == hash && entry->key_size == cursor_left(&key) && entry->window_size == cursor_left(&window) &&
+           memcmp(entry->key, key.at, entry->key_size) == 0 &&
+           (entry->window_size == 0 || memcmp(entry->key - entry->window_size, window.at, entry->window_size) == 0);
+}
+
+/* The entry of this window and key, made when absent (then its count is 0). */
+static struct group_entry *partition_entry(struct group_partition *partition, uint64_t hash, struct cursor window,
+                                           struct cursor key) {
+    struct group_entry *entry;
+    uint8_t *copy;
+    size_t at;
+
+    if (partition->entry_count == partition->entry_capacity)
+        partition_grow(partition);
+    at = (hash >> 8) & (partition->index_size - 1);
+    for (; partition->index[at]; at = (at + 1) & (partition->index_size - 1)) {
+        entry = &partition->entries[partition->index[at] - 1];
+        if (entry_is(entry, hash, window, key))
+            return entry;
+    }
+    entry = &partition->entries[partition->entry_count++];
+    partition->index[at] = (uint32_t)partition->entry_count;
+    copy = arena_alloc(&partition->pages, cursor_left(&window) + cursor_left(&key));
+    memcpy(copy, window.at, cursor_left(&window));
+    memcpy(copy + cursor_left(&window), key.at, cursor_left(&key));
+    *entry = (struct group_entry){.hash = hash,
+                                  .key = copy + cursor_left(&window),
+                                  .key_size = (uint32_t)cursor_left(&key),
+                                  .window_size = (uint32_t)cursor_left(&window)};
+    partition->output_bytes += 24 + cursor_left(&window) + cursor_left(&key);
+    return entry;
+}
+
+static void entry_add_value(struct group_partition *partition, struct group_entry *entry, struct cursor value) {
+    size_t size = cursor_left(&value);
+    struct group_chunk *chunk = entry->last;
+
+    if (!chunk || chunk->capacity - chunk->size < size) {
+        size_t capacity = chunk ? MIN((size_t)chunk->capacity * 2, (size_t)CHUNK_MAX) : 0;
+
+        capacity = MAX(MAX(capacity, size), (size_t)CHUNK_MIN - sizeof(*chunk));
+        chunk = arena_alloc(&partition->pages, sizeof(*chunk) + capacity);
+        *chunk = (struct group_chunk){.capacity = (uint32_t)capacity};
+        if (entry->last)
+            entry->last->next = chunk;
+        else
+            entry->first = chunk;
+        entry->last = chunk;
+    }
+    memcpy(chunk->bytes + chunk->size, value.at, size);
+    chunk->size += (uint32_t)size;
+    partition->output_bytes += size;
+}
+
+/* MODEL 3.6: what the output timestamp becomes when one more element comes in. */
+static event_time combine_timestamps(const struct windowing *windowing, const struct group_entry *entry, event_time timestamp,
+                                     event_time window_end) {
+    switch (windowing->timestamp_combiner) {
+    case OUTPUT_TIME_EARLIEST:
+        return entry->count ? MIN(entry->timestamp, timestamp) : timestamp;
+    case OUTPUT_TIME_LATEST:
+        return entry->count ? MAX(entry->timestamp, timestamp) : timestamp;
+    case OUTPUT_TIME_END_OF_WINDOW:
+        break;
+    }
+    return window_end;
+}
+
+static void group_add_in_window(struct group *group, event_time timestamp, struct cursor window, event_time window_end,
+                                struct cursor key, uint64_t key_hash, struct cursor value) {
+    uint64_t hash = key_hash;
+    struct group_partition **slot;
+    struct group_entry *entry;
+
+    slot = &group->partitions[hash % group->partition_count];
+    if (cursor_left(&window))
+        hash ^= hash_bytes(window.at, cursor_left(&window)) * UINT64_C(0x9e3779b97f4a7c15);
+    if (!*slot)
+        *slot = partition_create(group);
+    entry = partition_entry(*slot, hash, window, key);
+    entry->timestamp = combine_timestamps(group->windowing, entry, timestamp, window_end);
+    entry_add_value(*slot, entry, value);
+    entry->count++;
+}
+
+static void group_add_element(struct group *group, const struct windowed_value *element) {
+    const struct coder *key_coder = group->input->components[0]->components[0];
+    const struct coder *window_coder = group->input->components[1];
+    struct cursor key = element->value, value = element->value, windows = element->windows;
+    uint64_t key_hash;
+
+    enum coder_result result = coder_skip(key_coder, &value);
+    assert(result == CODER_OK);
+    key.end = value.at;
+    key_hash = hash_bytes(key.at, cursor_left(&key));
+    for (uint32_t i = 0; i < element->window_count; i++) {
+        struct cursor window = windows;
+        event_time window_end;
+
+        result = window_max_timestamp(window_coder, &windows, &window_end);
+        assert(result == CODER_OK);
+        window.end = windows.at;
+        group_add_in_window(group, element->timestamp, window, window_end, key, key_hash, value);
+    }
+}
+
+void group_add(struct group *group, const struct run_list *runs) {
+    vec_foreach(run, &runs->runs) {
+        struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
+
+        while (cursor_left(&at)) {
+            struct windowed_value element;
+            enum coder_result result = windowed_value_read(group->input, &at, &element);
+
+            assert(result == CODER_OK);
+            (void)result;
+            group_add_element(group, &element);
+        }
+    }
+}
+
+struct group_partition *group_take(struct group *group, unsigned i) {
+    struct group_partition *partition = group->partitions[i];
+
+    group->partitions[i] = NULL;
+    return partition;
+}
+
+/* KV<K, iterable<V>>: key, 4 bytes of count (or the -1 form with a count per batch, for counts beyond 31 bits), values. */
+static void write_entry(const struct group_entry *entry, struct buf *out) {
+    bool is_long = entry->count > INT32_MAX;
+
+    windowed_value_write_header(out, entry->timestamp, entry->key - entry->window_size, entry->window_size, &PANE_ONLY_FIRING);
+    buf_add(out, entry->key, entry->key_size);
+    buf_add_be32(out, is_long ? UINT32_MAX : (uint32_t)entry->count);
+    if (is_long)
+        buf_add_varint(out, entry->count);
+    for (const struct group_chunk *chunk = entry->first; chunk; chunk = chunk->next)
+        buf_add(out, chunk->bytes, chunk->size);
+    if (is_long)
+        buf_add_varint(out, 0);
+}
+
+uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t target_bytes, struct buf *out) {
+    size_t begin = out->size;
+    uint64_t count = 0;
+
+    for (; *at < partition->entry_count && (count == 0 || out->size - begin < target_bytes); ++*at, count++)
+        write_entry(&partition->entries[*at], out);
+    return count;
+}
+
+struct group_partition *group_partition_ref(struct group_partition *partition) {
+    partition->refs++;
+    return partition;
+}
+
+void group_partition_unref(struct group_partition *partition) {
+    if (!partition || --partition->refs)
+        return;
+    account_release(partition->pages.account, table_bytes(partition));
+    arena_clear(&partition->pages);
+    free(partition->entries);
+    free(partition->index);
+    free(partition);
+}

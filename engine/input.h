@@ -1,0 +1,61 @@
+/* The input of an executable stage: what waits, and what a bundle has claimed of it.
+ *
+ * An item is a run of elements, or a partition of a grouping whose output is written only when it is sent. A claim is the input of one
+ * bundle; it stays as it is until the bundle's commit, so that a failed bundle can be run again on the same input. Belongs to the
+ * engine's thread. */
+#ifndef ENGINE_INPUT_H
+#define ENGINE_INPUT_H
+
+#include "engine/group.h"
+#include "engine/runs.h"
+
+struct input_item {
+    struct run run;                    /* when partition is NULL */
+    struct group_partition *partition; /* owned reference */
+};
+
+size_t input_item_bytes(const struct input_item *item);
+uint64_t input_item_count(const struct input_item *item);
+void input_item_clear(struct input_item *item);
+
+/* First in, first out. Zero-initialise. */
+struct input_queue {
+    VEC(struct input_item) items;
+    size_t head;
+    size_t bytes;
+    uint64_t count;
+};
+
+/* Takes over what is in the item; an item without elements is dropped. */
+void input_queue_push(struct input_queue *queue, struct input_item item);
+bool input_queue_pop(struct input_queue *queue, struct input_item *ret);
+/* The item becomes the next one to pop. */
+void input_queue_unpop(struct input_queue *queue, struct input_item item);
+void input_queue_clear(struct input_queue *queue);
+
+/* One claim is one bundle's input. */
+struct claim {
+    VEC(struct input_item) items;
+    size_t bytes;
+    uint64_t count;
+    VEC(unsigned) shards; /* of a keyed stage: busy while the claim lives */
+    unsigned runs_lost;   /* bundles on it that ended because their worker did */
+    unsigned runs_failed; /* ... because the SDK said so */
+};
+
+/* Moves items from the queue into the claim until it holds about max_bytes or max_count elements (at least one item, a run being cut
+ * where needed). `coder` is the windowed value coder of the input. */
+void claim_take(struct claim *claim, struct input_queue *queue, const struct coder *coder, size_t max_bytes, uint64_t max_count);
+void claim_free(struct claim *claim);
+
+/* Where a bundle is in sending its claim. Zero-initialise. */
+struct claim_cursor {
+    size_t item;
+    size_t offset; /* in the item: bytes of a run, entries of a partition */
+};
+
+/* The next about max_bytes of whole elements; empty when everything was read. */
+struct slice claim_read(const struct claim *claim, struct claim_cursor *at, const struct coder *coder, size_t max_bytes,
+                        struct account *account);
+
+#endif

@@ -1,0 +1,135 @@
+/* The engine's insides, shared by its files; see engine.h for what it is.
+ *
+ *   engine.c    create, events in, actions out
+ *   schedule.c  which stage gets a free slot next, and how much of its input
+ *   bundle.c    one bundle: sending its input, collecting its output, its end
+ *   apply.c     the commit put into effect; delivery along edges; stages that become complete
+ *   answer.c    state requests
+ *   check.c     what cannot be run here */
+#ifndef ENGINE_INTERNAL_H
+#define ENGINE_INTERNAL_H
+
+#include "engine/commit.h"
+#include "engine/engine.h"
+#include "engine/input.h"
+#include "engine/userstate.h"
+#include "engine/view.h"
+#include "model/window.h"
+
+struct delayed_residual {
+    event_time due_ms;
+    struct run run;
+};
+
+/* A slice of a keyed stage's keys: one bundle at a time. */
+struct key_shard {
+    struct input_queue queue;
+    struct buf open; /* elements not yet made into a run */
+    uint64_t open_count;
+    bool is_busy;
+};
+
+struct stage {
+    const struct plan_stage *plan;
+    bool is_done; /* will produce nothing more: its output watermark is at the end of time */
+
+    /* GROUP_BY_KEY */
+    struct group *group;
+
+    /* EXECUTABLE */
+    struct input_queue queue;
+    struct key_shard *shards; /* keyed stages only */
+    size_t shard_bytes;       /* waiting in all shards */
+    uint64_t shard_count;     /* elements waiting in all shards */
+    VEC(struct delayed_residual) delayed;
+    VEC(struct claim *) retries;
+    struct view **views; /* one per side input, shared */
+    struct user_state state;
+    unsigned running;
+};
+
+struct bundle {
+    uint64_t id;
+    struct stage *stage;
+    unsigned worker;
+    struct claim *claim;
+
+    struct claim_cursor sent; /* what was handed to the host */
+    size_t window_bytes;      /* of it not yet reported as sent */
+    bool is_input_ended;
+
+    struct run_writer *writers; /* one per sink */
+    bool *is_ended;             /* one per sink, then one per timer family */
+    size_t open_ends;
+    struct state_overlay overlay;
+    struct bundle_response *response;
+    event_time response_deadline_ms; /* for the end marks, once the response is there */
+};
+
+struct worker_slot {
+    unsigned number;
+    unsigned environment;
+    unsigned slots;
+    unsigned busy;
+    bool is_lost;
+};
+
+struct finalization {
+    uint64_t bundle;
+    unsigned worker;
+    event_time deadline_ms;
+};
+
+struct engine {
+    const struct plan *plan;
+    struct engine_options options;
+    event_time now_ms;
+    uint64_t next_bundle;
+    struct stage *stages;
+    VEC(struct view *) views;
+    VEC(struct worker_slot) workers;
+    struct map bundles; /* id -> struct bundle */
+    VEC(struct bundle *) running;
+    VEC(struct finalization) finalizing;
+    VEC(struct engine_action) actions;
+    size_t next_action;
+    event_time wake_ms; /* last asked for; TIME_MAX: none */
+    bool is_over;       /* the last action was given */
+    bool needs_schedule;
+    bool needs_wake; /* a deadline was added since the last WAKE was worked out */
+    struct metric_table attempted;
+    struct metric_table committed;
+};
+
+/* engine.c */
+struct engine_action *engine_add_action(struct engine *engine, enum engine_action_type type);
+void engine_add_message(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Ends the job; takes no action when it is over already. */
+void engine_fail(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
+struct worker_slot *engine_worker(struct engine *engine, unsigned number);
+
+/* schedule.c: starts as many bundles as there are slots and input. */
+void engine_schedule(struct engine *engine);
+
+/* bundle.c */
+struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim, struct worker_slot *worker);
+void bundle_elements(struct engine *engine, struct bundle *bundle, unsigned sink, struct slice bytes, bool is_last);
+void bundle_timers(struct engine *engine, struct bundle *bundle, unsigned family, struct slice bytes, bool is_last);
+void bundle_sent(struct engine *engine, struct bundle *bundle, size_t bytes);
+void bundle_done(struct engine *engine, struct bundle *bundle, struct bundle_response *response);
+/* Why a bundle ended without a commit. */
+enum bundle_failure { BUNDLE_FAILED_IN_SDK, BUNDLE_FAILED_WORKER_LOST };
+void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failure failure, const char *error);
+void bundle_free(struct engine *engine, struct bundle *bundle);
+
+/* apply.c */
+void engine_apply_commit(struct engine *engine, struct bundle_commit *commit);
+void engine_deliver(struct engine *engine, unsigned collection, const struct run_list *runs);
+/* Closes every stage that has nothing left to come, and what follows from it. */
+void engine_advance(struct engine *engine);
+void claim_release(struct stage *stage, struct claim *claim);
+
+/* answer.c */
+void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t token, struct state_request *request);
+
+#endif

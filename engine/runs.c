@@ -1,0 +1,124 @@
+#include "engine/runs.h"
+
+#include <assert.h>
+
+#include "model/window.h"
+
+void run_list_push(struct run_list *list, struct run run) {
+    if (run.count == 0) {
+        slice_unref(&run.bytes);
+        return;
+    }
+    list->bytes += run.bytes.size;
+    list->count += run.count;
+    vec_push(&list->runs, run);
+}
+
+void run_list_append(struct run_list *list, const struct run_list *from) {
+    vec_foreach(run, &from->runs)
+        run_list_push(list, (struct run){.bytes = slice_ref(run->bytes), .count = run->count});
+}
+
+void run_list_clear(struct run_list *list) {
+    vec_foreach(run, &list->runs)
+        slice_unref(&run->bytes);
+    vec_free(&list->runs);
+    *list = (struct run_list){0};
+}
+
+void run_split(const struct run *run, const struct coder *coder, uint64_t count, struct run *ret_head, struct run *ret_tail) {
+    struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
+    size_t offset;
+
+    assert(count < run->count);
+    for (uint64_t i = 0; i < count; i++) {
+        enum coder_result result = windowed_value_skip(coder, &at);
+
+        assert(result == CODER_OK);
+        (void)result;
+    }
+    offset = run->bytes.size - cursor_left(&at);
+    *ret_head = (struct run){slice_sub(run->bytes, 0, offset), count};
+    *ret_tail = (struct run){slice_sub(run->bytes, offset, run->bytes.size - offset), run->count - count};
+}
+
+static int malformed(struct status *st) {
+    return status_set(st, STATUS_INVALID_ARGUMENT, "the bytes are not encoded as the PCollection's coder says");
+}
+
+/* Completes the carried element with bytes from the front of `bytes`; *ret_used says how many. The carry may still be incomplete
+ * afterwards, then all of `bytes` was used. */
+static int complete_carry(struct run_writer *writer, struct slice bytes, size_t *ret_used, struct status *st) {
+    size_t used = 0, before = writer->carry.size;
+
+    for (;;) {
+        struct cursor at = cursor_of(buf_data(&writer->carry), writer->carry.size);
+        enum coder_result result = windowed_value_skip(writer->coder, &at);
+        size_t step;
+
+        if (result == CODER_BAD)
+            return malformed(st);
+        if (result == CODER_OK) {
+            size_t size = writer->carry.size - cursor_left(&at);
+            struct slice element = buf_finish(&writer->carry);
+
+            run_list_push(&writer->list, (struct run){slice_sub(element, 0, size), 1});
+            slice_unref(&element);
+            assert(size > before);
+            *ret_used = size - before;
+            return 0;
+        }
+        if (used == bytes.size) {
+            *ret_used = used;
+            return 0;
+        }
+        step = MIN(bytes.size - used, MAX(writer->carry.size, (size_t)256));
+        buf_add(&writer->carry, bytes.data + used, step);
+        used += step;
+    }
+}
+
+int run_writer_add(struct run_writer *writer, struct slice bytes, struct status *st) {
+    CLEANUP_SLICE struct slice owned = bytes;
+    size_t begin = 0, good;
+    uint64_t count = 0;
+    struct cursor at;
+
+    if (writer->carry.size) {
+        int r = complete_carry(writer, bytes, &begin, st);
+
+        if (r < 0 || writer->carry.size)
+            return r;
+    }
+    good = begin;
+    at = cursor_of(bytes.data + begin, bytes.size - begin);
+    while (cursor_left(&at)) {
+        enum coder_result result = windowed_value_skip(writer->coder, &at);
+
+        if (result == CODER_BAD)
+            return malformed(st);
+        if (result == CODER_SHORT)
+            break;
+        good = bytes.size - cursor_left(&at);
+        count++;
+    }
+    if (count)
+        run_list_push(&writer->list, (struct run){slice_sub(bytes, begin, good - begin), count});
+    if (good < bytes.size) {
+        writer->carry.account = writer->account;
+        buf_add(&writer->carry, bytes.data + good, bytes.size - good);
+    }
+    return 0;
+}
+
+int run_writer_end(struct run_writer *writer, struct status *st) {
+    if (writer->carry.size == 0)
+        return 0;
+    return status_set(st, STATUS_INVALID_ARGUMENT, "the stream ends inside an element: %zu bytes are left over",
+                      writer->carry.size);
+}
+
+void run_writer_clear(struct run_writer *writer) {
+    run_list_clear(&writer->list);
+    buf_clear(&writer->carry);
+}

@@ -1,0 +1,47 @@
+/* Runs: whole elements, laid end to end in one slice. What crosses an edge of the stage graph is a list of runs.
+ *
+ * The Data stream cuts an SDK's output anywhere, even inside an element; a run_writer finds the element boundaries again, sharing the
+ * received blocks and copying only an element that lies across two messages. Belongs to the engine's thread. */
+#ifndef ENGINE_RUNS_H
+#define ENGINE_RUNS_H
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "base/vec.h"
+#include "model/coder.h"
+
+struct run {
+    struct slice bytes;
+    uint64_t count; /* elements */
+};
+
+struct run_list {
+    VEC(struct run) runs;
+    size_t bytes;
+    uint64_t count;
+};
+
+/* Takes the run's reference. Empty runs are dropped. */
+void run_list_push(struct run_list *list, struct run run);
+/* Appends references on all of `from`'s runs. */
+void run_list_append(struct run_list *list, const struct run_list *from);
+void run_list_clear(struct run_list *list);
+
+/* The first `count` elements of a run as one, the rest as another; count is less than run->count. References are new. */
+void run_split(const struct run *run, const struct coder *coder, uint64_t count, struct run *ret_head, struct run *ret_tail);
+
+/* `coder` is the windowed value coder of the bytes; zero-initialise the rest. */
+struct run_writer {
+    const struct coder *coder;
+    struct account *account;
+    struct run_list list;
+    struct buf carry; /* the begun element at the end of the last message */
+};
+
+/* Takes the slice. Fails with INVALID_ARGUMENT when the bytes can't be elements of the coder. */
+int run_writer_add(struct run_writer *writer, struct slice bytes, struct status *st);
+/* At the end of the stream: fails when an element is not complete. */
+int run_writer_end(struct run_writer *writer, struct status *st);
+void run_writer_clear(struct run_writer *writer);
+
+#endif

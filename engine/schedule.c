@@ -1,0 +1,127 @@
+/* Which stage gets a free slot next, and how much of its input.
+ *
+ * A stage whose input is complete, or that has a full bundle waiting, comes before one that would get a crumb; among the former
+ * the one nearest to the end of the graph (it frees memory), among the latter the one nearest to the start (it makes bundles
+ * fuller). */
+#include <stdlib.h>
+
+#include "engine/internal.h"
+
+static bool stage_input_is_complete(const struct engine *engine, const struct stage *stage) {
+    return engine->stages[engine->plan->collections[stage->plan->source.collection].producer].is_done;
+}
+
+/* A bounded stage reads its side inputs when they are complete. */
+static bool side_inputs_are_ready(const struct engine *engine, const struct stage *stage) {
+    for (size_t i = 0; i < stage->plan->side_input_count; i++) {
+        unsigned producer = engine->plan->collections[stage->plan->side_inputs[i].collection].producer;
+
+        if (!engine->stages[producer].is_done)
+            return false;
+    }
+    return true;
+}
+
+static bool has_free_shard(const struct engine *engine, const struct stage *stage) {
+    if (!stage->shard_count)
+        return false;
+    for (unsigned i = 0; i < engine->options.key_shards; i++)
+        if (!stage->shards[i].is_busy && stage->shards[i].queue.count)
+            return true;
+    return false;
+}
+
+static bool stage_has_work(const struct engine *engine, const struct stage *stage) {
+    return stage->plan->kind == PLAN_EXECUTABLE && !stage->is_done &&
+           (stage->retries.count || stage->queue.count || has_free_shard(engine, stage)) && side_inputs_are_ready(engine, stage);
+}
+
+/* The stage of this environment to run next, or NULL. */
+static struct stage *pick_stage(struct engine *engine, unsigned environment) {
+    struct stage *crumbs = NULL;
+
+    for (size_t i = engine->plan->stage_count; i-- > 0;) {
+        struct stage *stage = &engine->stages[i];
+
+        if (stage->plan->environment != environment || !stage_has_work(engine, stage))
+            continue;
+        if (stage->retries.count || stage_input_is_complete(engine, stage) ||
+            stage->queue.bytes + stage->shard_bytes >= engine->options.bundle_bytes)
+            return stage;
+        crumbs = stage;
+    }
+    return crumbs;
+}
+
+static unsigned environment_slots(const struct engine *engine, unsigned environment) {
+    unsigned slots = 0;
+
+    vec_foreach(worker, &engine->workers)
+        if (!worker->is_lost && worker->environment == environment)
+            slots += worker->slots;
+    return MAX(slots, 1u);
+}
+
+static void claim_shards(struct engine *engine, struct stage *stage, struct claim *claim, size_t max_bytes) {
+    const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
+
+    for (unsigned i = 0; i < engine->options.key_shards && claim->bytes < max_bytes; i++) {
+        struct key_shard *shard = &stage->shards[i];
+        size_t bytes = claim->bytes;
+        uint64_t count = claim->count;
+
+        if (shard->is_busy || !shard->queue.count)
+            continue;
+        claim_take(claim, &shard->queue, coder, max_bytes, UINT64_MAX);
+        shard->is_busy = true;
+        vec_push(&claim->shards, i);
+        stage->shard_bytes -= claim->bytes - bytes;
+        stage->shard_count -= claim->count - count;
+    }
+}
+
+/* The input of the next bundle: a share of what waits, so that every slot gets some, up to the target size. Elements of a splittable
+ * DoFn's process transform stand for work of unknown size, so their number is shared out, not their bytes. */
+static struct claim *next_claim(struct engine *engine, struct stage *stage) {
+    const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
+    unsigned slots = environment_slots(engine, stage->plan->environment);
+    uint64_t waiting_count = stage->queue.count + stage->shard_count;
+    size_t waiting_bytes = stage->queue.bytes + stage->shard_bytes;
+    size_t max_bytes = MIN(engine->options.bundle_bytes, waiting_bytes / slots + 1);
+    uint64_t max_count = UINT64_MAX;
+    struct claim *claim;
+
+    if (stage->retries.count) {
+        claim = stage->retries.items[0];
+        stage->retries.count--;
+        memmove(stage->retries.items, stage->retries.items + 1, stage->retries.count * sizeof(claim));
+        return claim;
+    }
+    claim = xcalloc(1, sizeof(*claim));
+    if (stage->plan->process_transform_id && slots > 1) {
+        max_bytes = engine->options.bundle_bytes;
+        max_count = (waiting_count + slots - 1) / slots;
+    }
+    if (stage->shards)
+        claim_shards(engine, stage, claim, max_bytes);
+    else
+        claim_take(claim, &stage->queue, coder, max_bytes, max_count);
+    return claim;
+}
+
+void engine_schedule(struct engine *engine) {
+    /* By index: starting a bundle may not add workers, but makes no promise about the array's place. */
+    for (size_t i = 0; i < engine->workers.count; i++) {
+        while (!engine->is_over) {
+            struct worker_slot *worker = &engine->workers.items[i];
+            struct stage *stage;
+
+            if (worker->is_lost || worker->busy >= worker->slots)
+                break;
+            stage = pick_stage(engine, worker->environment);
+            if (!stage)
+                break;
+            bundle_start(engine, stage, next_claim(engine, stage), worker);
+        }
+    }
+}

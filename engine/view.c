@@ -1,0 +1,101 @@
+#include "engine/view.h"
+
+#include <assert.h>
+
+#include "model/window.h"
+
+void key_add_part(struct buf *key, const void *bytes, size_t size) {
+    buf_add_prefixed(key, bytes, size);
+}
+
+bool view_coder_fits(const struct coder *windowed, enum plan_access access) {
+    return access == PLAN_ACCESS_ITERABLE || windowed->components[0]->kind == CODER_KV;
+}
+
+static struct chain *chain_of(struct map *map, const void *key, size_t size, bool *ret_is_new) {
+    void **slot = map_slot(map, key, size);
+
+    *ret_is_new = !*slot;
+    if (!*slot)
+        *slot = xcalloc(1, sizeof(struct chain));
+    return *slot;
+}
+
+static void view_add_in_window(struct view *view, const struct windowed_value *element, struct cursor window,
+                               struct buf *scratch) {
+    struct cursor value = element->value;
+    struct cursor key = value;
+    struct chain *chain;
+    bool is_new;
+
+    scratch->size = 0;
+    key_add_part(scratch, window.at, cursor_left(&window));
+    if (view->access == PLAN_ACCESS_MULTIMAP) {
+        enum coder_result result = coder_skip(view->coder->components[0]->components[0], &value);
+
+        assert(result == CODER_OK);
+        (void)result;
+        key.end = value.at;
+        key_add_part(scratch, key.at, cursor_left(&key));
+    }
+    chain = chain_of(&view->contents, buf_data(scratch), scratch->size, &is_new);
+    chain_add(chain, view->account, value.at, cursor_left(&value));
+    if (is_new && view->access == PLAN_ACCESS_MULTIMAP) {
+        scratch->size = 0;
+        key_add_part(scratch, window.at, cursor_left(&window));
+        chain = chain_of(&view->keys, buf_data(scratch), scratch->size, &is_new);
+        chain_add(chain, view->account, key.at, cursor_left(&key));
+    }
+}
+
+void view_add(struct view *view, const struct run_list *runs) {
+    const struct coder *window_coder = view->coder->components[1];
+    struct buf scratch = {0};
+
+    vec_foreach(run, &runs->runs) {
+        struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
+
+        while (cursor_left(&at)) {
+            struct windowed_value element;
+            enum coder_result result = windowed_value_read(view->coder, &at, &element);
+
+            assert(result == CODER_OK);
+            for (uint32_t i = 0; i < element.window_count; i++) {
+                struct cursor window = element.windows;
+
+                result = coder_skip(window_coder, &element.windows);
+                assert(result == CODER_OK);
+                window.end = element.windows.at;
+                view_add_in_window(view, &element, window, &scratch);
+            }
+        }
+    }
+    buf_clear(&scratch);
+}
+
+const struct chain *view_elements(const struct view *view, struct slice window, struct slice key) {
+    struct buf scratch = {0};
+    const struct chain *chain;
+
+    key_add_part(&scratch, window.data, window.size);
+    if (view->access == PLAN_ACCESS_MULTIMAP)
+        key_add_part(&scratch, key.data, key.size);
+    chain = map_get(&view->contents, buf_data(&scratch), scratch.size);
+    buf_clear(&scratch);
+    return chain;
+}
+
+const struct chain *view_keys(const struct view *view, struct slice window) {
+    struct buf scratch = {0};
+    const struct chain *chain;
+
+    key_add_part(&scratch, window.data, window.size);
+    chain = map_get(&view->keys, buf_data(&scratch), scratch.size);
+    buf_clear(&scratch);
+    return chain;
+}
+
+void view_clear(struct view *view) {
+    map_clear(&view->contents, chain_free);
+    map_clear(&view->keys, chain_free);
+}

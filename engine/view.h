@@ -1,0 +1,34 @@
+/* A view: a PCollection materialised as side input, by window and, for multimaps, by key
+ * (beam_fn_api.proto: StateKey.IterableSideInput, MultimapSideInput, MultimapKeysSideInput).
+ *
+ * One view serves every stage that reads the PCollection with the same access. Belongs to the engine's thread. */
+#ifndef ENGINE_VIEW_H
+#define ENGINE_VIEW_H
+
+#include "base/map.h"
+#include "engine/chain.h"
+#include "engine/runs.h"
+#include "translate/plan.h"
+
+struct view {
+    unsigned collection;
+    enum plan_access access;
+    const struct coder *coder; /* windowed value */
+    struct account *account;
+    struct map contents; /* window [and key] -> struct chain: elements, or values of the key */
+    struct map keys;     /* window -> struct chain: the distinct keys of a multimap */
+};
+
+/* Whether a multimap can be made of elements of this coder: they are KVs. */
+bool view_coder_fits(const struct coder *windowed, enum plan_access access);
+/* Borrows the runs. The bytes were checked when they arrived. */
+void view_add(struct view *view, const struct run_list *runs);
+/* NULL: nothing there, an empty view. */
+const struct chain *view_elements(const struct view *view, struct slice window, struct slice key);
+const struct chain *view_keys(const struct view *view, struct slice window);
+void view_clear(struct view *view);
+
+/* Bytes of a composite map key: each part with its length in front. */
+void key_add_part(struct buf *key, const void *bytes, size_t size);
+
+#endif

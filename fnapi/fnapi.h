@@ -1,0 +1,123 @@
+/* The runner's end of the Fn API: Control, Data, State, Logging, Provision (and WorkerStatus later).
+ *
+ *   struct fn_service   registers the Fn API's methods on the one server and tells harnesses apart by `worker_id` metadata
+ *   struct fn_worker    one harness, known by an unguessable id minted by the host before the harness is started
+ *
+ * fnapi/ knows the wire: it turns messages into calls of an fn_worker_handler, in plain C (model/bundle.h), and calls on an
+ * fn_worker into messages. It knows no job, no plan and no engine.
+ *
+ * Threads: handler callbacks run on RPC threads; those of one stream come in order, those of different streams (Control, Data, State,
+ * Logging) may run at once. They must not block. fn_worker_* calls may come from any thread.
+ *
+ * Instruction ids are minted here, unique for a harness's life, never reused. The host names a bundle by its own uint64 number, which
+ * is unique in the worker's life. */
+#ifndef FNAPI_FNAPI_H
+#define FNAPI_FNAPI_H
+
+#include "base/account.h"
+#include "model/bundle.h"
+#include "rpc/rpc.h"
+
+struct fn_service;
+struct fn_worker;
+
+enum fn_log_severity { FN_LOG_UNSPECIFIED, FN_LOG_TRACE, FN_LOG_DEBUG, FN_LOG_INFO, FN_LOG_NOTICE, FN_LOG_WARN, FN_LOG_ERROR, FN_LOG_CRITICAL };
+
+/* One line of a harness's log; strings are valid during the call, never NULL. */
+struct fn_log_entry {
+    enum fn_log_severity severity;
+    int64_t time_ms;
+    const char *message;
+    const char *trace;
+    const char *instruction_id;
+    const char *transform_id;
+    const char *location;
+    const char *thread;
+};
+
+/* All may be called until `gone`, which is last and comes once, after fn_worker_close(). */
+struct fn_worker_handler {
+    /* Control is open: bundles may be started. */
+    void (*connected)(void *user);
+    /* Control ended, without fn_worker_close() having been called: the harness died or left. */
+    void (*lost)(void *user, const struct status *why);
+    /* One piece of a bundle's output: the sink's transform id, or a timer family of a transform (family not NULL). Bytes may be empty
+     * with is_last. Slices share the received message (account: the worker's). Unknown instructions never get here. */
+    void (*elements)(void *user, uint64_t bundle, struct slice transform_id, const struct slice *family, struct slice bytes,
+                     bool is_last);
+    /* The request is the callee's to clear; answer with fn_worker_reply_state(). */
+    void (*state)(void *user, uint64_t bundle, uint64_t reply_token, struct state_request *request);
+    /* The response of a bundle; the callee's to clear. Output may still be on its way. */
+    void (*bundle_done)(void *user, uint64_t bundle, struct bundle_response *response);
+    /* The harness says the bundle failed: the SDK's own text with the traceback. */
+    void (*bundle_failed)(void *user, uint64_t bundle, const char *error);
+    /* Answers to fn_worker_split and fn_worker_ask_progress. An empty split: not now. */
+    void (*split)(void *user, uint64_t bundle, struct bundle_split *split);
+    void (*progress)(void *user, uint64_t bundle, const struct metric *metrics, size_t count);
+    /* FinalizeBundle was answered; error NULL on success. */
+    void (*finalized)(void *user, uint64_t bundle, const char *error);
+    /* `bytes` of this bundle's input were written to the Data stream. */
+    void (*sent)(void *user, uint64_t bundle, size_t bytes);
+    void (*log)(void *user, const struct fn_log_entry *entry);
+    /* The harness sent bytes that are no message of the protocol; Control was cancelled and `lost` follows. */
+    void (*gone)(void *user);
+};
+
+/* What harnesses of one worker are told: where to connect, and the job's provisioning. Strings are copied. */
+struct fn_worker_options {
+    const char *worker_id;
+    const char *endpoint; /* HOST:PORT that this harness can reach; one for control, data, state, logging and artifacts */
+    struct slice provision_info; /* a serialized ProvisionInfo without endpoints (those are added here); reference is taken */
+    struct account *account;  /* what its messages are charged to */
+    const char *const *capabilities; /* the environment's, as the SDK listed them */
+    size_t capability_count;
+};
+
+struct fn_service *fn_service_create(struct rpc_server *server);
+void fn_service_destroy(struct fn_service *service);
+
+/* Makes the id known: from now on streams with this worker_id are served. */
+struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_worker_options *options,
+                                   const struct fn_worker_handler *handler, void *user);
+/* Ends Control with OK (the harness then exits), then the other streams; `gone` follows when all are closed; the worker is freed after
+ * that. Bundles in flight get no more callbacks. */
+void fn_worker_close(struct fn_worker *worker);
+
+/* One port of a bundle. */
+struct fn_port {
+    const char *transform_id;
+    const char *local_name;
+    const char *collection_id;
+    const char *coder_id; /* the windowed value coder in the descriptor */
+};
+
+/* What a stage looks like to harnesses; registered once per stage and worker. Returns a descriptor number for this worker. The
+ * descriptor proto (see plan_stage.descriptor) is completed here with a fresh unguessable id, the state and timer endpoint, and the
+ * source and sink transforms (RemoteGrpcPort). Strings are copied. */
+unsigned fn_worker_add_descriptor(struct fn_worker *worker, struct slice descriptor, const struct fn_port *source,
+                                  const struct fn_port *sinks, size_t sink_count);
+
+struct fn_cache_token {
+    struct slice token;
+    const char *transform_id;  /* NULL: the user state token */
+    const char *side_input_id;
+};
+
+/* Sends ProcessBundle. Then input follows. Go's trap about timer families' end marks is dealt with in here (PROTOCOL F). */
+void fn_worker_start_bundle(struct fn_worker *worker, uint64_t bundle, unsigned descriptor, const struct fn_cache_token *tokens,
+                            size_t token_count);
+/* Input for the source, or for a timer family of a transform (family not NULL). Takes the slices' references. Pieces are laid end to end
+ * in one Elements message, without a copy. `is_last` sends the end mark as a message part of its own, without payload. */
+void fn_worker_send(struct fn_worker *worker, uint64_t bundle, const char *transform_id, const char *family,
+                    const struct slice *pieces, size_t count, bool is_last);
+void fn_worker_reply_state(struct fn_worker *worker, uint64_t reply_token, const char *request_id, struct state_response *response);
+/* fraction_of_remainder in [0,1]; allowed_split_points may be NULL (any). */
+void fn_worker_split(struct fn_worker *worker, uint64_t bundle, const char *source_transform_id, double fraction_of_remainder,
+                     int64_t estimated_input_elements);
+void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle);
+void fn_worker_finalize(struct fn_worker *worker, uint64_t bundle);
+/* The bundle is over for the host: later messages for its instruction are dropped. */
+void fn_worker_forget_bundle(struct fn_worker *worker, uint64_t bundle);
+bool fn_worker_has_capability(const struct fn_worker *worker, const char *urn);
+
+#endif

@@ -1,0 +1,34 @@
+/* The host: drives one engine per running job on real threads, sockets and processes.
+ *
+ *      fnapi callbacks (RPC threads) --.
+ *      worker callbacks ---------------+--> mailbox --> engine thread of the job: engine_step() --> actions --> fnapi / worker calls
+ *      host_cancel_job ----------------'                                              '--> job history, metrics
+ *
+ * The engine thread is the only one that touches the engine; what crosses threads is an event in the mailbox. */
+#ifndef JOBSERVER_HOST_H
+#define JOBSERVER_HOST_H
+
+#include "fnapi/fnapi.h"
+#include "jobserver/config.h"
+#include "jobserver/job.h"
+#include "worker/worker.h"
+
+struct host;
+
+struct host_options {
+    const struct config *config; /* borrowed, outlives the host */
+    struct fn_service *fn_service;
+    struct worker_manager *workers;
+    const char *endpoint; /* HOST:PORT that the server really listens on: what workers are told unless `advertise` says otherwise */
+    struct account *account;
+};
+
+struct host *host_create(const struct host_options *options);
+/* Runs the job on a thread of its own: STARTING, RUNNING, then a terminal state in its history. Returns at once. Takes a reference. */
+int host_start_job(struct host *host, struct job *job, struct status *st);
+/* Asks a running job to stop: CANCELLING, then CANCELLED. Harmless on an unknown or finished job. */
+void host_cancel_job(struct host *host, struct job *job);
+/* Cancels all jobs, waits for their ends (workers stopped), frees. */
+void host_destroy(struct host *host);
+
+#endif

@@ -1,0 +1,26 @@
+/* The daemon's state directory: made when missing, owned by one daemon at a time, and of a version this program knows.
+ *
+ *      STATE_DIR/VERSION       "trestle state directory" and the number of the layout
+ *      STATE_DIR/LOCK          flock'ed while a daemon runs; holds its process id, for people
+ *      STATE_DIR/artifacts/    artifact_store.h
+ *
+ * The lock goes away with the process, however that ends. */
+#ifndef JOBSERVER_STATE_DIR_H
+#define JOBSERVER_STATE_DIR_H
+
+#include "base/status.h"
+
+enum { STATE_DIR_VERSION = 1 };
+
+struct state_dir;
+
+/* Errors: it cannot be made or written, it belongs to a running daemon, it is not one of ours, or it is newer than this program. */
+int state_dir_open(const char *path, struct state_dir **ret, struct status *st);
+/* Absolute; lives as long as the state directory. */
+const char *state_dir_path(const struct state_dir *dir);
+void state_dir_close(struct state_dir *dir);
+
+/* mkdir -p; existing directories are fine. */
+int make_directories(const char *path, struct status *st);
+
+#endif

@@ -1,0 +1,151 @@
+/* The plan of a job: a graph of stages that the engine runs, as a plain C structure without any protobuf.
+ *
+ *     PCollection A --> [stage 0: executable, env 0] --> B --> [stage 1: group by key] --> C --> [stage 2] ...
+ *                                                    \-> D (side input of stage 2)
+ *
+ * translate/ makes it from a Pipeline; the engine and the host only read it. All of it lives in one arena; it is immutable
+ * once made, so any thread may read it. Indices (collection, environment, windowing) point into the plan's arrays;
+ * PLAN_NONE means "none". Stages are in topological order: a stage's inputs and side inputs are outputs of earlier ones. */
+#ifndef TRANSLATE_PLAN_H
+#define TRANSLATE_PLAN_H
+
+#include <limits.h>
+
+#include "base/arena.h"
+#include "base/slice.h"
+#include "model/coder.h"
+#include "model/windowing.h"
+
+#define PLAN_NONE UINT_MAX
+
+/* A PCollection that crosses a stage boundary. */
+struct plan_collection {
+    const char *id;            /* the pipeline's PCollection id (or a derived one) */
+    const char *name;          /* user-visible: unique name of the producing transform and output tag */
+    const struct coder *coder; /* CODER_WINDOWED_VALUE, as on the wire */
+    const char *coder_id;      /* of that windowed-value coder, in the descriptors of the stages that touch it */
+    unsigned windowing;
+    bool is_bounded;
+    unsigned producer;   /* stage */
+    unsigned *consumers; /* stages that have it as (main) input; the same stage twice when it reads it twice */
+    size_t consumer_count;
+    unsigned *side_consumers; /* stages that read it as side input */
+    size_t side_consumer_count;
+};
+
+enum plan_stage_kind {
+    PLAN_EXECUTABLE,   /* bundles on a harness */
+    PLAN_IMPULSE,      /* one empty byte string at TIME_MIN in the global window */
+    PLAN_GROUP_BY_KEY, /* KV<K,V> in, KV<K,iterable<V>> out */
+    PLAN_FLATTEN,      /* passes on; also what reshuffle and redistribute become (is_reshuffle) */
+    PLAN_TEST_STREAM,
+};
+
+enum plan_access { PLAN_ACCESS_ITERABLE, PLAN_ACCESS_MULTIMAP };
+
+struct plan_side_input {
+    const char *transform_id;
+    const char *local_name; /* the side_input_id of state keys */
+    unsigned collection;
+    enum plan_access access;
+    const char *mapping_fn_urn; /* main window -> side window */
+    struct slice mapping_fn_payload;
+};
+
+enum plan_state_kind { PLAN_STATE_BAG, PLAN_STATE_MULTIMAP, PLAN_STATE_ORDERED_LIST };
+
+struct plan_user_state {
+    const char *transform_id;
+    const char *state_id;
+    enum plan_state_kind kind;
+    const struct coder *element_coder; /* as in pages: so that pages end at element boundaries; NULL when not known */
+};
+
+struct plan_timer_family {
+    const char *transform_id;
+    const char *family_id;
+    bool is_processing_time;
+    bool is_window_expiration; /* the on_window_expiration family */
+    const struct coder *coder; /* CODER_TIMER */
+};
+
+/* One end of the Data stream: a source or sink transform of the descriptor. */
+struct plan_port {
+    const char *transform_id; /* of the runner:source / runner:sink transform */
+    const char *local_name;   /* its output (source) or input (sink) name */
+    unsigned collection;
+    /* Sinks: the transform and output that the SDK's output watermarks name; may be NULL. */
+    const char *producer_transform_id;
+    const char *producer_output_name;
+};
+
+struct plan_stage {
+    unsigned index;
+    enum plan_stage_kind kind;
+    const char *name; /* user-visible, e.g. the unique names of its transforms joined */
+    unsigned *inputs; /* collections; EXECUTABLE has exactly one, FLATTEN any number, IMPULSE none */
+    size_t input_count;
+    unsigned *outputs; /* collections; EXECUTABLE: outputs[i] belongs to sinks[i] */
+    size_t output_count;
+    bool is_bounded; /* all inputs, inner PCollections and outputs are bounded: runs as batch */
+    bool is_reshuffle;
+
+    /* EXECUTABLE only */
+    unsigned environment;
+    struct plan_port source;
+    struct plan_port *sinks;
+    size_t sink_count;
+    struct plan_side_input *side_inputs;
+    size_t side_input_count;
+    struct plan_user_state *user_states;
+    size_t user_state_count;
+    struct plan_timer_family *timer_families;
+    size_t timer_family_count;
+    bool is_keyed;                  /* has user state or timers: the input is KV, one key is never in two bundles at once */
+    bool requires_time_sorted_input;
+    bool requires_stable_input;
+    bool requires_finalization;
+    const char *process_transform_id; /* of the splittable DoFn's process transform, or NULL */
+    const char *process_input_name;   /* its main input's local name */
+    /* A serialized ProcessBundleDescriptor without id, endpoints, source and sink transforms; fnapi/ appends those (protobuf
+     * messages merge by concatenation). */
+    struct slice descriptor;
+
+    /* TEST_STREAM only: the payload as the SDK sent it. */
+    struct slice payload;
+};
+
+struct plan_environment {
+    struct slice proto; /* a serialized Environment: urn, payload, capabilities, dependencies */
+    const char *urn;
+    const char *id;
+    const char *const *capabilities;
+    size_t capability_count;
+};
+
+struct plan_transform_name {
+    const char *id;
+    const char *unique_name;
+};
+
+struct plan {
+    struct arena arena;
+    struct plan_stage *stages;
+    size_t stage_count;
+    struct plan_collection *collections;
+    size_t collection_count;
+    struct windowing *windowings;
+    size_t windowing_count;
+    struct plan_environment *environments;
+    size_t environment_count;
+    /* Every transform of the submitted pipeline, sorted by id: errors and metrics speak in unique names. */
+    struct plan_transform_name *names;
+    size_t name_count;
+};
+
+/* Unique name of a transform id; ids that translate/ made up give the name of the transform they stand for; an unknown id is
+ * returned as it is. */
+const char *plan_transform_unique_name(const struct plan *plan, const char *transform_id);
+void plan_destroy(struct plan *plan);
+
+#endif

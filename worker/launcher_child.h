@@ -1,0 +1,29 @@
+/* From fork to exec: what a child does to itself before it becomes the harness. Used inside the launcher process only. */
+#ifndef WORKER_LAUNCHER_CHILD_H
+#define WORKER_LAUNCHER_CHILD_H
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+enum child_step { CHILD_STEP_NONE, CHILD_STEP_PREPARE, CHILD_STEP_DIRECTORY, CHILD_STEP_EXEC };
+
+/* Written to `report_fd` when a step fails; an exec that succeeds closes it without a word. */
+struct child_report {
+    enum child_step step;
+    int error_number;
+};
+
+struct child_setup {
+    char *const *argv;
+    char **environment;    /* complete, NULL-terminated */
+    const char *directory; /* empty: stay */
+    int output_fd;         /* becomes standard output and standard error */
+    int report_fd;         /* close-on-exec */
+    pid_t launcher;        /* who must still be the parent once the death signal is set */
+    struct rlimit open_files;
+};
+
+/* In the child; signals are blocked when it is called. Does not return. */
+_Noreturn void launcher_child_run(const struct child_setup *setup);
+
+#endif
