@@ -43,6 +43,17 @@ static inline struct list *list_pop(struct list *head) {
     return node;
 }
 
+/* Moves all of `from` to the end of `to`, in order. */
+static inline void list_append_all(struct list *to, struct list *from) {
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 /* The body may remove `node` itself. */
 #define list_foreach(node, head)                                                                             \
     for (struct list *node = (head)->next, *node##_next_ = node->next; node != (head);                       \

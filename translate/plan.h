@@ -117,6 +117,7 @@ struct plan_stage {
 
 struct plan_environment {
     struct slice proto; /* a serialized Environment: urn, payload, capabilities, dependencies */
+    struct slice payload; /* as in `proto` */
     const char *urn;
     const char *id;
     const char *const *capabilities;

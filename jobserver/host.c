@@ -1,0 +1,108 @@
+#include "jobserver/host.h"
+
+#include <stdlib.h>
+
+#include "jobserver/job_run.h"
+
+struct host {
+    struct host_options options;
+    pthread_mutex_t mutex;
+    pthread_cond_t emptied;
+    struct list runs; /* of struct job_run */
+    size_t run_count;
+};
+
+struct host *host_create(const struct host_options *options) {
+    struct host *host = xcalloc(1, sizeof(*host));
+
+    host->options = *options;
+    pthread_mutex_init(&host->mutex, NULL);
+    pthread_cond_init(&host->emptied, NULL);
+    list_init(&host->runs);
+    return host;
+}
+
+static int check_environments(const struct plan *plan, struct status *st) {
+    for (size_t i = 0; i < plan->stage_count; i++) {
+        const struct plan_stage *stage = &plan->stages[i];
+        const struct plan_environment *environment;
+        int r;
+
+        if (stage->kind != PLAN_EXECUTABLE)
+            continue;
+        environment = &plan->environments[stage->environment];
+        r = worker_check_environment(environment->urn, environment->payload, st);
+        if (r < 0)
+            return status_prefix(st, "%s", stage->name);
+    }
+    return 0;
+}
+
+int host_start_job(struct host *host, struct job *job, struct status *st) {
+    const struct plan *plan = job_specification(job)->plan;
+    struct job_run *run;
+    int r;
+
+    r = check_environments(plan, st);
+    if (r < 0)
+        return r;
+    run = xcalloc(1, sizeof(*run));
+    run->host = host;
+    run->options = &host->options;
+    run->job = job_ref(job);
+    run->plan = plan;
+    run->account = account_create("job", host->options.account, 0);
+    run->wake_ns = INT64_MAX;
+    mailbox_init(&run->mailbox);
+    list_init(&run->workers);
+    pthread_mutex_lock(&host->mutex);
+    r = job_run_start(run, st);
+    if (r == 0) {
+        list_append(&host->runs, &run->node);
+        host->run_count++;
+    }
+    pthread_mutex_unlock(&host->mutex);
+    if (r < 0)
+        job_run_free(run);
+    return r;
+}
+
+/* The last thing that a job's thread does: it frees itself, so nobody has to join it. */
+void host_run_finished(struct host *host, struct job_run *run) {
+    pthread_detach(run->thread);
+    pthread_mutex_lock(&host->mutex);
+    list_remove(&run->node);
+    pthread_mutex_unlock(&host->mutex);
+    job_run_free(run);
+    pthread_mutex_lock(&host->mutex);
+    if (--host->run_count == 0)
+        pthread_cond_broadcast(&host->emptied);
+    pthread_mutex_unlock(&host->mutex);
+}
+
+static void cancel_run(struct job_run *run) {
+    job_run_post(run, run_event_create(RUN_EVENT_CANCEL, NULL));
+}
+
+void host_cancel_job(struct host *host, struct job *job) {
+    pthread_mutex_lock(&host->mutex);
+    list_foreach(node, &host->runs) {
+        struct job_run *run = CONTAINER_OF(node, struct job_run, node);
+
+        if (run->job == job)
+            cancel_run(run);
+    }
+    pthread_mutex_unlock(&host->mutex);
+}
+
+void host_destroy(struct host *host) {
+    pthread_mutex_lock(&host->mutex);
+    list_foreach(node, &host->runs)
+        cancel_run(CONTAINER_OF(node, struct job_run, node));
+    while (host->run_count)
+        pthread_cond_wait(&host->emptied, &host->mutex);
+    pthread_mutex_unlock(&host->mutex);
+    pthread_cond_destroy(&host->emptied);
+    pthread_mutex_destroy(&host->mutex);
+    free(host);
+}

@@ -1,0 +1,291 @@
+#include "jobserver/job_run.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { METRICS_INTERVAL_MS = 1000 };
+
+event_time run_now_ms(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (event_time)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct run_event *run_event_create(enum run_event_type type, struct run_worker *worker) {
+    struct run_event *event = xcalloc(1, sizeof(*event));
+
+    event->type = type;
+    event->worker = worker;
+    return event;
+}
+
+void job_run_post(struct job_run *run, struct run_event *event) {
+    mailbox_post(&run->mailbox, &event->node);
+}
+
+/* ---- actions ---- */
+
+static void start_bundle(struct job_run *run, const struct engine_action *action) {
+    struct run_worker *worker = run_worker_by_number(run, action->worker);
+    const struct plan_stage *stage = &run->plan->stages[action->stage];
+
+    map_set(&run->bundles, &action->bundle, sizeof(action->bundle), (void *)stage);
+    if (worker && worker->harness)
+        fn_worker_start_bundle(worker->harness, action->bundle, run_worker_descriptor(worker, stage), NULL, 0);
+}
+
+static void send_input(struct job_run *run, const struct engine_action *action) {
+    struct run_worker *worker = run_worker_by_number(run, action->worker);
+    const struct plan_stage *stage = map_get(&run->bundles, &action->bundle, sizeof(action->bundle));
+    struct slice piece = slice_ref(action->bytes);
+
+    if (!worker || !worker->harness || !stage) {
+        slice_unref(&piece);
+        return;
+    }
+    if (action->timer_family == PLAN_NONE) {
+        fn_worker_send(worker->harness, action->bundle, stage->source.transform_id, NULL, &piece, piece.size ? 1 : 0,
+                       action->is_last);
+    } else {
+        const struct plan_timer_family *family = &stage->timer_families[action->timer_family];
+
+        fn_worker_send(worker->harness, action->bundle, family->transform_id, family->family_id, &piece, piece.size ? 1 : 0,
+                       action->is_last);
+    }
+}
+
+static void publish_metrics(struct job_run *run) {
+    struct metric_table attempted, committed;
+
+    run->metrics_ns = monotonic_now_ns();
+    engine_copy_metrics(run->engine, &attempted, &committed);
+    job_set_metrics(run->job, &attempted, &committed);
+}
+
+static void job_ended(struct job_run *run, const struct engine_action *action) {
+    run->is_over = true;
+    publish_metrics(run);
+    if (action->type == ENGINE_ACTION_JOB_DONE)
+        job_set_state(run->job, JOB_DONE);
+    else if (action->type == ENGINE_ACTION_JOB_CANCELLED)
+        job_set_state(run->job, JOB_CANCELLED);
+    else
+        job_fail(run->job, action->error);
+    run_workers_stop(run);
+}
+
+static void perform(struct job_run *run, struct engine_action *action) {
+    struct run_worker *worker = run_worker_by_number(run, action->worker);
+    struct fn_worker *harness = worker ? worker->harness : NULL;
+
+    switch (action->type) {
+    case ENGINE_ACTION_START_BUNDLE:
+        start_bundle(run, action);
+        break;
+    case ENGINE_ACTION_SEND:
+        send_input(run, action);
+        break;
+    case ENGINE_ACTION_REPLY_STATE:
+        if (harness)
+            fn_worker_reply_state(harness, action->token, action->request_id, &action->response);
+        break;
+    case ENGINE_ACTION_FINALIZE:
+        if (harness)
+            fn_worker_finalize(harness, action->bundle);
+        break;
+    case ENGINE_ACTION_FORGET_BUNDLE:
+        map_remove(&run->bundles, &action->bundle, sizeof(action->bundle));
+        if (harness)
+            fn_worker_forget_bundle(harness, action->bundle);
+        break;
+    case ENGINE_ACTION_WAKE:
+        run->wake_ns = monotonic_now_ns() + MAX(action->at_ms - run_now_ms(), (event_time)0) * 1000000;
+        break;
+    case ENGINE_ACTION_MESSAGE:
+        job_add_message(run->job, JOB_MESSAGE_WARNING, "%s", action->error);
+        break;
+    case ENGINE_ACTION_JOB_DONE:
+    case ENGINE_ACTION_JOB_FAILED:
+    case ENGINE_ACTION_JOB_CANCELLED:
+        job_ended(run, action);
+        break;
+    }
+}
+
+void run_engine_event(struct job_run *run, struct engine_event *event) {
+    struct engine_action action;
+
+    event->now_ms = run_now_ms();
+    engine_step(run->engine, event);
+    while (engine_next_action(run->engine, &action)) {
+        perform(run, &action);
+        engine_action_clear(&action);
+    }
+}
+
+/* ---- events ---- */
+
+/* Finds the sink or timer family that a piece of output names. False: the stage has none of that name. */
+static bool find_output(const struct plan_stage *stage, struct run_event *event) {
+    if (!event->has_family) {
+        for (size_t i = 0; i < stage->sink_count; i++)
+            if (slice_equal_string(event->transform_id, stage->sinks[i].transform_id)) {
+                event->engine.type = ENGINE_EVENT_ELEMENTS;
+                event->engine.output = (unsigned)i;
+                return true;
+            }
+        return false;
+    }
+    for (size_t i = 0; i < stage->timer_family_count; i++)
+        if (slice_equal_string(event->transform_id, stage->timer_families[i].transform_id) &&
+            slice_equal_string(event->family, stage->timer_families[i].family_id)) {
+            event->engine.type = ENGINE_EVENT_TIMERS;
+            event->engine.output = (unsigned)i;
+            return true;
+        }
+    return false;
+}
+
+static void elements_arrived(struct job_run *run, struct run_event *event) {
+    const struct plan_stage *stage = map_get(&run->bundles, &event->engine.bundle, sizeof(event->engine.bundle));
+
+    if (!stage)
+        return;
+    if (!find_output(stage, event)) {
+        slice_unref(&event->engine.bytes);
+        event->engine.type = ENGINE_EVENT_BUNDLE_FAILED;
+        event->engine.error = xasprintf("the harness sent output for \"%.*s\", which is no output of the stage",
+                                        (int)MIN(event->transform_id.size, (size_t)200), event->transform_id.data);
+    }
+    run_engine_event(run, &event->engine);
+    event->engine = (struct engine_event){0};
+}
+
+static void handle(struct job_run *run, struct run_event *event) {
+    char *text = event->text;
+
+    event->text = NULL;
+    switch (event->type) {
+    case RUN_EVENT_ENGINE:
+        run_engine_event(run, &event->engine);
+        event->engine = (struct engine_event){0};
+        break;
+    case RUN_EVENT_ELEMENTS:
+        elements_arrived(run, event);
+        break;
+    case RUN_EVENT_PROGRESS:
+        break;
+    case RUN_EVENT_CONNECTED:
+        run_worker_connected(event->worker);
+        break;
+    case RUN_EVENT_DISCONNECTED:
+        run_worker_disconnected(event->worker, text);
+        text = NULL;
+        break;
+    case RUN_EVENT_START_FAILED:
+        run_worker_failed(event->worker, text);
+        text = NULL;
+        break;
+    case RUN_EVENT_HARNESS_GONE:
+        run_worker_harness_gone(event->worker);
+        break;
+    case RUN_EVENT_PROCESS_GONE:
+        run_worker_process_gone(event->worker);
+        break;
+    case RUN_EVENT_CANCEL:
+        if (!run->is_over) {
+            job_set_state(run->job, JOB_CANCELLING);
+            run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_CANCEL});
+        }
+        break;
+    }
+    free(text);
+}
+
+static void run_event_free(struct run_event *event) {
+    /* What the engine did not take. */
+    slice_unref(&event->engine.bytes);
+    free(event->engine.error);
+    if (event->engine.request) {
+        state_request_clear(event->engine.request);
+        free(event->engine.request);
+    }
+    if (event->engine.response) {
+        bundle_response_clear(event->engine.response);
+        free(event->engine.response);
+    }
+    slice_unref(&event->transform_id);
+    slice_unref(&event->family);
+    free(event->text);
+    free(event);
+}
+
+static void check_time(struct job_run *run, int64_t now_ns) {
+    if (run->wake_ns <= now_ns && !run->is_over) {
+        run->wake_ns = INT64_MAX;
+        run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_TIME});
+    }
+    if (!run->is_over && now_ns - run->metrics_ns > METRICS_INTERVAL_MS * INT64_C(1000000))
+        publish_metrics(run);
+}
+
+static void *run_thread(void *user) {
+    struct job_run *run = user;
+
+    job_set_state(run->job, JOB_STARTING);
+    run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_TIME});
+    if (!run->is_over)
+        run_workers_start(run);
+    job_set_state(run->job, JOB_RUNNING);
+    while (!run->is_over || !list_empty(&run->workers)) {
+        struct list events, *node;
+        int64_t now_ns = monotonic_now_ns();
+        int64_t deadline_ns = run_workers_check_deadlines(run, now_ns);
+
+        check_time(run, now_ns);
+        if (run->is_over && list_empty(&run->workers))
+            break;
+        list_init(&events);
+        mailbox_take(&run->mailbox, MIN(deadline_ns, run->wake_ns), &events);
+        while ((node = list_pop(&events))) {
+            struct run_event *event = CONTAINER_OF(node, struct run_event, node);
+
+            handle(run, event);
+            run_event_free(event);
+        }
+    }
+    host_run_finished(run->host, run);
+    return NULL;
+}
+
+int job_run_start(struct job_run *run, struct status *st) {
+    struct engine_options options = {
+        .max_attempts_lost = run->options->config->retry_worker_lost_attempts,
+        .max_attempts_user = run->options->config->retry_user_exception_attempts,
+        .account = run->account,
+    };
+    int error;
+
+    run->engine = engine_create(run->plan, &options);
+    error = pthread_create(&run->thread, NULL, run_thread, run);
+    return error ? status_set_errno(st, error, "cannot start a thread for job %s", job_id(run->job)) : 0;
+}
+
+void job_run_free(struct job_run *run) {
+    struct list events, *node;
+
+    list_init(&events);
+    mailbox_take(&run->mailbox, 0, &events);
+    while ((node = list_pop(&events)))
+        run_event_free(CONTAINER_OF(node, struct run_event, node));
+    mailbox_finish(&run->mailbox);
+    engine_destroy(run->engine);
+    map_clear(&run->bundles, NULL);
+    for (size_t i = 0; run->environments && i < run->plan->environment_count; i++)
+        free(run->environments[i].last_failure);
+    free(run->environments);
+    job_unref(run->job);
+    account_unref(run->account);
+    free(run);
+}

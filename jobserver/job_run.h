@@ -1,0 +1,115 @@
+/* One running job: its engine, its engine thread, its mailbox, its workers.
+ *
+ *      fnapi and worker callbacks --> struct run_event in the mailbox --> engine thread --> engine_step() --> actions
+ *
+ *   job_run.c      the thread: events in, actions out, the job's end
+ *   run_workers.c  the workers of the job's environments: started, connected, lost, replaced, taken down
+ *
+ * Everything in these structs belongs to the engine thread unless it says otherwise. */
+#ifndef JOBSERVER_JOB_RUN_H
+#define JOBSERVER_JOB_RUN_H
+
+#include <pthread.h>
+
+#include "base/mailbox.h"
+#include "engine/engine.h"
+#include "jobserver/host.h"
+
+enum run_event_type {
+    RUN_EVENT_ENGINE,            /* `engine` goes to the engine as it is */
+    RUN_EVENT_ELEMENTS,          /* `engine` is ELEMENTS or TIMERS once transform_id (and family) are found in the stage */
+    RUN_EVENT_PROGRESS,          /* nothing but that it lives */
+    RUN_EVENT_CONNECTED,         /* worker: Control is open */
+    RUN_EVENT_DISCONNECTED,      /* worker: Control ended; text: why */
+    RUN_EVENT_START_FAILED,      /* worker: could not be started, or its process ended; text: why */
+    RUN_EVENT_HARNESS_GONE,      /* worker: fnapi is through with it */
+    RUN_EVENT_PROCESS_GONE,      /* worker: worker/ is through with it */
+    RUN_EVENT_CANCEL,
+};
+
+struct run_event {
+    struct list node;
+    enum run_event_type type;
+    struct run_worker *worker;
+    struct engine_event engine;
+    struct slice transform_id;
+    struct slice family;
+    bool has_family;
+    char *text; /* owned */
+};
+
+/* A worker from its start to the moment when nothing of it is left. */
+struct run_worker {
+    struct list node; /* in job_run.workers */
+    struct job_run *run;
+    unsigned number;
+    unsigned environment;
+    char *id;
+    struct fn_worker *harness; /* NULL once gone */
+    struct worker *process;    /* NULL once gone */
+    bool is_connected;
+    bool is_closing;
+    char *disconnect_reason;   /* Control ended; waiting a moment for the process's own last words */
+    int64_t deadline_ns;       /* to connect, or for the last words; INT64_MAX: none */
+    unsigned *descriptors;     /* per stage: fnapi's number, or UINT_MAX */
+};
+
+struct run_environment {
+    bool is_used;
+    unsigned wanted;   /* workers */
+    unsigned slots;    /* per worker */
+    unsigned failures; /* workers that ended before they connected, in a row */
+    char *last_failure;
+};
+
+struct job_run {
+    struct list node; /* in the host, under its mutex */
+    struct host *host;
+    const struct host_options *options;
+    struct job *job;
+    const struct plan *plan;
+    struct account *account;
+    pthread_t thread;
+    struct mailbox mailbox;
+    struct engine *engine;
+    struct map bundles; /* bundle -> plan_stage, for finding outputs by transform id */
+    struct list workers;
+    struct run_environment *environments;
+    unsigned next_worker;
+    int64_t wake_ns; /* when the engine wants to know the time; INT64_MAX: not */
+    int64_t metrics_ns; /* when metrics were last published */
+    bool is_over;    /* the engine gave its last action */
+    bool is_finished; /* the thread is about to return (atomic access not needed: read after join or under the host's mutex) */
+};
+
+/* Any thread. */
+void job_run_post(struct job_run *run, struct run_event *event);
+struct run_event *run_event_create(enum run_event_type type, struct run_worker *worker);
+/* Starts the engine thread. `host` is told by host_run_finished() at its end. */
+int job_run_start(struct job_run *run, struct status *st);
+void job_run_free(struct job_run *run);
+void host_run_finished(struct host *host, struct job_run *run);
+
+/* The engine's clock: processing time in milliseconds since the epoch. */
+event_time run_now_ms(void);
+void run_engine_event(struct job_run *run, struct engine_event *event);
+
+/* run_workers.c */
+void run_workers_start(struct job_run *run);
+void run_worker_connected(struct run_worker *worker);
+void run_worker_disconnected(struct run_worker *worker, char *why);
+void run_worker_failed(struct run_worker *worker, char *why);
+void run_worker_harness_gone(struct run_worker *worker);
+void run_worker_process_gone(struct run_worker *worker);
+/* Workers whose time is up. Returns the next deadline. */
+int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns);
+void run_workers_stop(struct job_run *run);
+struct run_worker *run_worker_by_number(struct job_run *run, unsigned number);
+/* The number of the stage's descriptor at this worker, registered when it is needed first. */
+unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stage *stage);
+
+/* run_harness.c: the callbacks of fnapi/ and worker/, which post to the mailbox. */
+extern const struct fn_worker_handler run_harness_handler;
+extern const struct worker_handler run_process_handler;
+
+#endif

@@ -1,0 +1,145 @@
+/* The callbacks of fnapi/ and worker/ for a job's workers: each becomes one event in the job's mailbox. They run on RPC threads and on the
+ * launcher's reader thread. */
+#include <stdlib.h>
+
+#include "jobserver/job_run.h"
+
+static struct run_event *worker_event(void *user, enum run_event_type type) {
+    return run_event_create(type, user);
+}
+
+static void post(struct run_event *event) {
+    job_run_post(event->worker->run, event);
+}
+
+static void on_connected(void *user) {
+    post(worker_event(user, RUN_EVENT_CONNECTED));
+}
+
+static void on_lost(void *user, const struct status *why) {
+    struct run_event *event = worker_event(user, RUN_EVENT_DISCONNECTED);
+
+    event->text = xstrdup(status_message(why));
+    post(event);
+}
+
+static void on_elements(void *user, uint64_t bundle, struct slice transform_id, const struct slice *family, struct slice bytes,
+                        bool is_last) {
+    struct run_event *event = worker_event(user, RUN_EVENT_ELEMENTS);
+
+    event->engine.bundle = bundle;
+    event->engine.bytes = bytes;
+    event->engine.is_last = is_last;
+    event->transform_id = slice_copy(transform_id.data, transform_id.size, NULL);
+    event->has_family = family != NULL;
+    if (family)
+        event->family = slice_copy(family->data, family->size, NULL);
+    post(event);
+}
+
+static struct run_event *engine_event(void *user, enum engine_event_type type, uint64_t bundle) {
+    struct run_event *event = worker_event(user, RUN_EVENT_ENGINE);
+
+    event->engine.type = type;
+    event->engine.bundle = bundle;
+    return event;
+}
+
+static void on_state(void *user, uint64_t bundle, uint64_t reply_token, struct state_request *request) {
+    struct run_event *event = engine_event(user, ENGINE_EVENT_STATE, bundle);
+
+    event->engine.token = reply_token;
+    event->engine.request = xmalloc(sizeof(*request));
+    *event->engine.request = *request;
+    post(event);
+}
+
+static void on_bundle_done(void *user, uint64_t bundle, struct bundle_response *response) {
+    struct run_event *event = engine_event(user, ENGINE_EVENT_BUNDLE_DONE, bundle);
+
+    event->engine.response = xmalloc(sizeof(*response));
+    *event->engine.response = *response;
+    post(event);
+}
+
+static void on_bundle_failed(void *user, uint64_t bundle, const char *error) {
+    struct run_event *event = engine_event(user, ENGINE_EVENT_BUNDLE_FAILED, bundle);
+
+    event->engine.error = xstrdup(error);
+    post(event);
+}
+
+/* The engine asks for no splits yet; an answer that nobody asked for is dropped. */
+static void on_split(void *user, uint64_t bundle, struct bundle_split *split) {
+    (void)user;
+    (void)bundle;
+    bundle_split_clear(split);
+}
+
+static void on_finalized(void *user, uint64_t bundle, const char *error) {
+    struct run_worker *worker = user;
+
+    if (error)
+        job_add_message(worker->run->job, JOB_MESSAGE_WARNING, "bundle finalization failed in the harness: %s", error);
+    post(engine_event(user, ENGINE_EVENT_FINALIZED, bundle));
+}
+
+static void on_sent(void *user, uint64_t bundle, size_t bytes) {
+    struct run_event *event = engine_event(user, ENGINE_EVENT_SENT, bundle);
+
+    event->engine.byte_count = bytes;
+    post(event);
+}
+
+/* Python's and Go's clients show BASIC as information and below it as debugging. */
+static enum job_message_importance importance_of(enum fn_log_severity severity) {
+    if (severity >= FN_LOG_ERROR)
+        return JOB_MESSAGE_ERROR;
+    if (severity == FN_LOG_WARN)
+        return JOB_MESSAGE_WARNING;
+    return severity >= FN_LOG_INFO ? JOB_MESSAGE_BASIC : JOB_MESSAGE_DEBUG;
+}
+
+static void on_log(void *user, const struct fn_log_entry *entry) {
+    struct run_worker *worker = user;
+    const char *where = entry->transform_id;
+
+    if (where[0])
+        where = plan_transform_unique_name(worker->run->plan, where);
+    job_add_message(worker->run->job, importance_of(entry->severity), "%s%s%s%s%s [worker %s]", where, where[0] ? ": " : "",
+                    entry->message, entry->trace[0] ? "\n" : "", entry->trace, worker->id);
+}
+
+static void on_gone(void *user) {
+    post(worker_event(user, RUN_EVENT_HARNESS_GONE));
+}
+
+static void on_process_failed(void *user, const struct status *why) {
+    struct run_event *event = worker_event(user, RUN_EVENT_START_FAILED);
+
+    event->text = xstrdup(status_message(why));
+    post(event);
+}
+
+static void on_process_stopped(void *user) {
+    post(worker_event(user, RUN_EVENT_PROCESS_GONE));
+}
+
+const struct fn_worker_handler run_harness_handler = {
+    .connected = on_connected,
+    .lost = on_lost,
+    .elements = on_elements,
+    .state = on_state,
+    .bundle_done = on_bundle_done,
+    .bundle_failed = on_bundle_failed,
+    .split = on_split,
+    .finalized = on_finalized,
+    .sent = on_sent,
+    .log = on_log,
+    .gone = on_gone,
+};
+
+const struct worker_handler run_process_handler = {
+    .failed = on_process_failed,
+    .stopped = on_process_stopped,
+};

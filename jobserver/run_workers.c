@@ -1,0 +1,285 @@
+/* The workers of a running job: started when the job starts, replaced when they are lost, taken down when it ends. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "jobserver/job_run.h"
+#include "model/urn.h"
+
+enum {
+    STOP_GRACE_MS = 2000,
+    /* Control often ends before the process does; its exit code and last words make the better message. */
+    LAST_WORDS_MS = 1000,
+    MAX_START_FAILURES = 2,
+};
+
+static int64_t after_ms(int64_t ms) {
+    return monotonic_now_ns() + ms * 1000000;
+}
+
+/* "<job>-<environment>-<random>": readable in logs, and nobody's to guess. */
+static char *make_worker_id(const struct job_run *run, unsigned environment) {
+    uint64_t secret[2];
+
+    if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret))
+        abort();
+    return xasprintf("%s-%u-%016llx%016llx", job_id(run->job), environment, (unsigned long long)secret[0],
+                     (unsigned long long)secret[1]);
+}
+
+static const char *advertised_endpoint(const struct job_run *run, const char *urn) {
+    const char *endpoint = config_advertise(run->options->config, urn);
+
+    return endpoint ? endpoint : run->options->endpoint;
+}
+
+static void create_harness(struct run_worker *worker, const struct plan_environment *environment, const char *endpoint) {
+    struct job_run *run = worker->run;
+    struct slice info = job_provision_info(run->job, worker->environment);
+    struct fn_worker_options options = {
+        .worker_id = worker->id,
+        .endpoint = endpoint,
+        .provision_info = info,
+        .account = run->account,
+        .capabilities = environment->capabilities,
+        .capability_count = environment->capability_count,
+    };
+
+    worker->harness = fn_worker_create(run->options->fn_service, &options, &run_harness_handler, worker);
+    slice_unref(&info);
+}
+
+static void start_worker(struct job_run *run, unsigned environment_index) {
+    const struct plan_environment *environment = &run->plan->environments[environment_index];
+    struct run_worker *worker = xcalloc(1, sizeof(*worker));
+    const char *endpoint = advertised_endpoint(run, environment->urn);
+    struct worker_spec spec = {
+        .environment_urn = environment->urn,
+        .environment_payload = environment->payload,
+        .endpoints = {endpoint, endpoint, endpoint, endpoint},
+    };
+
+    worker->run = run;
+    worker->number = run->next_worker++;
+    worker->environment = environment_index;
+    worker->id = make_worker_id(run, environment_index);
+    worker->deadline_ns = after_ms(run->options->config->worker_connect_timeout_ms);
+    worker->descriptors = xcalloc(run->plan->stage_count, sizeof(*worker->descriptors));
+    for (size_t i = 0; i < run->plan->stage_count; i++)
+        worker->descriptors[i] = UINT_MAX;
+    list_append(&run->workers, &worker->node);
+    create_harness(worker, environment, endpoint);
+    spec.worker_id = worker->id;
+    worker->process = worker_start(run->options->workers, &spec, &run_process_handler, worker);
+}
+
+static bool has_capability(const struct plan_environment *environment, const char *urn) {
+    for (size_t i = 0; i < environment->capability_count; i++)
+        if (strcmp(environment->capabilities[i], urn) == 0)
+            return true;
+    return false;
+}
+
+/* How many workers, and how many bundles each at once: a harness that can use several cores gets a slot for each; another one (Python)
+ * gets one bundle at a time (PROTOCOL E). */
+static void plan_environment_workers(const struct job_run *run, unsigned index, struct run_environment *ret) {
+    const struct plan_environment *environment = &run->plan->environments[index];
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    bool is_multi_core = has_capability(environment, "beam:protocol:multi_core_bundle_processing:v1");
+    bool is_external = strcmp(environment->urn, "beam:env:external:v1") == 0;
+
+    ret->is_used = true;
+    ret->slots = is_multi_core ? (unsigned)MAX(cores, 1L) : 1;
+    ret->wanted = run->options->config->workers_per_environment;
+    if (ret->wanted == 0)
+        ret->wanted = is_multi_core || is_external ? 1 : (unsigned)MAX(cores, 1L);
+}
+
+void run_workers_start(struct job_run *run) {
+    run->environments = xcalloc(run->plan->environment_count, sizeof(*run->environments));
+    for (size_t i = 0; i < run->plan->stage_count; i++) {
+        const struct plan_stage *stage = &run->plan->stages[i];
+
+        if (stage->kind == PLAN_EXECUTABLE && !run->environments[stage->environment].is_used)
+            plan_environment_workers(run, stage->environment, &run->environments[stage->environment]);
+    }
+    for (unsigned i = 0; i < run->plan->environment_count; i++)
+        for (unsigned j = 0; j < run->environments[i].wanted; j++)
+            start_worker(run, i);
+}
+
+struct run_worker *run_worker_by_number(struct job_run *run, unsigned number) {
+    list_foreach(node, &run->workers) {
+        struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
+
+        if (worker->number == number)
+            return worker;
+    }
+    return NULL;
+}
+
+unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stage *stage) {
+    const struct plan *plan = worker->run->plan;
+    struct fn_port source, *sinks;
+    unsigned number = worker->descriptors[stage->index];
+
+    if (number != UINT_MAX)
+        return number;
+#define PORT(port)                                                                                           \
+    (struct fn_port) {                                                                                       \
+        .transform_id = (port).transform_id, .local_name = (port).local_name,                                \
+        .collection_id = plan->collections[(port).collection].id,                                            \
+        .coder_id = plan->collections[(port).collection].coder_id                                            \
+    }
+    source = PORT(stage->source);
+    sinks = xcalloc(stage->sink_count, sizeof(*sinks));
+    for (size_t i = 0; i < stage->sink_count; i++)
+        sinks[i] = PORT(stage->sinks[i]);
+#undef PORT
+    number = fn_worker_add_descriptor(worker->harness, slice_ref(stage->descriptor), &source, sinks, stage->sink_count);
+    free(sinks);
+    worker->descriptors[stage->index] = number;
+    return number;
+}
+
+/* ---- the end of a worker ---- */
+
+static void close_worker(struct run_worker *worker) {
+    if (worker->is_closing)
+        return;
+    worker->is_closing = true;
+    worker->deadline_ns = INT64_MAX;
+    if (worker->harness)
+        fn_worker_close(worker->harness);
+    if (worker->process)
+        worker_stop(worker->process, STOP_GRACE_MS);
+}
+
+static void free_if_gone(struct run_worker *worker) {
+    if (worker->harness || worker->process)
+        return;
+    list_remove(&worker->node);
+    free(worker->id);
+    free(worker->disconnect_reason);
+    free(worker->descriptors);
+    free(worker);
+}
+
+void run_worker_harness_gone(struct run_worker *worker) {
+    worker->harness = NULL;
+    free_if_gone(worker);
+}
+
+void run_worker_process_gone(struct run_worker *worker) {
+    worker->process = NULL;
+    if (!worker->is_closing)
+        close_worker(worker);
+    free_if_gone(worker);
+}
+
+/* Takes a worker that is of no use any more out of the job, and puts another in its place if that makes sense. `why` is taken over. */
+static void give_up(struct run_worker *worker, char *why) {
+    struct job_run *run = worker->run;
+    struct run_environment *environment = &run->environments[worker->environment];
+    bool was_connected = worker->is_connected;
+    unsigned number = worker->number, index = worker->environment;
+
+    close_worker(worker);
+    if (run->is_over) {
+        free(why);
+        return;
+    }
+    if (was_connected) {
+        environment->failures = 0;
+        run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_WORKER_LOST, .worker = number, .error = why});
+    } else {
+        environment->failures++;
+        free(environment->last_failure);
+        environment->last_failure = why;
+        if (environment->failures < MAX_START_FAILURES)
+            job_add_message(run->job, JOB_MESSAGE_WARNING, "a worker could not be started and is tried again: %s", why);
+    }
+    if (run->is_over)
+        return;
+    if (environment->failures < MAX_START_FAILURES)
+        start_worker(run, index);
+    else
+        run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_ENVIRONMENT_FAILED,
+                                                     .environment = index,
+                                                     .error = xstrdup(environment->last_failure)});
+}
+
+void run_worker_connected(struct run_worker *worker) {
+    struct job_run *run = worker->run;
+    struct run_environment *environment = &run->environments[worker->environment];
+
+    if (worker->is_closing)
+        return;
+    worker->is_connected = true;
+    worker->deadline_ns = INT64_MAX;
+    environment->failures = 0;
+    run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_WORKER_UP,
+                                                 .worker = worker->number,
+                                                 .environment = worker->environment,
+                                                 .slots = environment->slots});
+}
+
+void run_worker_disconnected(struct run_worker *worker, char *why) {
+    const struct plan_environment *environment = &worker->run->plan->environments[worker->environment];
+
+    if (worker->is_closing) {
+        free(why);
+        return;
+    }
+    if (strcmp(environment->urn, "beam:env:process:v1") != 0 || !worker->process) {
+        give_up(worker, xasprintf("the worker was lost: %s", why));
+        free(why);
+        return;
+    }
+    free(worker->disconnect_reason);
+    worker->disconnect_reason = why;
+    worker->deadline_ns = after_ms(LAST_WORDS_MS);
+}
+
+void run_worker_failed(struct run_worker *worker, char *why) {
+    if (worker->is_closing) {
+        free(why);
+        return;
+    }
+    give_up(worker, why);
+}
+
+int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
+    int64_t next = INT64_MAX;
+    bool again = true;
+
+    while (again) {
+        again = false;
+        next = INT64_MAX;
+        list_foreach(node, &run->workers) {
+            struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
+
+            if (worker->deadline_ns > now_ns) {
+                next = MIN(next, worker->deadline_ns);
+                continue;
+            }
+            if (worker->disconnect_reason)
+                give_up(worker, xasprintf("the worker was lost: %s", worker->disconnect_reason));
+            else
+                give_up(worker, xasprintf("the worker of environment %s did not connect within %lld s",
+                                          run->plan->environments[worker->environment].urn,
+                                          (long long)run->options->config->worker_connect_timeout_ms / 1000));
+            again = true; /* the list has changed */
+            break;
+        }
+    }
+    return next;
+}
+
+void run_workers_stop(struct job_run *run) {
+    list_foreach(node, &run->workers)
+        close_worker(CONTAINER_OF(node, struct run_worker, node));
+}
