@@ -27,15 +27,18 @@ static void deliver_by_key(struct engine *engine, struct stage *stage, const str
         while (cursor_left(&at)) {
             const uint8_t *begin = at.at;
             struct windowed_value element;
-            struct cursor key;
+            struct cursor rest;
+            struct slice key;
             struct key_shard *shard;
             enum coder_result result = windowed_value_read(coder, &at, &element);
 
             assert(result == CODER_OK);
-            key = element.value;
-            result = coder_skip(coder->components[0]->components[0], &element.value);
+            rest = element.value;
+            result = coder_skip(coder->components[0]->components[0], &rest);
             assert(result == CODER_OK);
-            shard = &stage->shards[hash_bytes(key.at, (size_t)(element.value.at - key.at)) % shards];
+            key = slice_of_static(element.value.at, (size_t)(rest.at - element.value.at));
+            shard = stage_shard(engine, stage, key);
+            firing_note_windows(engine, stage, shard, key, &element);
             shard->open.account = engine->options.account;
             buf_add(&shard->open, begin, (size_t)(at.at - begin));
             shard->open_count++;
@@ -117,6 +120,7 @@ void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
         engine_deliver(engine, stage->plan->sinks[i].collection, &commit->outputs[i]);
     map_foreach(entry, &commit->state.mutations)
         state_apply(&stage->state, engine->options.account, slice_of_static(entry->key, entry->key_size), entry->value);
+    firing_apply_timers(engine, stage, commit);
     vec_foreach(residual, &commit->residuals)
         apply_residual(engine, stage, residual);
     vec_foreach(metric, &commit->metrics) {
@@ -128,7 +132,7 @@ void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
 
 /* ---- completion ---- */
 
-static bool inputs_are_done(const struct engine *engine, const struct stage *stage) {
+bool stage_inputs_are_done(const struct engine *engine, const struct stage *stage) {
     for (size_t i = 0; i < stage->plan->input_count; i++)
         if (!engine->stages[engine->plan->collections[stage->plan->inputs[i]].producer].is_done)
             return false;
@@ -210,11 +214,11 @@ void engine_advance(struct engine *engine) {
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         struct stage *stage = &engine->stages[i];
 
-        if (stage->is_done || !inputs_are_done(engine, stage))
+        if (stage->is_done || !stage_inputs_are_done(engine, stage))
             continue;
         if (stage->plan->kind == PLAN_GROUP_BY_KEY)
             flush_group(engine, stage);
-        else if (has_pending(stage))
+        else if (has_pending(stage) || firing_is_pending(engine, stage))
             continue;
         stage->is_done = any = true;
     }

@@ -33,6 +33,27 @@ static void bundle_send(struct engine *engine, struct bundle *bundle) {
     }
 }
 
+/* The claim's fired timers of one family, in order, and the family's end mark. They are few beside elements and go without a window. */
+static void bundle_send_timers(struct engine *engine, struct bundle *bundle, unsigned family) {
+    struct buf records = {.account = engine->options.account};
+    struct engine_action *action;
+
+    vec_foreach(timer, &bundle->claim->timers) {
+        if ((*timer)->family != family)
+            continue;
+        buf_add(&records, (*timer)->bytes.data, (*timer)->bytes.size);
+        if (records.size < engine->options.message_bytes)
+            continue;
+        action = bundle_action(engine, bundle, ENGINE_ACTION_SEND);
+        action->timer_family = family;
+        action->bytes = buf_finish(&records);
+    }
+    action = bundle_action(engine, bundle, ENGINE_ACTION_SEND);
+    action->timer_family = family;
+    action->bytes = buf_finish(&records);
+    action->is_last = true;
+}
+
 struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim, struct worker_slot *worker) {
     struct bundle *bundle = xcalloc(1, sizeof(*bundle));
     const struct plan_stage *plan = stage->plan;
@@ -46,6 +67,11 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
         bundle->writers[i].coder = engine->plan->collections[plan->sinks[i].collection].coder;
         bundle->writers[i].account = engine->options.account;
     }
+    bundle->timer_writers = xcalloc(plan->timer_family_count, sizeof(*bundle->timer_writers));
+    for (size_t i = 0; i < plan->timer_family_count; i++) {
+        bundle->timer_writers[i].coder = plan->timer_families[i].coder;
+        bundle->timer_writers[i].account = engine->options.account;
+    }
     bundle->open_ends = plan->sink_count + plan->timer_family_count;
     bundle->is_ended = xcalloc(bundle->open_ends, sizeof(*bundle->is_ended));
     worker->busy++;
@@ -54,12 +80,8 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     map_set(&engine->bundles, &bundle->id, sizeof(bundle->id), bundle);
 
     bundle_action(engine, bundle, ENGINE_ACTION_START_BUNDLE);
-    for (unsigned i = 0; i < plan->timer_family_count; i++) {
-        struct engine_action *action = bundle_action(engine, bundle, ENGINE_ACTION_SEND);
-
-        action->timer_family = i;
-        action->is_last = true;
-    }
+    for (unsigned i = 0; i < plan->timer_family_count; i++)
+        bundle_send_timers(engine, bundle, i);
     bundle_send(engine, bundle);
     return bundle;
 }
@@ -81,6 +103,9 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     for (size_t i = 0; i < bundle->stage->plan->sink_count; i++)
         run_writer_clear(&bundle->writers[i]);
     free(bundle->writers);
+    for (size_t i = 0; i < bundle->stage->plan->timer_family_count; i++)
+        run_writer_clear(&bundle->timer_writers[i]);
+    free(bundle->timer_writers);
     free(bundle->is_ended);
     state_overlay_clear(&bundle->overlay);
     if (bundle->response) {
@@ -130,6 +155,12 @@ static void bundle_take_commit(struct bundle *bundle, struct bundle_commit *ret)
     for (size_t i = 0; i < plan->sink_count; i++) {
         commit.outputs[i] = bundle->writers[i].list;
         bundle->writers[i].list = (struct run_list){0};
+    }
+    commit.timer_family_count = plan->timer_family_count;
+    commit.timers = xcalloc(plan->timer_family_count, sizeof(*commit.timers));
+    for (size_t i = 0; i < plan->timer_family_count; i++) {
+        commit.timers[i] = bundle->timer_writers[i].list;
+        bundle->timer_writers[i].list = (struct run_list){0};
     }
     commit.state = bundle->overlay;
     bundle->overlay = (struct state_overlay){0};
@@ -188,9 +219,10 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     bundle_take_commit(bundle, &commit);
     if (engine->options.verify_commits)
         through_encoding(engine, &commit);
+    engine_apply_commit(engine, &commit);
+    firing_expire(engine, bundle->stage, bundle->claim);
     claim_release(bundle->stage, bundle->claim);
     bundle->claim = NULL;
-    engine_apply_commit(engine, &commit);
     if (commit.requires_finalization) {
         bundle_action(engine, bundle, ENGINE_ACTION_FINALIZE);
         finalization.deadline_ms = time_add(engine->now_ms, engine->options.finalize_timeout_ms);
@@ -238,40 +270,44 @@ static void end_output(struct engine *engine, struct bundle *bundle, size_t stre
     bundle_check_end(engine, bundle);
 }
 
-void bundle_elements(struct engine *engine, struct bundle *bundle, unsigned sink, struct slice bytes, bool is_last) {
-    const struct plan_stage *plan = bundle->stage->plan;
+/* Takes one piece of an output stream of a bundle: a sink's, or a timer family's. `stream` is its place in is_ended. */
+static void take_output(struct engine *engine, struct bundle *bundle, struct run_writer *writer, size_t stream, const char *name,
+                        struct slice bytes, bool is_last) {
     CLEANUP_STATUS struct status st = {0};
     int r = 0;
 
-    assert(sink < plan->sink_count);
-    if (bytes.size && bundle->is_ended[sink]) {
+    if (bytes.size && bundle->is_ended[stream]) {
         slice_unref(&bytes);
         bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, "the harness sent output after the end mark of that output");
         return;
     }
     if (bytes.size)
-        r = run_writer_add(&bundle->writers[sink], bytes, &st);
+        r = run_writer_add(writer, bytes, &st);
     else
         slice_unref(&bytes);
     if (r == 0 && is_last)
-        r = run_writer_end(&bundle->writers[sink], &st);
+        r = run_writer_end(writer, &st);
     if (r < 0) {
-        status_prefix(&st, "output \"%s\"", engine->plan->collections[plan->sinks[sink].collection].name);
+        status_prefix(&st, "output \"%s\"", name);
         bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, status_message(&st));
         return;
     }
     if (is_last)
-        end_output(engine, bundle, sink);
+        end_output(engine, bundle, stream);
+}
+
+void bundle_elements(struct engine *engine, struct bundle *bundle, unsigned sink, struct slice bytes, bool is_last) {
+    const struct plan_stage *plan = bundle->stage->plan;
+
+    assert(sink < plan->sink_count);
+    take_output(engine, bundle, &bundle->writers[sink], sink, engine->plan->collections[plan->sinks[sink].collection].name, bytes,
+                is_last);
 }
 
 void bundle_timers(struct engine *engine, struct bundle *bundle, unsigned family, struct slice bytes, bool is_last) {
     const struct plan_stage *plan = bundle->stage->plan;
 
     assert(family < plan->timer_family_count);
-    if (bytes.size) {
-        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, "the harness set a timer, which Trestle cannot keep yet");
-        return;
-    }
-    if (is_last)
-        end_output(engine, bundle, plan->sink_count + family);
+    take_output(engine, bundle, &bundle->timer_writers[family], plan->sink_count + family,
+                plan->timer_families[family].family_id, bytes, is_last);
 }

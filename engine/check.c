@@ -11,16 +11,15 @@ static int check_collection(const struct plan *plan, const struct plan_collectio
     if (producer->kind != PLAN_GROUP_BY_KEY)
         return 0;
     windowing = &plan->windowings[plan->collections[producer->inputs[0]].windowing];
-    if (windowing->needs_merge)
-        return status_set(st, STATUS_UNIMPLEMENTED, "%s: merging windows are not supported yet", collection->name);
+    if (windowing->needs_merge && windowing->fn != WINDOW_FN_SESSIONS)
+        return status_set(st, STATUS_UNIMPLEMENTED, "%s: merging of custom windows (%s) is not supported yet", collection->name,
+                          windowing->fn_urn);
     return 0;
 }
 
 static int check_stage(const struct plan *plan, const struct plan_stage *stage, struct status *st) {
     if (stage->kind == PLAN_TEST_STREAM)
         return status_set(st, STATUS_UNIMPLEMENTED, "%s: TestStream is not supported yet", stage->name);
-    if (stage->timer_family_count)
-        return status_set(st, STATUS_UNIMPLEMENTED, "%s: timers are not supported yet", stage->name);
     if (stage->requires_time_sorted_input)
         return status_set(st, STATUS_UNIMPLEMENTED, "%s: time-sorted input is not supported yet", stage->name);
     for (size_t i = 0; i < stage->user_state_count; i++)

@@ -6,6 +6,9 @@ void bundle_commit_clear(struct bundle_commit *commit) {
     for (size_t i = 0; i < commit->output_count; i++)
         run_list_clear(&commit->outputs[i]);
     free(commit->outputs);
+    for (size_t i = 0; i < commit->timer_family_count; i++)
+        run_list_clear(&commit->timers[i]);
+    free(commit->timers);
     state_overlay_clear(&commit->state);
     vec_foreach(residual, &commit->residuals)
         slice_unref(&residual->element);
@@ -18,10 +21,10 @@ void bundle_commit_clear(struct bundle_commit *commit) {
     *commit = (struct bundle_commit){0};
 }
 
-static void encode_outputs(const struct bundle_commit *commit, struct buf *out) {
-    buf_add_varint(out, commit->output_count);
-    for (size_t i = 0; i < commit->output_count; i++) {
-        const struct run_list *list = &commit->outputs[i];
+static void encode_lists(const struct run_list *lists, size_t count, struct buf *out) {
+    buf_add_varint(out, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct run_list *list = &lists[i];
 
         buf_add_varint(out, list->runs.count);
         vec_foreach(run, &list->runs) {
@@ -60,7 +63,8 @@ struct slice bundle_commit_encode(const struct bundle_commit *commit) {
     buf_add_u8(&out, COMMIT_VERSION);
     buf_add_varint(&out, commit->bundle);
     buf_add_varint(&out, commit->stage);
-    encode_outputs(commit, &out);
+    encode_lists(commit->outputs, commit->output_count, &out);
+    encode_lists(commit->timers, commit->timer_family_count, &out);
     encode_state(commit, &out);
     encode_residuals(commit, &out);
     buf_add_varint(&out, commit->metrics.count);
@@ -95,13 +99,14 @@ static bool decode_flag(struct cursor *at, bool *ret) {
     return true;
 }
 
-static bool decode_outputs(struct cursor *at, struct account *account, struct bundle_commit *commit) {
+static bool decode_lists(struct cursor *at, struct account *account, struct run_list **ret_lists, size_t *ret_count) {
+    struct run_list *lists;
     uint64_t count, runs;
 
     if (!decode_count(at, &count))
         return false;
-    commit->outputs = xcalloc(count, sizeof(*commit->outputs));
-    commit->output_count = count;
+    *ret_lists = lists = xcalloc(count, sizeof(*lists));
+    *ret_count = count;
     for (uint64_t i = 0; i < count; i++) {
         if (!decode_count(at, &runs))
             return false;
@@ -110,7 +115,7 @@ static bool decode_outputs(struct cursor *at, struct account *account, struct bu
 
             if (!cursor_varint(at, &run.count) || !decode_slice(at, account, &run.bytes))
                 return false;
-            run_list_push(&commit->outputs[i], run);
+            run_list_push(&lists[i], run);
         }
     }
     return true;
@@ -163,7 +168,9 @@ static bool decode(struct cursor *at, struct account *account, struct bundle_com
     uint8_t version;
 
     if (!cursor_u8(at, &version) || version != COMMIT_VERSION || !cursor_varint(at, &commit->bundle) ||
-        !cursor_varint(at, &stage) || stage > UINT32_MAX || !decode_outputs(at, account, commit) || !decode_count(at, &count))
+        !cursor_varint(at, &stage) || stage > UINT32_MAX || 
+        !decode_lists(at, account, &commit->outputs, &commit->output_count) ||
+        !decode_lists(at, account, &commit->timers, &commit->timer_family_count) || !decode_count(at, &count))
         return false;
     commit->stage = (unsigned)stage;
     for (; count; count--)

@@ -24,6 +24,8 @@ struct bundle_commit {
     unsigned stage;
     struct run_list *outputs; /* one per sink */
     size_t output_count;
+    struct run_list *timers; /* one per timer family: records set and cleared, in order */
+    size_t timer_family_count;
     struct state_overlay state;
     VEC(struct commit_residual) residuals;
     VEC(struct metric) metrics;
@@ -32,7 +34,7 @@ struct bundle_commit {
 
 void bundle_commit_clear(struct bundle_commit *commit);
 
-/* version(1) | bundle | stage | outputs | state | residuals | metrics | flags; integers are varints, bytes are length-prefixed. */
+/* version(1) | bundle | stage | outputs | timers | state | residuals | metrics | flags; integers are varints, bytes are length-prefixed. */
 struct slice bundle_commit_encode(const struct bundle_commit *commit);
 /* Fails on bytes that are truncated, of another version, or have something left over. */
 int bundle_commit_decode(struct slice bytes, struct account *account, struct bundle_commit *ret, struct status *st);

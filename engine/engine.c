@@ -90,6 +90,7 @@ static void stage_clear(struct engine *engine, struct stage *stage) {
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         input_queue_clear(&stage->shards[i].queue);
         buf_clear(&stage->shards[i].open);
+        firing_clear_shard(&stage->shards[i]);
     }
     free(stage->shards);
     vec_foreach(delayed, &stage->delayed)
@@ -262,6 +263,7 @@ static void time_passed(struct engine *engine) {
             }
         }
         stage->delayed.count = kept;
+        engine->needs_schedule |= firing_next_wake(engine, stage) <= engine->now_ms;
     }
     for (size_t i = 0; i < engine->running.count && !engine->is_over;) {
         struct bundle *bundle = engine->running.items[i];
@@ -285,9 +287,11 @@ static void ask_to_be_woken(struct engine *engine) {
     if (!engine->needs_wake)
         return;
     engine->needs_wake = false;
-    for (size_t i = 0; i < engine->plan->stage_count; i++)
+    for (size_t i = 0; i < engine->plan->stage_count; i++) {
         vec_foreach(delayed, &engine->stages[i].delayed)
             at = MIN(at, delayed->due_ms);
+        at = MIN(at, firing_next_wake(engine, &engine->stages[i]));
+    }
     vec_foreach(bundle, &engine->running)
         if ((*bundle)->response)
             at = MIN(at, (*bundle)->response_deadline_ms);
@@ -307,7 +311,7 @@ static void check_stuck(struct engine *engine) {
         const struct stage *stage = &engine->stages[i];
         bool has_worker = false;
 
-        if (stage->delayed.count)
+        if (stage->delayed.count || firing_next_wake(engine, stage) != TIMER_NEVER)
             return;
         vec_foreach(worker, &engine->workers)
             has_worker |= !worker->is_lost && worker->environment == stage->plan->environment;
@@ -356,8 +360,10 @@ static void handle(struct engine *engine, struct engine_event *event) {
         }
         break;
     case ENGINE_EVENT_TIMERS:
-        if (bundle)
+        if (bundle) {
             bundle_timers(engine, bundle, event->output, event->bytes, event->is_last);
+            event->bytes = SLICE_EMPTY;
+        }
         break;
     case ENGINE_EVENT_STATE:
         if (bundle)

@@ -9,25 +9,6 @@
 
 enum { CHUNK_MIN = 48, CHUNK_MAX = 8 << 10 };
 
-/* Encoded values, end to end. */
-struct group_chunk {
-    struct group_chunk *next;
-    uint32_t size;
-    uint32_t capacity;
-    uint8_t bytes[];
-};
-
-struct group_entry {
-    uint64_t hash;
-    const uint8_t *key; /* the window's bytes lie in front of it */
-    uint32_t key_size;
-    uint32_t window_size;
-    uint64_t count;
-    event_time timestamp;
-    struct group_chunk *first;
-    struct group_chunk *last;
-};
-
 struct group *group_create(const struct coder *input, const struct windowing *windowing, unsigned partitions,
                            struct account *account) {
     struct group *group = xcalloc(1, sizeof(*group));
@@ -214,6 +195,8 @@ struct group_partition *group_take(struct group *group, unsigned i) {
     struct group_partition *partition = group->partitions[i];
 
     group->partitions[i] = NULL;
+    if (partition && group->windowing->needs_merge)
+        group_merge_windows(partition);
     return partition;
 }
 

@@ -16,8 +16,25 @@
 #include "engine/runs.h"
 #include "model/windowing.h"
 
-struct group_chunk;
-struct group_entry;
+/* Encoded values, end to end. */
+struct group_chunk {
+    struct group_chunk *next;
+    uint32_t size;
+    uint32_t capacity;
+    uint8_t bytes[];
+};
+
+/* One key in one window. */
+struct group_entry {
+    uint64_t hash;
+    const uint8_t *key; /* the window's bytes lie in front of it */
+    uint32_t key_size;
+    uint32_t window_size;
+    uint64_t count;
+    event_time timestamp; /* of the output */
+    struct group_chunk *first;
+    struct group_chunk *last;
+};
 
 struct group_partition {
     unsigned refs; /* items that name it */
@@ -44,11 +61,13 @@ struct group *group_create(const struct coder *input, const struct windowing *wi
 void group_destroy(struct group *group);
 /* Borrows the runs; the bytes were checked when they arrived. */
 void group_add(struct group *group, const struct run_list *runs);
-/* Hands partition `i` over (refs 1), or NULL when it is empty. */
+/* Hands partition `i` over (refs 1), or NULL when it is empty. Windows that merge are merged. */
 struct group_partition *group_take(struct group *group, unsigned i);
 
 /* Writes the output elements of entries from *at on, until about target_bytes are written; *at moves on. Returns how many elements. */
 uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t target_bytes, struct buf *out);
+/* engine/merge.c: merges the interval windows of each key that overlap (sessions). Windows that only touch stay apart (MODEL 4.6). */
+void group_merge_windows(struct group_partition *partition);
 struct group_partition *group_partition_ref(struct group_partition *partition);
 void group_partition_unref(struct group_partition *partition);
 

@@ -98,6 +98,9 @@ void claim_free(struct claim *claim) {
     vec_foreach(item, &claim->items)
         input_item_clear(item);
     vec_free(&claim->items);
+    vec_foreach(timer, &claim->timers)
+        timer_free(*timer);
+    vec_free(&claim->timers);
     vec_free(&claim->shards);
     free(claim);
 }

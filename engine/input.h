@@ -8,6 +8,7 @@
 
 #include "engine/group.h"
 #include "engine/runs.h"
+#include "engine/timers.h"
 
 struct input_item {
     struct run run;                    /* when partition is NULL */
@@ -38,6 +39,7 @@ struct claim {
     VEC(struct input_item) items;
     size_t bytes;
     uint64_t count;
+    timer_vec timers; /* fired by this bundle; of their keys it has no elements */
     VEC(unsigned) shards; /* of a keyed stage: busy while the claim lives */
     unsigned runs_lost;   /* bundles on it that ended because their worker did */
     unsigned runs_failed; /* ... because the SDK said so */

@@ -4,6 +4,7 @@
  *   schedule.c  which stage gets a free slot next, and how much of its input
  *   bundle.c    one bundle: sending its input, collecting its output, its end
  *   apply.c     the commit put into effect; delivery along edges; stages that become complete
+ *   firing.c    timers: set by commits, due, and the expiration of windows
  *   answer.c    state requests
  *   check.c     what cannot be run here */
 #ifndef ENGINE_INTERNAL_H
@@ -27,6 +28,14 @@ struct key_shard {
     struct buf open; /* elements not yet made into a run */
     uint64_t open_count;
     bool is_busy;
+    struct timer_set timers;
+    struct map seen; /* key and window -> struct seen_window: what @OnWindowExpiration is due for, when the stage has one */
+};
+
+struct seen_window {
+    struct slice key;
+    struct slice window;
+    event_time end;
 };
 
 struct stage {
@@ -58,7 +67,8 @@ struct bundle {
     size_t window_bytes;      /* of it not yet reported as sent */
     bool is_input_ended;
 
-    struct run_writer *writers; /* one per sink */
+    struct run_writer *writers;       /* one per sink */
+    struct run_writer *timer_writers; /* one per timer family */
     bool *is_ended;             /* one per sink, then one per timer family */
     size_t open_ends;
     struct state_overlay overlay;
@@ -128,6 +138,25 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
 /* Closes every stage that has nothing left to come, and what follows from it. */
 void engine_advance(struct engine *engine);
 void claim_release(struct stage *stage, struct claim *claim);
+bool stage_inputs_are_done(const struct engine *engine, const struct stage *stage);
+
+/* firing.c */
+struct key_shard *stage_shard(const struct engine *engine, struct stage *stage, struct slice key);
+/* Notes the windows of an element of a keyed stage, for @OnWindowExpiration. `element` is borrowed. */
+void firing_note_windows(const struct engine *engine, struct stage *stage, struct key_shard *shard, struct slice key,
+                         const struct windowed_value *element);
+void firing_apply_timers(struct engine *engine, struct stage *stage, const struct bundle_commit *commit);
+/* Whether a free shard without elements has timers to fire now. */
+bool firing_is_due(const struct engine *engine, const struct stage *stage, const struct key_shard *shard);
+/* Moves what is due into the claim. */
+void firing_take(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim);
+/* Whether anything may still fire, now or later. */
+bool firing_is_pending(const struct engine *engine, const struct stage *stage);
+/* When the next processing-time timer of the stage is due; TIMER_NEVER: none. */
+event_time firing_next_wake(const struct engine *engine, const struct stage *stage);
+/* After the commit of a bundle that fired the claim's timers: expired windows lose their state. */
+void firing_expire(struct engine *engine, struct stage *stage, const struct claim *claim);
+void firing_clear_shard(struct key_shard *shard);
 
 /* answer.c */
 void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t token, struct state_request *request);

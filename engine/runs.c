@@ -2,8 +2,6 @@
 
 #include <assert.h>
 
-#include "model/window.h"
-
 void run_list_push(struct run_list *list, struct run run) {
     if (run.count == 0) {
         slice_unref(&run.bytes);
@@ -32,7 +30,7 @@ void run_split(const struct run *run, const struct coder *coder, uint64_t count,
 
     assert(count < run->count);
     for (uint64_t i = 0; i < count; i++) {
-        enum coder_result result = windowed_value_skip(coder, &at);
+        enum coder_result result = coder_skip(coder, &at);
 
         assert(result == CODER_OK);
         (void)result;
@@ -53,7 +51,7 @@ static int complete_carry(struct run_writer *writer, struct slice bytes, size_t 
 
     for (;;) {
         struct cursor at = cursor_of(buf_data(&writer->carry), writer->carry.size);
-        enum coder_result result = windowed_value_skip(writer->coder, &at);
+        enum coder_result result = coder_skip(writer->coder, &at);
         size_t step;
 
         if (result == CODER_BAD)
@@ -93,7 +91,7 @@ int run_writer_add(struct run_writer *writer, struct slice bytes, struct status 
     good = begin;
     at = cursor_of(bytes.data + begin, bytes.size - begin);
     while (cursor_left(&at)) {
-        enum coder_result result = windowed_value_skip(writer->coder, &at);
+        enum coder_result result = coder_skip(writer->coder, &at);
 
         if (result == CODER_BAD)
             return malformed(st);

@@ -7,10 +7,6 @@
 
 #include "engine/internal.h"
 
-static bool stage_input_is_complete(const struct engine *engine, const struct stage *stage) {
-    return engine->stages[engine->plan->collections[stage->plan->source.collection].producer].is_done;
-}
-
 /* A bounded stage reads its side inputs when they are complete. */
 static bool side_inputs_are_ready(const struct engine *engine, const struct stage *stage) {
     for (size_t i = 0; i < stage->plan->side_input_count; i++) {
@@ -23,11 +19,12 @@ static bool side_inputs_are_ready(const struct engine *engine, const struct stag
 }
 
 static bool has_free_shard(const struct engine *engine, const struct stage *stage) {
-    if (!stage->shard_count)
-        return false;
-    for (unsigned i = 0; i < engine->options.key_shards; i++)
-        if (!stage->shards[i].is_busy && stage->shards[i].queue.count)
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
+        const struct key_shard *shard = &stage->shards[i];
+
+        if (!shard->is_busy && (shard->queue.count || firing_is_due(engine, stage, shard)))
             return true;
+    }
     return false;
 }
 
@@ -45,7 +42,7 @@ static struct stage *pick_stage(struct engine *engine, unsigned environment) {
 
         if (stage->plan->environment != environment || !stage_has_work(engine, stage))
             continue;
-        if (stage->retries.count || stage_input_is_complete(engine, stage) ||
+        if (stage->retries.count || stage_inputs_are_done(engine, stage) ||
             stage->queue.bytes + stage->shard_bytes >= engine->options.bundle_bytes)
             return stage;
         crumbs = stage;
@@ -70,9 +67,15 @@ static void claim_shards(struct engine *engine, struct stage *stage, struct clai
         size_t bytes = claim->bytes;
         uint64_t count = claim->count;
 
-        if (shard->is_busy || !shard->queue.count)
+        /* A key has either elements or due timers in one bundle: the SDK's order between them is not defined (MODEL 7.7). */
+        if (shard->is_busy)
             continue;
-        claim_take(claim, &shard->queue, coder, max_bytes, UINT64_MAX);
+        if (shard->queue.count)
+            claim_take(claim, &shard->queue, coder, max_bytes, UINT64_MAX);
+        else if (firing_is_due(engine, stage, shard))
+            firing_take(engine, stage, shard, claim);
+        else
+            continue;
         shard->is_busy = true;
         vec_push(&claim->shards, i);
         stage->shard_bytes -= claim->bytes - bytes;

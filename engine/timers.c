@@ -1,0 +1,318 @@
+#include "engine/timers.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/view.h"
+
+/* ---- the heap of one key and domain ---- */
+
+static bool fires_before(const struct timer *a, const struct timer *b) {
+    return a->fire_ms != b->fire_ms ? a->fire_ms < b->fire_ms : a->sequence < b->sequence;
+}
+
+static void heap_place(struct timer_heap *heap, size_t at, struct timer *timer) {
+    heap->timers.items[at] = timer;
+    timer->heap_place = at;
+}
+
+static void heap_rise(struct timer_heap *heap, size_t at) {
+    struct timer *timer = heap->timers.items[at];
+
+    while (at > 0 && fires_before(timer, heap->timers.items[(at - 1) / 2])) {
+        heap_place(heap, at, heap->timers.items[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    heap_place(heap, at, timer);
+}
+
+static void heap_sink(struct timer_heap *heap, size_t at) {
+    struct timer *timer = heap->timers.items[at];
+    size_t child;
+
+    while ((child = 2 * at + 1) < heap->timers.count) {
+        if (child + 1 < heap->timers.count && fires_before(heap->timers.items[child + 1], heap->timers.items[child]))
+            child++;
+        if (!fires_before(heap->timers.items[child], timer))
+            break;
+        heap_place(heap, at, heap->timers.items[child]);
+        at = child;
+    }
+    heap_place(heap, at, timer);
+}
+
+static void heap_push(struct timer_heap *heap, struct timer *timer) {
+    vec_push(&heap->timers, timer);
+    heap_rise(heap, heap->timers.count - 1);
+}
+
+static void heap_remove(struct timer_heap *heap, struct timer *timer) {
+    size_t at = timer->heap_place;
+    struct timer *last = heap->timers.items[--heap->timers.count];
+
+    if (last == timer)
+        return;
+    heap_place(heap, at, last);
+    heap_rise(heap, at);
+    heap_sink(heap, last->heap_place);
+}
+
+/* ---- identities ---- */
+
+static struct slice timer_key_bytes(const struct timer *timer) {
+    return slice_of_static(timer->bytes.data, timer->key_size);
+}
+
+static void identity_of(struct buf *out, unsigned family, struct slice key, struct cursor tag, struct slice window) {
+    buf_add_varint(out, family);
+    key_add_part(out, key.data, key.size);
+    key_add_part(out, tag.at, cursor_left(&tag));
+    key_add_part(out, window.data, window.size);
+}
+
+static enum timer_domain domain_of(const struct plan_stage *stage, unsigned family) {
+    return stage->timer_families[family].is_processing_time ? TIMER_PROCESSING_TIME : TIMER_EVENT_TIME;
+}
+
+void timer_free(struct timer *timer) {
+    if (!timer)
+        return;
+    slice_unref(&timer->bytes);
+    free(timer);
+}
+
+/* ---- records ---- */
+
+/* One record in place. */
+struct timer_record {
+    struct cursor key;
+    struct cursor tag;
+    uint32_t window_count;
+    struct cursor windows;
+    bool is_clear;
+    struct cursor rest; /* clear byte, and when it is not set: times and pane */
+    event_time fire_ms, hold_ms;
+};
+
+static void read_record(const struct coder *coder, struct cursor *at, struct timer_record *ret) {
+    enum coder_result result;
+    uint64_t fire, hold;
+    uint8_t clear;
+    bool ok;
+
+    ret->key = *at;
+    result = coder_skip(coder->components[0], at);
+    assert(result == CODER_OK);
+    ret->key.end = at->at;
+    ok = cursor_prefixed(at, &ret->tag) && cursor_be32(at, &ret->window_count);
+    assert(ok);
+    ret->windows = *at;
+    for (uint32_t i = 0; i < ret->window_count; i++) {
+        result = coder_skip(coder->components[1], at);
+        assert(result == CODER_OK);
+    }
+    ret->windows.end = at->at;
+    ret->rest = *at;
+    ok = cursor_u8(at, &clear);
+    ret->is_clear = clear;
+    if (!clear) {
+        ok = ok && cursor_be64(at, &fire) && cursor_be64(at, &hold);
+        result = pane_skip(at);
+        assert(ok && result == CODER_OK);
+        ret->fire_ms = time_from_wire(fire);
+        ret->hold_ms = time_from_wire(hold);
+    }
+    assert(ok);
+    ret->rest.end = at->at;
+}
+
+static struct timer *timer_of_parts(unsigned family, struct slice key, struct cursor tag, struct slice window,
+                                    struct cursor rest, struct account *account) {
+    struct timer *timer = xcalloc(1, sizeof(*timer));
+    struct buf bytes = {.account = account};
+
+    buf_add(&bytes, key.data, key.size);
+    buf_add_prefixed(&bytes, tag.at, cursor_left(&tag));
+    buf_add_be32(&bytes, 1);
+    timer->window_at = bytes.size;
+    timer->window_size = window.size;
+    buf_add(&bytes, window.data, window.size);
+    buf_add(&bytes, rest.at, cursor_left(&rest));
+    timer->bytes = buf_finish(&bytes);
+    timer->key_size = key.size;
+    timer->family = family;
+    return timer;
+}
+
+struct timer *timer_create(unsigned family, struct slice key, struct slice window, event_time window_end, event_time fire_ms,
+                           event_time hold_ms, struct account *account) {
+    struct buf rest = {0};
+    struct pane pane = PANE_NO_FIRING;
+    struct timer *timer;
+
+    buf_add_u8(&rest, 0);
+    buf_add_be64(&rest, time_to_wire(fire_ms));
+    buf_add_be64(&rest, time_to_wire(hold_ms));
+    pane_encode(&rest, &pane);
+    timer = timer_of_parts(family, key, (struct cursor){0}, window, cursor_of(buf_data(&rest), rest.size), account);
+    timer->fire_ms = fire_ms;
+    timer->hold_ms = hold_ms;
+    timer->window_end = window_end;
+    buf_clear(&rest);
+    return timer;
+}
+
+static struct timer_key *key_of(struct timer_set *set, struct slice key) {
+    void **slot = map_slot(&set->by_key, key.data, key.size);
+
+    if (!*slot)
+        *slot = xcalloc(1, sizeof(struct timer_key));
+    return *slot;
+}
+
+static void timer_set_detach(struct timer_set *set, enum timer_domain domain, struct timer *timer) {
+    heap_remove(&key_of(set, timer_key_bytes(timer))->by_domain[domain], timer);
+    set->counts[domain]--;
+}
+
+static void apply_in_window(struct timer_set *set, const struct plan_stage *stage, unsigned family,
+                            const struct timer_record *record, struct slice window, event_time window_end,
+                            struct account *account) {
+    struct slice key = slice_of_static(record->key.at, cursor_left(&record->key));
+    enum timer_domain domain = domain_of(stage, family);
+    struct buf identity = {0};
+    struct timer *timer, *old;
+
+    identity_of(&identity, family, key, record->tag, window);
+    old = map_remove(&set->by_identity, buf_data(&identity), identity.size);
+    if (old) {
+        timer_set_detach(set, domain, old);
+        timer_free(old);
+    }
+    if (!record->is_clear) {
+        timer = timer_of_parts(family, key, record->tag, window, record->rest, account);
+        timer->fire_ms = record->fire_ms;
+        timer->hold_ms = record->hold_ms;
+        timer->window_end = window_end;
+        timer->sequence = set->next_sequence++;
+        map_set(&set->by_identity, buf_data(&identity), identity.size, timer);
+        heap_push(&key_of(set, key)->by_domain[domain], timer);
+        set->counts[domain]++;
+    }
+    buf_clear(&identity);
+}
+
+void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family, struct slice records,
+                     struct account *account) {
+    const struct coder *coder = stage->timer_families[family].coder;
+    struct cursor at = cursor_of(records.data, records.size);
+
+    while (cursor_left(&at)) {
+        struct timer_record record = {0};
+
+        read_record(coder, &at, &record);
+        while (cursor_left(&record.windows) || record.window_count) {
+            const uint8_t *window = record.windows.at;
+            event_time end;
+            enum coder_result result = window_max_timestamp(coder->components[1], &record.windows, &end);
+
+            assert(result == CODER_OK);
+            (void)result;
+            apply_in_window(set, stage, family, &record, slice_of_static(window, (size_t)(record.windows.at - window)), end,
+                            account);
+            record.window_count--;
+        }
+    }
+}
+
+/* ---- taking ---- */
+
+static void forget_identity(struct timer_set *set, const struct timer *timer) {
+    struct cursor tag_at = cursor_of(timer->bytes.data + timer->key_size, timer->bytes.size - timer->key_size);
+    struct buf identity = {0};
+    struct cursor tag;
+    bool ok = cursor_prefixed(&tag_at, &tag);
+
+    assert(ok);
+    (void)ok;
+    identity_of(&identity, timer->family, timer_key_bytes(timer), tag,
+                slice_of_static(timer->bytes.data + timer->window_at, timer->window_size));
+    map_remove(&set->by_identity, buf_data(&identity), identity.size);
+    buf_clear(&identity);
+}
+
+void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_time upto, timer_vec *due) {
+    if (!set->counts[domain])
+        return;
+    map_foreach(entry, &set->by_key) {
+        struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
+        event_time first;
+
+        if (!heap->timers.count || heap->timers.items[0]->fire_ms > upto)
+            continue;
+        first = heap->timers.items[0]->fire_ms;
+        while (heap->timers.count && heap->timers.items[0]->fire_ms == first) {
+            struct timer *timer = heap->timers.items[0];
+
+            heap_remove(heap, timer);
+            set->counts[domain]--;
+            forget_identity(set, timer);
+            vec_push(due, timer);
+        }
+    }
+}
+
+event_time timer_set_earliest(const struct timer_set *set, enum timer_domain domain) {
+    event_time earliest = TIMER_NEVER;
+
+    if (!set->counts[domain])
+        return earliest;
+    map_foreach(entry, &set->by_key) {
+        const struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
+
+        if (heap->timers.count)
+            earliest = MIN(earliest, heap->timers.items[0]->fire_ms);
+    }
+    return earliest;
+}
+
+void timer_set_remove_window(struct timer_set *set, struct slice key, struct slice window) {
+    struct timer_key *of_key = map_get(&set->by_key, key.data, key.size);
+
+    if (!of_key)
+        return;
+    for (int domain = 0; domain < 2; domain++) {
+        struct timer_heap *heap = &of_key->by_domain[domain];
+
+        for (size_t i = 0; i < heap->timers.count;) {
+            struct timer *timer = heap->timers.items[i];
+
+            if (!slice_equal(slice_of_static(timer->bytes.data + timer->window_at, timer->window_size), window)) {
+                i++;
+                continue;
+            }
+            heap_remove(heap, timer);
+            set->counts[domain]--;
+            forget_identity(set, timer);
+            timer_free(timer);
+            i = 0; /* the heap has moved */
+        }
+    }
+}
+
+static void timer_key_free(void *value) {
+    struct timer_key *key = value;
+
+    for (int domain = 0; domain < 2; domain++) {
+        vec_foreach(timer, &key->by_domain[domain].timers)
+            timer_free(*timer);
+        vec_free(&key->by_domain[domain].timers);
+    }
+    free(key);
+}
+
+void timer_set_clear(struct timer_set *set) {
+    map_clear(&set->by_key, timer_key_free);
+    map_clear(&set->by_identity, NULL);
+    *set = (struct timer_set){0};
+}

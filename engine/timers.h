@@ -1,0 +1,67 @@
+/* Timers of a key shard: pending ones by identity, and for each key in the order of their times
+ * (beam_fn_api.proto: Timer; MODEL 7.1 - 7.5; PROTOCOL F).
+ *
+ *      identity: family, tag, window, key          a set replaces, a clear removes
+ *      key --> [ event-time heap ] [ processing-time heap ]      so that the earliest of a key is at hand
+ *
+ * Belongs to the engine's thread. */
+#ifndef ENGINE_TIMERS_H
+#define ENGINE_TIMERS_H
+
+#include "base/map.h"
+#include "base/slice.h"
+#include "base/vec.h"
+#include "model/window.h"
+#include "translate/plan.h"
+
+struct timer {
+    struct slice bytes; /* from the key to the pane, in the family's coder, with one window: what goes back to the SDK */
+    size_t key_size;    /* the key is at the start of `bytes` */
+    size_t window_at, window_size;
+    unsigned family;
+    event_time fire_ms;
+    event_time hold_ms;
+    event_time window_end; /* the window's maximum timestamp */
+    uint64_t sequence; /* ties fire in the order in which they were set */
+    size_t heap_place;
+};
+
+struct timer_heap {
+    VEC(struct timer *) timers;
+};
+
+struct timer_key {
+    struct timer_heap by_domain[2]; /* event time, processing time */
+};
+
+/* Zero-initialise. */
+struct timer_set {
+    struct map by_identity; /* -> struct timer */
+    struct map by_key;      /* -> struct timer_key */
+    uint64_t next_sequence;
+    size_t counts[2]; /* by domain */
+};
+
+enum timer_domain { TIMER_EVENT_TIME = 0, TIMER_PROCESSING_TIME = 1 };
+
+/* Applies encoded timer records, in order, of one family; they were checked when they arrived. */
+void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family, struct slice records,
+                     struct account *account);
+/* A timer made by the runner, for timer_append(): tag "", no pane. */
+struct timer *timer_create(unsigned family, struct slice key, struct slice window, event_time window_end, event_time fire_ms,
+                           event_time hold_ms, struct account *account);
+void timer_free(struct timer *timer);
+
+typedef VEC(struct timer *) timer_vec;
+
+/* For each key: moves the timers with its earliest time in `domain` into `due`, when that time is <= upto. */
+void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_time upto, timer_vec *due);
+/* The earliest time in the domain, TIME_MAX + 1 when there is none. */
+event_time timer_set_earliest(const struct timer_set *set, enum timer_domain domain);
+/* Removes every timer of this key and window. */
+void timer_set_remove_window(struct timer_set *set, struct slice key, struct slice window);
+void timer_set_clear(struct timer_set *set);
+
+#define TIMER_NEVER (TIME_MAX + 1)
+
+#endif
