@@ -97,7 +97,7 @@ struct timer_record {
 static void read_record(const struct coder *coder, struct cursor *at, struct timer_record *ret) {
     enum coder_result result;
     uint64_t fire, hold;
-    uint8_t clear;
+    uint8_t clear = 0;
     bool ok;
 
     ret->key = *at;

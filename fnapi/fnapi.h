@@ -33,6 +33,8 @@ struct fn_log_entry {
     const char *transform_id;
     const char *location;
     const char *thread;
+    bool is_of_bundle; /* instruction_id is that of `bundle` */
+    uint64_t bundle;
 };
 
 /* All may be called until `gone`, which is last and comes once, after fn_worker_close(). */
@@ -42,24 +44,28 @@ struct fn_worker_handler {
     /* Control ended, without fn_worker_close() having been called: the harness died or left. */
     void (*lost)(void *user, const struct status *why);
     /* One piece of a bundle's output: the sink's transform id, or a timer family of a transform (family not NULL). Bytes may be empty
-     * with is_last. Slices share the received message (account: the worker's). Unknown instructions never get here. */
+     * with is_last. `bytes` is the callee's and shares the received message (account: the worker's); transform_id
+     * and *family are borrowed views of it, valid during the call. What belongs to no running bundle, or to a Data sink that the
+     * bundle's descriptor does not have, never gets here. */
     void (*elements)(void *user, uint64_t bundle, struct slice transform_id, const struct slice *family, struct slice bytes,
                      bool is_last);
     /* The request is the callee's to clear; answer with fn_worker_reply_state(). */
     void (*state)(void *user, uint64_t bundle, uint64_t reply_token, struct state_request *request);
-    /* The response of a bundle; the callee's to clear. Output may still be on its way. */
+    /* The response of a bundle; the callee's to clear. Output may still be on its way, and so may the answer to a split that was asked
+     * for before: harnesses answer in any order, and what such a split gave back is lost if the bundle is forgotten too soon. */
     void (*bundle_done)(void *user, uint64_t bundle, struct bundle_response *response);
-    /* The harness says the bundle failed: the SDK's own text with the traceback. */
+    /* The harness says the bundle failed: the SDK's own text with the traceback. Its later output and state requests are dropped. */
     void (*bundle_failed)(void *user, uint64_t bundle, const char *error);
-    /* Answers to fn_worker_split and fn_worker_ask_progress. An empty split: not now. */
+    /* Answers to fn_worker_split (the callee's to clear; an empty split: not now) and fn_worker_ask_progress (borrowed; none: not
+     * now). No progress comes after the bundle's response. */
     void (*split)(void *user, uint64_t bundle, struct bundle_split *split);
     void (*progress)(void *user, uint64_t bundle, const struct metric *metrics, size_t count);
     /* FinalizeBundle was answered; error NULL on success. */
     void (*finalized)(void *user, uint64_t bundle, const char *error);
-    /* `bytes` of this bundle's input were written to the Data stream. */
+    /* `bytes` of this bundle's input, as counted by the pieces given to fn_worker_send(), were written to the Data stream. */
     void (*sent)(void *user, uint64_t bundle, size_t bytes);
     void (*log)(void *user, const struct fn_log_entry *entry);
-    /* The harness sent bytes that are no message of the protocol; Control was cancelled and `lost` follows. */
+    /* All streams are closed after fn_worker_close(): the last callback. Comes from inside fn_worker_close() when there is no stream. */
     void (*gone)(void *user);
 };
 
@@ -67,20 +73,23 @@ struct fn_worker_handler {
 struct fn_worker_options {
     const char *worker_id;
     const char *endpoint; /* HOST:PORT that this harness can reach; one for control, data, state, logging and artifacts */
-    struct slice provision_info; /* a serialized ProvisionInfo without endpoints (those are added here); reference is taken */
+    struct slice provision_info; /* a serialized ProvisionInfo without endpoints (those are added here); borrowed */
     struct account *account;  /* what its messages are charged to */
     const char *const *capabilities; /* the environment's, as the SDK listed them */
     size_t capability_count;
 };
 
+/* Registers the methods: before rpc_server_start(). */
 struct fn_service *fn_service_create(struct rpc_server *server);
+/* After rpc_server_stop(), and after every worker was closed. */
 void fn_service_destroy(struct fn_service *service);
 
 /* Makes the id known: from now on streams with this worker_id are served. */
 struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_worker_options *options,
                                    const struct fn_worker_handler *handler, void *user);
 /* Ends Control with OK (the harness then exits), then the other streams; `gone` follows when all are closed; the worker is freed after
- * that. Bundles in flight get no more callbacks. */
+ * that. Bundles in flight get no more callbacks, but a callback may be on its way on another thread. No other call may
+ * be running or follow. */
 void fn_worker_close(struct fn_worker *worker);
 
 /* One port of a bundle. */
@@ -93,7 +102,7 @@ struct fn_port {
 
 /* What a stage looks like to harnesses; registered once per stage and worker. Returns a descriptor number for this worker. The
  * descriptor proto (see plan_stage.descriptor) is completed here with a fresh unguessable id, the state and timer endpoint, and the
- * source and sink transforms (RemoteGrpcPort). Strings are copied. */
+ * source and sink transforms (RemoteGrpcPort). The slice is taken over, strings are copied. */
 unsigned fn_worker_add_descriptor(struct fn_worker *worker, struct slice descriptor, const struct fn_port *source,
                                   const struct fn_port *sinks, size_t sink_count);
 
@@ -103,21 +112,26 @@ struct fn_cache_token {
     const char *side_input_id;
 };
 
-/* Sends ProcessBundle. Then input follows. Go's trap about timer families' end marks is dealt with in here (PROTOCOL F). */
+/* Sends ProcessBundle. Then input follows. Not before `connected`; tokens are borrowed. Go's trap about timer families' end marks is dealt with in here (PROTOCOL F). */
 void fn_worker_start_bundle(struct fn_worker *worker, uint64_t bundle, unsigned descriptor, const struct fn_cache_token *tokens,
                             size_t token_count);
 /* Input for the source, or for a timer family of a transform (family not NULL). Takes the slices' references. Pieces are laid end to end
  * in one Elements message, without a copy. `is_last` sends the end mark as a message part of its own, without payload. */
 void fn_worker_send(struct fn_worker *worker, uint64_t bundle, const char *transform_id, const char *family,
                     const struct slice *pieces, size_t count, bool is_last);
+/* Takes what is in `response` and leaves it cleared. A stream that ended meanwhile is fine. */
 void fn_worker_reply_state(struct fn_worker *worker, uint64_t reply_token, const char *request_id, struct state_response *response);
 /* fraction_of_remainder in [0,1]; allowed_split_points may be NULL (any). */
 void fn_worker_split(struct fn_worker *worker, uint64_t bundle, const char *source_transform_id, double fraction_of_remainder,
                      int64_t estimated_input_elements);
 void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle);
+/* Also after fn_worker_forget_bundle(). */
 void fn_worker_finalize(struct fn_worker *worker, uint64_t bundle);
 /* The bundle is over for the host: later messages for its instruction are dropped. */
 void fn_worker_forget_bundle(struct fn_worker *worker, uint64_t bundle);
 bool fn_worker_has_capability(const struct fn_worker *worker, const char *urn);
+/* How many messages, or parts of one, were dropped because they named an instruction, a transform or a bundle that is not known, or no
+ * longer: a few are normal when bundles fail. */
+size_t fn_worker_ignored(const struct fn_worker *worker);
 
 #endif

@@ -18,7 +18,6 @@
 
 struct history_record {
     atomic_uint refs;
-    uint64_t seq;
     bool is_note;
     struct job_event event;
     size_t text_size;

@@ -6,6 +6,7 @@
 
 struct host {
     struct host_options options;
+    char *endpoint; /* what options.endpoint points to */
     pthread_mutex_t mutex;
     pthread_cond_t emptied;
     struct list runs; /* of struct job_run */
@@ -16,6 +17,7 @@ struct host *host_create(const struct host_options *options) {
     struct host *host = xcalloc(1, sizeof(*host));
 
     host->options = *options;
+    host->options.endpoint = host->endpoint = xstrdup(options->endpoint);
     pthread_mutex_init(&host->mutex, NULL);
     pthread_cond_init(&host->emptied, NULL);
     list_init(&host->runs);
@@ -104,5 +106,6 @@ void host_destroy(struct host *host) {
     pthread_mutex_unlock(&host->mutex);
     pthread_cond_destroy(&host->emptied);
     pthread_mutex_destroy(&host->mutex);
+    free(host->endpoint);
     free(host);
 }

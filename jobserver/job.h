@@ -46,6 +46,7 @@ bool job_state_is_terminal(enum job_state state);
 const char *job_state_name(enum job_state state);
 
 struct job_event {
+    uint64_t seq;  /* its number in the job's history, which never changes */
     bool is_state; /* else a message */
     int64_t time_ms;
     enum job_state state;

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -10,7 +11,6 @@
 #include "model/urn.h"
 
 enum {
-    STOP_GRACE_MS = 2000,
     /* Control often ends before the process does; its exit code and last words make the better message. */
     LAST_WORDS_MS = 1000,
     MAX_START_FAILURES = 2,
@@ -66,7 +66,7 @@ static void start_worker(struct job_run *run, unsigned environment_index) {
     worker->number = run->next_worker++;
     worker->environment = environment_index;
     worker->id = make_worker_id(run, environment_index);
-    worker->deadline_ns = after_ms(run->options->config->worker_connect_timeout_ms);
+    worker->deadline_ns = after_ms((int64_t)run->options->config->worker_connect_timeout_ms);
     worker->descriptors = xcalloc(run->plan->stage_count, sizeof(*worker->descriptors));
     for (size_t i = 0; i < run->plan->stage_count; i++)
         worker->descriptors[i] = UINT_MAX;
@@ -155,7 +155,7 @@ static void close_worker(struct run_worker *worker) {
     if (worker->harness)
         fn_worker_close(worker->harness);
     if (worker->process)
-        worker_stop(worker->process, STOP_GRACE_MS);
+        worker_stop(worker->process, (unsigned)worker->run->options->config->workers_stop_grace_ms);
 }
 
 static void free_if_gone(struct run_worker *worker) {

@@ -23,11 +23,21 @@ const char *metric_identity_parse(struct slice identity, const char **ret_type, 
  * -1 when a payload is malformed (then *ret is a reference on `newer`). */
 int metric_merge(const char *type, struct slice older, struct slice newer, struct slice *ret);
 
+/* Single payloads, for those who show or make them. False, with the out-parameter untouched, when malformed. */
+struct metric_distribution {
+    int64_t count, sum, min, max; /* without a meaning but count when count is 0 */
+};
+struct slice metric_encode_int64(int64_t value);                                             /* sum_int64 */
+bool metric_decode_int64(struct slice payload, int64_t *ret);                                /* sum_int64 */
+bool metric_decode_distribution(struct slice payload, struct metric_distribution *ret);      /* distribution_int64 */
+bool metric_decode_progress(struct slice payload, double *ret_sum);                          /* progress: over all active elements */
+
 /* A table of merged metrics. Zero-initialise. Belongs to one thread. */
 struct metric_table {
     struct map by_identity; /* -> struct slice * (payload) */
 };
 
+/* Borrows `metric`. A payload that cannot be read is dropped: metrics never fail a job. */
 void metric_table_add(struct metric_table *table, const struct metric *metric);
 void metric_table_clear(struct metric_table *table);
 

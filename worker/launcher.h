@@ -1,7 +1,7 @@
 /* The launcher: a small single-threaded process, forked from main before gRPC starts a thread, that starts every child process.
  *
- *      trestle (many threads) --- SOCK_SEQPACKET ---> launcher --- fork/exec ---> harness (own process group)
- *                                                        |  pidfd, stderr pipe
+ *      trestle (many threads) --- SOCK_SEQPACKET ---> launcher --- fork/exec ---> harness (own session and group)
+ *                                                        |  signalfd, output pipes
  *                                                        '-- subreaper: orphans of a harness come to it
  *
  * It is a subreaper, so that whatever a harness leaves behind becomes its child; each child is the leader of a process group (and
@@ -19,6 +19,9 @@
 
 struct launcher;
 
+/* At the same time; launcher_spawn() refuses more. */
+enum { LAUNCHER_MAX_PROCESSES = 4096 };
+
 struct process_spec {
     const char *const *argv;        /* NULL-terminated; argv[0] is looked up in PATH */
     const char *const *environment; /* NULL-terminated "KEY=VALUE", added to (and overriding) the daemon's own */
@@ -26,8 +29,8 @@ struct process_spec {
 };
 
 struct process_exit {
-    int exit_code;   /* -1 when killed by a signal */
-    int signal;      /* 0 when it exited by itself */
+    int exit_code;           /* -1 when killed by a signal */
+    int signal;              /* 0 when it exited by itself */
     const char *stderr_tail; /* the last few KB of standard error (and output), NUL-terminated; valid during the call */
 };
 
@@ -46,9 +49,11 @@ void launcher_start(struct launcher *launcher);
 /* Kills every group, waits for the launcher process, joins, frees. */
 void launcher_destroy(struct launcher *launcher);
 
-/* Never blocks on the child. *ret_process names it for launcher_signal. Strings are copied. Errors: too many, launcher gone. */
-int launcher_spawn(struct launcher *launcher, const struct process_spec *spec, const struct process_handler *handler, void *user,
-                   uint64_t *ret_process, struct status *st);
+/* Never blocks on the child. *ret_process names it for launcher_signal and is set before a handler is called. Strings are copied.
+ * Each process that was accepted gets exactly one of `failed` and `exited`, at the latest from launcher_destroy().
+ * Errors: no command, arguments and environment too large (192 KB), too many processes, launcher gone. */
+int launcher_spawn(struct launcher *launcher, const struct process_spec *spec, const struct process_handler *handler,
+                   void *user, uint64_t *ret_process, struct status *st);
 /* Signals the process group; harmless when it is gone. */
 void launcher_signal(struct launcher *launcher, uint64_t process, int signal_number);
 /* SIGTERM now, SIGKILL after grace_ms if it is still there. */

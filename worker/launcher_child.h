@@ -23,6 +23,10 @@ struct child_setup {
     struct rlimit open_files;
 };
 
+/* The launcher's own environment without what is meant for the daemon alone (systemd's sockets and watchdog), then `count` strings
+ * KEY=VALUE that replace and add. NULL-terminated; the strings are borrowed, the caller frees the array. */
+char **launcher_child_environment(char *const *additions, size_t count);
+
 /* In the child; signals are blocked when it is called. Does not return. */
 _Noreturn void launcher_child_run(const struct child_setup *setup);
 

@@ -14,8 +14,6 @@
 enum {
     /* Below the default send buffer of a socket (net.core.wmem_default, 208 KB), which bounds a message. */
     LAUNCH_MESSAGE_MAX_BYTES = 192 * 1024,
-    /* How much of a process's last output is kept. */
-    LAUNCH_TAIL_MAX_BYTES = 8 * 1024,
 };
 
 enum launch_op {

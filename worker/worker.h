@@ -7,7 +7,8 @@
  *
  * Whether a harness has connected is not known here but in fnapi/: the host joins the two by the worker id.
  *
- * Threads: callbacks come on the launcher's reader thread or an RPC thread; they must not block. Calls from any thread. */
+ * Threads: calls from any thread. Callbacks come on a thread of the manager's own, one at a time, never inside worker_start() or
+ * worker_stop(), and without a lock held; they must not block. */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
@@ -31,7 +32,6 @@ struct worker_spec {
     const char *environment_urn;
     struct slice environment_payload; /* borrowed during the call */
     struct worker_endpoints endpoints;
-    /* Extra parameters for StartWorker (key, value pairs); may be NULL. */
 };
 
 struct worker_handler {
@@ -44,7 +44,10 @@ struct worker_handler {
 };
 
 struct worker_manager *worker_manager_create(struct launcher *launcher, struct rpc_client *client);
-/* Stops what still runs and waits for it. */
+/* How long an external pool may take to answer StartWorker: until it listens, and as long as it waits for its harness to connect.
+ * Default 90 s. Before the first worker_start(). */
+void worker_manager_set_start_timeout(struct worker_manager *manager, unsigned timeout_ms);
+/* Stops what still runs and waits for it. Before the launcher and the client are destroyed. */
 void worker_manager_destroy(struct worker_manager *manager);
 
 /* Whether this kind of environment can be run here; else an error that names the URN and says what can be done. */
@@ -52,7 +55,9 @@ int worker_check_environment(const char *urn, struct slice payload, struct statu
 /* Never blocks. Errors of starting arrive at `failed`. */
 struct worker *worker_start(struct worker_manager *manager, const struct worker_spec *spec,
                             const struct worker_handler *handler, void *user);
-/* EXTERNAL: StopWorker. PROCESS: SIGTERM to the group, SIGKILL after grace_ms. `stopped` follows. */
+/* EXTERNAL: StopWorker. PROCESS: SIGTERM to the group, SIGKILL after grace_ms. `stopped` follows.
+ * Harmless when it was called before and when the worker ended on its own, also while `stopped` is being called: its memory outlives
+ * that for a while. Owners forget the pointer when they hear `stopped`. */
 void worker_stop(struct worker *worker, unsigned grace_ms);
 
 #endif

@@ -1,0 +1,73 @@
+/* The Logging stream: always drained, for a Java harness whose log is not read stops in the user's code. */
+#include "fnapi/internal.h"
+
+#include <string.h>
+
+static enum fn_log_severity severity_of(Fn__LogEntry__Severity__Enum severity) {
+    int value = (int)severity;
+
+    return value < FN_LOG_UNSPECIFIED || value > FN_LOG_CRITICAL ? FN_LOG_UNSPECIFIED : (enum fn_log_severity)value;
+}
+
+static void report_entry(struct fn_worker *worker, const Fn__LogEntry *message) {
+    struct fn_log_entry entry = {
+        .severity = severity_of(message->severity),
+        .time_ms = fn_timestamp_ms(message->timestamp),
+        .message = message->message,
+        .trace = message->trace,
+        .instruction_id = message->instruction_id,
+        .transform_id = message->transform_id,
+        .location = message->log_location,
+        .thread = message->thread,
+    };
+
+    entry.is_of_bundle =
+        fn_bundle_of_instruction_id(entry.instruction_id, strlen(entry.instruction_id), &entry.bundle);
+    worker->handler->log(worker->user, &entry);
+}
+
+static void logging_message(struct rpc_stream *rpc, void *user, struct slice bytes) {
+    struct fn_stream *stream = user;
+    struct fn_worker *worker;
+    Fn__LogEntry__List *list;
+    struct arena arena = {0};
+    struct status st = {0};
+
+    if (stream) {
+        worker = stream->worker;
+        if (PB_UNPACK(Fn__LogEntry__List, fn__log_entry__list, bytes, PB_STRINGS_LENIENT, &arena, &list, &st) < 0) {
+            fn_worker_fail(worker, STATUS_INVALID_ARGUMENT, "the SDK harness sent nonsense on its Logging stream: %s",
+                           status_message(&st));
+            rpc_stream_cancel(rpc);
+        } else if (worker->handler->log) {
+            for (size_t i = 0; i < list->n_log_entries; i++)
+                report_entry(worker, list->log_entries[i]);
+        }
+    }
+    status_clear(&st);
+    arena_clear(&arena);
+    slice_unref(&bytes);
+}
+
+static void logging_opened(struct rpc_stream *rpc, void *context) {
+    fn_service_attach(context, rpc, FN_LOGGING);
+}
+
+static void logging_half_closed(struct rpc_stream *rpc, void *user) {
+    if (user)
+        rpc_stream_finish(rpc, STATUS_OK, NULL);
+}
+
+static void logging_closed(struct rpc_stream *rpc, void *user, const struct status *status) {
+    (void)rpc;
+    (void)status;
+    if (user)
+        fn_stream_detach(user);
+}
+
+const struct rpc_handler fn_logging_handler = {
+    .opened = logging_opened,
+    .message = logging_message,
+    .half_closed = logging_half_closed,
+    .closed = logging_closed,
+};

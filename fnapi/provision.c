@@ -1,0 +1,48 @@
+/* GetProvisionInfo: what a container's boot program asks before it starts the harness. */
+#include "fnapi/internal.h"
+
+/* ProvisionInfo's endpoints (beam_provision_api.proto). There is no status_endpoint: WorkerStatus is not served yet. */
+enum { INFO_LOGGING = 8, INFO_ARTIFACT = 9, INFO_CONTROL = 10 };
+enum { RESPONSE_INFO = 1 };
+
+static void add_endpoint(struct buf *out, unsigned field, const char *url) {
+    Beam__ApiServiceDescriptor descriptor = BEAM__API_SERVICE_DESCRIPTOR__INIT;
+
+    descriptor.url = (char *)url;
+    pb_add_message_field(out, field, &descriptor.base);
+}
+
+struct slice fn_provision_response(struct slice info, const char *endpoint) {
+    struct buf whole = {0}, response = {0};
+
+    /* Messages merge by concatenation. */
+    buf_add(&whole, info.data, info.size);
+    add_endpoint(&whole, INFO_LOGGING, endpoint);
+    add_endpoint(&whole, INFO_ARTIFACT, endpoint);
+    add_endpoint(&whole, INFO_CONTROL, endpoint);
+    pb_add_bytes_field(&response, RESPONSE_INFO, buf_data(&whole), whole.size);
+    buf_clear(&whole);
+    return buf_finish(&response);
+}
+
+void fn_provision_method(struct rpc_stream *call, void *context, struct slice request) {
+    struct fn_service *service = context;
+    struct slice id = rpc_stream_metadata(call, "worker_id");
+    struct slice response = SLICE_EMPTY;
+    struct fn_worker *worker;
+
+    slice_unref(&request);
+    if (id.size == 0) {
+        rpc_fail(call, STATUS_INVALID_ARGUMENT, "GetProvisionInfo needs the metadata worker_id");
+        return;
+    }
+    pthread_mutex_lock(&service->lock);
+    worker = map_get(&service->workers, id.data, id.size);
+    if (worker)
+        response = slice_ref(worker->provision);
+    pthread_mutex_unlock(&service->lock);
+    if (worker)
+        rpc_reply(call, response);
+    else
+        rpc_fail(call, STATUS_NOT_FOUND, "GetProvisionInfo: the worker_id is not known");
+}

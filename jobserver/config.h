@@ -1,0 +1,78 @@
+/* The daemon's configuration: a YAML file, overridden by the command line (options.h), read once at start.
+ *
+ * Every key is a row of one table (config_keys.c): its name, type, unit, limits, default and what it means. The parser, the defaults, the
+ * command line and the test of the sample file (deploy/trestle.yaml) go by that table, so that a new key is a field below and a row there.
+ *
+ * Sizes are kept in bytes, times in milliseconds, whatever unit the file uses. Errors name file, line and key. One thread. */
+#ifndef JOBSERVER_CONFIG_H
+#define JOBSERVER_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/status.h"
+
+enum config_log_format {
+    CONFIG_LOG_PLAIN,   /* the time and the level in front */
+    CONFIG_LOG_JOURNAL, /* journald's priority prefix, no time */
+};
+
+/* Plain data. Strings are owned, never NULL. A field is called like its key, with the unit behind it. */
+struct config {
+    char *listen;            /* HOST:PORT or unix:PATH */
+    char *state_dir;         /* "" until config_settle_state_dir() */
+    char *advertise_default; /* "": the listen address; see config_advertise() */
+    char *advertise_external;
+    char *advertise_process;
+    uint64_t worker_connect_timeout_ms;
+    unsigned workers_per_environment; /* processes */
+    uint64_t workers_stop_grace_ms;
+    unsigned retry_worker_lost_attempts; /* of a bundle, the first included */
+    unsigned retry_user_exception_attempts;
+    uint64_t limits_max_message_bytes; /* one gRPC message */
+    uint64_t limits_max_element_bytes; /* one encoded element */
+    unsigned log_level;                /* enum log_level */
+    unsigned log_format;               /* enum config_log_format */
+    unsigned log_max_messages_per_job;
+};
+
+enum config_type {
+    CONFIG_PATH,     /* char * */
+    CONFIG_ADDRESS,  /* char *: HOST:PORT, [IPv6]:PORT or unix:PATH */
+    CONFIG_NUMBER,   /* unsigned: decimal digits */
+    CONFIG_DURATION, /* uint64_t, milliseconds; the text needs a unit: ms, s, m, h */
+    CONFIG_SIZE,     /* uint64_t, bytes; the text needs a unit: B, KiB, MiB, GiB */
+    CONFIG_CHOICE,   /* unsigned: place in `choices` */
+};
+
+struct config_key {
+    const char *path; /* "workers.per_environment" */
+    enum config_type type;
+    size_t offset; /* in struct config */
+    uint64_t min;  /* in the field's unit; for texts 1: may not be empty */
+    uint64_t max;
+    const char *default_text;   /* as one would write it in the file */
+    const char *const *choices; /* NULL-terminated */
+    const char *doc;
+};
+
+const struct config_key *config_keys(size_t *ret_count);
+/* NULL: there is no such key. */
+const struct config_key *config_find_key(const char *path);
+/* From text as in the file. Errors name the key and say what it takes. */
+int config_set(struct config *config, const struct config_key *key, const char *text, struct status *st);
+
+void config_init_defaults(struct config *config);
+/* Sets what the file says on top of what is there. On an error the configuration is half set: clear it.
+ * -STATUS_INVALID_ARGUMENT: "FILE:LINE: KEY: why". */
+int config_load(struct config *config, const char *path, struct status *st);
+/* Where no state directory was set: systemd's $STATE_DIRECTORY, else $XDG_STATE_HOME/trestle, else ~/.local/state/trestle, else
+ * /var/lib/trestle. */
+void config_settle_state_dir(struct config *config);
+void config_clear(struct config *config);
+
+/* HOST:PORT that workers of this kind of environment (its URN) are told, or NULL: the address that the server listens on. Borrowed. */
+const char *config_advertise(const struct config *config, const char *environment_urn);
+
+#endif

@@ -1,0 +1,242 @@
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobserver/config.h"
+
+static const char *const log_levels[] = {"debug", "info", "warning", "error",
+                                         NULL};                      /* in the order of enum log_level */
+static const char *const log_formats[] = {"plain", "journal", NULL}; /* enum config_log_format */
+
+#define FIELD(name) offsetof(struct config, name)
+#define DAY_MS (24ull * 60 * 60 * 1000)
+#define GIB (1024ull * 1024 * 1024)
+
+static const struct config_key keys[] = {
+    {"listen", CONFIG_ADDRESS, FIELD(listen), 1, 0, "127.0.0.1:8099", NULL,
+     "address of every service, for SDK clients and workers; port 0: the system picks"},
+    {"state_dir", CONFIG_PATH, FIELD(state_dir), 0, 0, "", NULL,
+     "directory for staged files, job data and scratch files; empty: $STATE_DIRECTORY (a systemd service), "
+     "else "
+     "$XDG_STATE_HOME/trestle, else ~/.local/state/trestle"},
+    {"advertise.default", CONFIG_ADDRESS, FIELD(advertise_default), 0, 0, "", NULL,
+     "the address that workers are told to connect to; empty: the listen address"},
+    {"advertise.external", CONFIG_ADDRESS, FIELD(advertise_external), 0, 0, "", NULL,
+     "the same for workers in external pools (LOOPBACK is one); empty: as advertise.default"},
+    {"advertise.process", CONFIG_ADDRESS, FIELD(advertise_process), 0, 0, "", NULL,
+     "the same for workers that are processes of this machine; empty: as advertise.default"},
+    {"worker_connect_timeout", CONFIG_DURATION, FIELD(worker_connect_timeout_ms), 100, DAY_MS, "60s", NULL,
+     "how long a started worker may take to connect"},
+    {"workers.per_environment", CONFIG_NUMBER, FIELD(workers_per_environment), 1, 1024, "1", NULL,
+     "workers (processes) that are started for each environment of a job"},
+    {"workers.stop_grace", CONFIG_DURATION, FIELD(workers_stop_grace_ms), 0, DAY_MS, "10s", NULL,
+     "time from SIGTERM to SIGKILL when a worker process is stopped"},
+    {"retry.worker_lost", CONFIG_NUMBER, FIELD(retry_worker_lost_attempts), 1, 1000, "4", NULL,
+     "attempts, the first included, of a bundle whose worker is lost"},
+    {"retry.user_exception", CONFIG_NUMBER, FIELD(retry_user_exception_attempts), 1, 1000, "2", NULL,
+     "attempts, the first included, of a bundle in which user code fails"},
+    {"limits.max_message", CONFIG_SIZE, FIELD(limits_max_message_bytes), 1024 * 1024, 2 * GIB - 1, "512MiB", NULL,
+     "the largest gRPC message that is accepted"},
+    {"limits.max_element", CONFIG_SIZE, FIELD(limits_max_element_bytes), 1024, 2 * GIB - 1, "256MiB", NULL,
+     "the largest encoded element of a PCollection; at most limits.max_message"},
+    {"log.level", CONFIG_CHOICE, FIELD(log_level), 0, 0, "info", log_levels,
+     "the daemon's own log on standard error: lines below this level are dropped"},
+    {"log.format", CONFIG_CHOICE, FIELD(log_format), 0, 0, "plain", log_formats,
+     "plain: with the time; journal: with journald's priority prefix"},
+    {"log.max_messages_per_job", CONFIG_NUMBER, FIELD(log_max_messages_per_job), 100, 10000000, "10000", NULL,
+     "messages that are kept for a job's clients; beyond it the least important, oldest ones go"},
+};
+
+const struct config_key *config_keys(size_t *ret_count) {
+    *ret_count = ARRAY_COUNT(keys);
+    return keys;
+}
+
+const struct config_key *config_find_key(const char *path) {
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
+        if (strcmp(keys[i].path, path) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- values */
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+/* From small to large: ranges are told in the largest that fits. */
+static const struct unit number_units[] = {{"", 1}, {NULL, 0}};
+static const struct unit duration_units[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {NULL, 0}};
+static const struct unit size_units[] = {{"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", GIB}, {NULL, 0}};
+
+static const struct {
+    const struct unit *units;
+    const char *what;
+} quantities[] = {
+    [CONFIG_NUMBER] = {number_units, "a whole number"},
+    [CONFIG_DURATION] = {duration_units, "a whole number with a unit (ms, s, m or h), like 60s"},
+    [CONFIG_SIZE] = {size_units, "a whole number with a unit (B, KiB, MiB or GiB), like 64MiB"},
+};
+
+/* "4096MiB" for people. The caller frees. */
+static char *format_quantity(const struct unit *units, uint64_t value) {
+    const struct unit *unit = units;
+
+    for (const struct unit *at = units; at->name; at++)
+        if (value && value % at->factor == 0)
+            unit = at;
+    return xasprintf("%llu%s", (unsigned long long)(value / unit->factor), unit->name);
+}
+
+/* Digits, perhaps blanks, and one of the units. False also on overflow. */
+static bool parse_quantity(const struct unit *units, const char *text, uint64_t *ret) {
+    uint64_t value = 0;
+
+    if (!isdigit((unsigned char)*text))
+        return false;
+    for (; isdigit((unsigned char)*text); text++)
+        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
+            return false;
+    text += strspn(text, " ");
+    for (; units->name; units++)
+        if (strcmp(units->name, text) == 0)
+            return !__builtin_mul_overflow(value, units->factor, ret);
+    return false;
+}
+
+static int parse_in_range(uint64_t *ret_value, const struct config_key *key, const char *text, struct status *st) {
+    const struct unit *units = quantities[key->type].units;
+    CLEANUP(freep) char *min = format_quantity(units, key->min);
+    CLEANUP(freep) char *max = format_quantity(units, key->max);
+    uint64_t value;
+
+    if (!parse_quantity(units, text, &value))
+        return status_set(st, STATUS_INVALID_ARGUMENT, "%s: \"%s\" is not %s", key->path, text,
+                          quantities[key->type].what);
+    if (value < key->min || value > key->max)
+        return status_set(st, STATUS_INVALID_ARGUMENT, "%s: %s is out of range, it must be from %s to %s", key->path,
+                          text, min, max);
+    *ret_value = value;
+    return 0;
+}
+
+static int set_number(unsigned *field, const struct config_key *key, const char *text, struct status *st) {
+    uint64_t value;
+    int error = parse_in_range(&value, key, text, st);
+
+    if (!error)
+        *field = (unsigned)value; /* the table's maximum fits */
+    return error;
+}
+
+static int set_choice(unsigned *field, const struct config_key *key, const char *text, struct status *st) {
+    CLEANUP(freep) char *known = xstrdup("");
+
+    for (size_t i = 0; key->choices[i]; i++) {
+        char *longer = xasprintf("%s%s%s", known, i ? ", " : "", key->choices[i]);
+
+        free(known);
+        known = longer;
+        if (strcmp(key->choices[i], text) == 0) {
+            *field = (unsigned)i;
+            return 0;
+        }
+    }
+    return status_set(st, STATUS_INVALID_ARGUMENT, "%s: \"%s\" is not one of: %s", key->path, text, known);
+}
+
+/* HOST:PORT with a host that has no colon unless it is in brackets, or unix:PATH. */
+static bool is_address(const char *text) {
+    const char *colon = strrchr(text, ':');
+    uint64_t port;
+
+    if (strncmp(text, "unix:", 5) == 0)
+        return text[5] != '\0';
+    if (!colon || colon == text || strpbrk(text, " \t/"))
+        return false;
+    if (text[0] == '[' ? colon[-1] != ']' || colon - text < 3 : memchr(text, ':', (size_t)(colon - text)) != NULL)
+        return false;
+    return parse_quantity(number_units, colon + 1, &port) && port <= 65535;
+}
+
+static int set_text(char **field, const struct config_key *key, const char *text, struct status *st) {
+    if (!text[0] && key->min > 0)
+        return status_set(st, STATUS_INVALID_ARGUMENT, "%s: must not be empty", key->path);
+    if (text[0] && key->type == CONFIG_ADDRESS && !is_address(text))
+        return status_set(st, STATUS_INVALID_ARGUMENT,
+                          "%s: \"%s\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", key->path, text);
+    free(*field);
+    *field = xstrdup(text);
+    return 0;
+}
+
+int config_set(struct config *config, const struct config_key *key, const char *text, struct status *st) {
+    void *field = (char *)config + key->offset;
+
+    switch (key->type) {
+    case CONFIG_PATH:
+    case CONFIG_ADDRESS:
+        return set_text(field, key, text, st);
+    case CONFIG_CHOICE:
+        return set_choice(field, key, text, st);
+    case CONFIG_NUMBER:
+        return set_number(field, key, text, st);
+    default:
+        return parse_in_range(field, key, text, st);
+    }
+}
+
+/* ---------------------------------------------------------------- life */
+
+void config_init_defaults(struct config *config) {
+    *config = (struct config){0};
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
+        if (config_set(config, &keys[i], keys[i].default_text, NULL) < 0)
+            abort(); /* the table contradicts itself; the unit test sees it */
+}
+
+void config_clear(struct config *config) {
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
+        if (keys[i].type == CONFIG_PATH || keys[i].type == CONFIG_ADDRESS)
+            free(*(char **)(void *)((char *)config + keys[i].offset));
+    *config = (struct config){0};
+}
+
+void config_settle_state_dir(struct config *config) {
+    const char *service = getenv("STATE_DIRECTORY");
+    const char *state_home = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    char *chosen;
+
+    if (config->state_dir[0])
+        return;
+    if (service && service[0])
+        chosen = xmemdup0(service, strcspn(service, ":")); /* one of several, where the unit names several */
+    else if (state_home && state_home[0] == '/')
+        chosen = xasprintf("%s/trestle", state_home);
+    else if (home && home[0] == '/')
+        chosen = xasprintf("%s/.local/state/trestle", home);
+    else
+        chosen = xstrdup("/var/lib/trestle");
+    free(config->state_dir);
+    config->state_dir = chosen;
+}
+
+const char *config_advertise(const struct config *config, const char *environment_urn) {
+    const struct {
+        const char *urn;
+        const char *address;
+    } kinds[] = {
+        {"beam:env:external:v1", config->advertise_external},
+        {"beam:env:process:v1", config->advertise_process},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++)
+        if (strcmp(kinds[i].urn, environment_urn) == 0 && kinds[i].address[0])
+            return kinds[i].address;
+    return config->advertise_default[0] ? config->advertise_default : NULL;
+}

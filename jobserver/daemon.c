@@ -1,0 +1,161 @@
+#include "jobserver/daemon.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "jobserver/artifact_service.h"
+#include "jobserver/catalogue.h"
+#include "jobserver/host.h"
+#include "jobserver/job_service.h"
+#include "jobserver/state_dir.h"
+
+enum {
+    POOL_THREADS = 4,
+    CLIENT_THREADS = 1,
+    CANCEL_WAIT_MS = 5000,
+    STOP_GRACE_MS = 5000,
+    MAX_STREAM_QUEUE_BYTES = 1 << 20,
+};
+
+struct daemon {
+    const struct config *config;
+    char *endpoint;
+    struct account *account;
+    struct state_dir *state_dir;
+    struct artifact_store *store;
+    struct pool *pool;
+    struct catalogue *catalogue;
+    struct rpc_server *server;
+    struct rpc_client *client;
+    struct fn_service *fn_service;
+    struct worker_manager *workers;
+    struct host *host;
+    struct job_service *job_service;
+    struct artifact_service *artifact_service;
+};
+
+/* "HOST:0" and the port the system picked make "HOST:PORT"; "unix:PATH" stays. */
+static char *endpoint_of(const char *address, int port) {
+    const char *colon = strrchr(address, ':');
+
+    if (strncmp(address, "unix:", 5) == 0 || !colon)
+        return xstrdup(address);
+    return xasprintf("%.*s:%d", (int)(colon - address), address, port);
+}
+
+/* An address that can be dialled on this machine: a wildcard cannot. */
+static char *local_endpoint(const char *endpoint) {
+    static const char *const wildcards[] = {"0.0.0.0:", "[::]:", ":::"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(wildcards); i++)
+        if (strncmp(endpoint, wildcards[i], strlen(wildcards[i])) == 0)
+            return xasprintf("127.0.0.1:%s", endpoint + strlen(wildcards[i]));
+    return xstrdup(endpoint);
+}
+
+static int listen_on(struct daemon *daemon, const char *address, struct status *st) {
+    int port = 0, r;
+
+    daemon->server = rpc_server_create(&(struct rpc_server_options){
+        .max_message_bytes = daemon->config->limits_max_message_bytes,
+        .account = daemon->account,
+    });
+    r = rpc_server_listen(daemon->server, address, &port, st);
+    if (r == 0)
+        daemon->endpoint = endpoint_of(address, port);
+    return r;
+}
+
+static int open_state(struct daemon *daemon, struct status *st) {
+    int r = state_dir_open(daemon->config->state_dir, &daemon->state_dir, st);
+
+    if (r == 0)
+        r = artifact_store_open(state_dir_path(daemon->state_dir), &daemon->store, st);
+    return r;
+}
+
+static void serve(struct daemon *daemon, struct launcher *launcher) {
+    const struct config *config = daemon->config;
+    struct catalogue_options limits = catalogue_default_options();
+    CLEANUP(freep) char *local = local_endpoint(daemon->endpoint);
+
+    limits.job_limits.max_messages = config->log_max_messages_per_job;
+    daemon->catalogue = catalogue_create(&limits);
+    daemon->pool = pool_create(POOL_THREADS);
+    daemon->client = rpc_client_create(CLIENT_THREADS);
+    daemon->fn_service = fn_service_create(daemon->server);
+    daemon->workers = worker_manager_create(launcher, daemon->client);
+    daemon->host = host_create(&(struct host_options){
+        .config = config,
+        .fn_service = daemon->fn_service,
+        .workers = daemon->workers,
+        .endpoint = local,
+        .account = daemon->account,
+    });
+    daemon->job_service = job_service_create(&(struct job_service_options){
+        .catalogue = daemon->catalogue,
+        .host = daemon->host,
+        .pool = daemon->pool,
+        .staging_endpoint = config->advertise_default[0] ? config->advertise_default : local,
+        .cancel_wait_ms = CANCEL_WAIT_MS,
+        .max_stream_queue_bytes = MAX_STREAM_QUEUE_BYTES,
+    });
+    daemon->artifact_service = artifact_service_create(&(struct artifact_service_options){
+        .catalogue = daemon->catalogue,
+        .store = daemon->store,
+        .pool = daemon->pool,
+    });
+    job_service_register(daemon->job_service, daemon->server);
+    artifact_service_register(daemon->artifact_service, daemon->server);
+    rpc_server_start(daemon->server);
+}
+
+int daemon_create(const struct config *config, struct launcher *launcher, struct daemon **ret, struct status *st) {
+    struct daemon *daemon = xcalloc(1, sizeof(*daemon));
+    int r;
+
+    daemon->config = config;
+    daemon->account = account_create("trestle", NULL, 0);
+    r = open_state(daemon, st);
+    if (r == 0)
+        r = listen_on(daemon, config->listen, st);
+    if (r < 0) {
+        daemon_destroy(daemon);
+        return r;
+    }
+    serve(daemon, launcher);
+    *ret = daemon;
+    return 0;
+}
+
+const char *daemon_endpoint(const struct daemon *daemon) {
+    return daemon->endpoint;
+}
+
+void daemon_destroy(struct daemon *daemon) {
+    if (!daemon)
+        return;
+    if (daemon->host) {
+        /* Jobs end while the server still serves: their harnesses say goodbye over it, and clients read how it ended. */
+        catalogue_close(daemon->catalogue);
+        host_destroy(daemon->host);
+        worker_manager_destroy(daemon->workers);
+    }
+    if (daemon->server)
+        rpc_server_stop(daemon->server, STOP_GRACE_MS);
+    /* What the last calls left to do. */
+    pool_destroy(daemon->pool);
+    artifact_service_destroy(daemon->artifact_service);
+    job_service_destroy(daemon->job_service);
+    if (daemon->fn_service)
+        fn_service_destroy(daemon->fn_service);
+    if (daemon->client)
+        rpc_client_destroy(daemon->client);
+    catalogue_destroy(daemon->catalogue);
+    artifact_store_close(daemon->store);
+    state_dir_close(daemon->state_dir);
+    account_unref(daemon->account);
+    free(daemon->endpoint);
+    free(daemon);
+}

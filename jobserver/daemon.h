@@ -1,0 +1,23 @@
+/* The daemon: every module made, joined to the others, and taken down again in the right order.
+ *
+ *      state directory, store -- catalogue -- job service --.
+ *      pool --------------------------------- artifacts ----+-- one RPC server, one port
+ *      launcher (made by main) -- workers -- host -- fnapi -'
+ *
+ * Belongs to main's thread. */
+#ifndef JOBSERVER_DAEMON_H
+#define JOBSERVER_DAEMON_H
+
+#include "jobserver/config.h"
+#include "worker/launcher.h"
+
+struct daemon;
+
+/* Opens the state directory, listens and serves. After rpc_init(). Everything is borrowed and outlives the daemon. */
+int daemon_create(const struct config *config, struct launcher *launcher, struct daemon **ret, struct status *st);
+/* HOST:PORT, with the port that the system picked if it was to. */
+const char *daemon_endpoint(const struct daemon *daemon);
+/* Refuses new jobs, cancels those that run and stops their workers, lets calls in flight end, frees. NULL is fine. */
+void daemon_destroy(struct daemon *daemon);
+
+#endif

@@ -1,0 +1,475 @@
+#include "jobserver/job_service.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "jobserver/host.h"
+#include "jobserver/job_service_internal.h"
+#include "jobserver/pipeline_options.h"
+#include "translate/translate.h"
+#include "wire/pb.h"
+
+/* ------------------------------------------------------------------ shared */
+
+static void arena_clearp(struct arena *arena) {
+    arena_clear(arena);
+}
+
+static void fail(struct rpc_stream *call, const struct status *st) {
+    rpc_fail(call, st->code, status_message(st));
+}
+
+int job_service_find_job(struct job_service *service, struct slice request, struct job **ret, struct status *st) {
+    CLEANUP(arena_clearp) struct arena arena = {0};
+    Job__GetJobStateRequest *message;
+    int r = PB_UNPACK(Job__GetJobStateRequest, job__get_job_state_request, request, PB_STRINGS_STRICT, &arena, &message,
+                      st);
+
+    if (r == 0)
+        r = catalogue_find_job(service->options.catalogue, message->job_id, ret, st);
+    slice_unref(&request);
+    return r;
+}
+
+void job_service_fill_state(Job__JobStateEvent *out, Google__Protobuf__Timestamp *storage, enum job_state state,
+                            int64_t time_ms) {
+    google__protobuf__timestamp__init(storage);
+    storage->seconds = time_ms / 1000;
+    storage->nanos = (int32_t)(time_ms % 1000) * 1000000;
+    job__job_state_event__init(out);
+    out->state = (Job__JobState__Enum)state;
+    out->timestamp = storage;
+}
+
+/* The job a unary request names, or NULL after having answered. */
+static struct job *job_of_call(struct job_service *service, struct rpc_stream *call, struct slice request) {
+    CLEANUP_STATUS struct status st = {0};
+    struct job *job = NULL;
+
+    if (job_service_find_job(service, request, &job, &st) < 0)
+        fail(call, &st);
+    return job;
+}
+
+/* ------------------------------------------------------------------ Prepare */
+
+struct prepare_task {
+    struct job_service *service;
+    struct rpc_stream *call;
+    struct slice request;
+};
+
+/* Whether every environment that the plan runs in can be run by this server. */
+static int check_environments(const struct plan *plan, struct status *st) {
+    for (size_t i = 0; i < plan->environment_count; i++) {
+        int r = worker_check_environment(plan->environments[i].urn, plan->environments[i].payload, st);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int check_options(struct slice bytes, struct status *st) {
+    struct pipeline_options *options;
+    int r = pipeline_options_create(bytes, &options, st);
+
+    if (r < 0)
+        return r;
+    r = pipeline_options_check(options, st);
+    pipeline_options_destroy(options);
+    return r;
+}
+
+static int make_preparation(struct job_service *service, const Job__PrepareJobRequest *request,
+                            struct preparation **ret, struct status *st) {
+    CLEANUP_SLICE struct slice options = SLICE_EMPTY;
+    CLEANUP_SLICE struct slice pipeline = SLICE_EMPTY;
+    struct plan *plan;
+    int r;
+
+    if (!request->pipeline)
+        return status_set(st, STATUS_INVALID_ARGUMENT, "the request holds no pipeline");
+    if (request->pipeline_options)
+        options = PB_PACK(request->pipeline_options, NULL);
+    r = check_options(options, st);
+    if (r < 0)
+        return r;
+    r = translate_pipeline(request->pipeline, NULL, &plan, st);
+    if (r < 0)
+        return r;
+    r = check_environments(plan, st);
+    if (r < 0) {
+        plan_destroy(plan);
+        return r;
+    }
+    pipeline = PB_PACK(request->pipeline, NULL);
+    return catalogue_prepare(service->options.catalogue,
+                             &(struct preparation_spec){
+                                 .name = request->job_name[0] ? request->job_name : "job",
+                                 .pipeline = pipeline,
+                                 .pipeline_options = options,
+                                 .plan = plan,
+                             },
+                             ret, st);
+}
+
+/* Where the client reached us is where it can reach us again; a server behind a wildcard address or a forwarded port knows no
+ * better one. Empty, or without a port (Unix sockets), it is no address. The caller frees it. */
+static char *staging_endpoint(const struct job_service *service, const struct rpc_stream *call) {
+    struct slice authority = rpc_stream_metadata(call, ":authority");
+
+    if (authority.size > 0 && memchr(authority.data, ':', authority.size))
+        return xmemdup0(authority.data, authority.size);
+    return xstrdup(service->staging_endpoint);
+}
+
+static void reply_prepared(struct job_service *service, struct rpc_stream *call, const struct preparation *preparation) {
+    Beam__ApiServiceDescriptor endpoint = BEAM__API_SERVICE_DESCRIPTOR__INIT;
+    Job__PrepareJobResponse response = JOB__PREPARE_JOB_RESPONSE__INIT;
+    CLEANUP(freep) char *url = staging_endpoint(service, call);
+
+    endpoint.url = url;
+    response.preparation_id = (char *)preparation_id(preparation);
+    response.artifact_staging_endpoint = &endpoint;
+    response.staging_session_token = (char *)preparation_staging_token(preparation);
+    rpc_reply(call, PB_PACK(&response, NULL));
+}
+
+/* On the pool. */
+static void run_prepare(void *user) {
+    struct prepare_task *task = user;
+    CLEANUP(arena_clearp) struct arena arena = {0};
+    CLEANUP_STATUS struct status st = {0};
+    Job__PrepareJobRequest *request;
+    struct preparation *preparation = NULL;
+    int r = PB_UNPACK(Job__PrepareJobRequest, job__prepare_job_request, task->request, PB_STRINGS_STRICT, &arena,
+                      &request, &st);
+
+    slice_unref(&task->request);
+    if (r == 0)
+        r = make_preparation(task->service, request, &preparation, &st);
+    if (r == 0) {
+        reply_prepared(task->service, task->call, preparation);
+        preparation_unref(preparation);
+    } else {
+        /* UNIMPLEMENTED would tell a client that there is no such method. */
+        if (st.code == STATUS_UNIMPLEMENTED)
+            st.code = STATUS_INVALID_ARGUMENT;
+        log_info("job-service", "a pipeline was refused: %.2000s", status_message(&st));
+        fail(task->call, &st);
+    }
+    free(task);
+}
+
+static void prepare(struct rpc_stream *call, void *context, struct slice request) {
+    struct job_service *service = context;
+    struct prepare_task *task = xcalloc(1, sizeof(*task));
+
+    *task = (struct prepare_task){.service = service, .call = call, .request = request};
+    pool_run(service->options.pool, run_prepare, task);
+}
+
+/* ------------------------------------------------------------------ Run */
+
+/* A job's way through the daemon's own log. Frees itself with the job's end. */
+struct job_logger {
+    struct job *job; /* owned reference */
+    struct job_subscription *subscription;
+};
+
+static void log_event(void *user, const struct job_event *event) {
+    struct job_logger *logger = user;
+    const char *id = job_id(logger->job);
+
+    if (!event->is_state) {
+        if (event->importance >= JOB_MESSAGE_ERROR)
+            log_warning("job", "%s: %.4000s", id, event->text);
+        return;
+    }
+    log_info("job", "%s: %s", id, job_state_name(event->state));
+    if (job_state_is_terminal(event->state)) {
+        job_unsubscribe(logger->subscription);
+        job_unref(logger->job);
+        free(logger);
+    }
+}
+
+static void start_logging(struct job *job) {
+    struct job_logger *logger = xcalloc(1, sizeof(*logger));
+
+    logger->job = job_ref(job);
+    logger->subscription = job_subscribe_paused(job, log_event, logger);
+    job_subscription_resume(logger->subscription);
+}
+
+static int start_job(struct job_service *service, const char *preparation_id, struct job **ret, struct status *st) {
+    struct job *job;
+    int r = catalogue_start(service->options.catalogue, preparation_id, &job, st);
+
+    if (r < 0)
+        return r;
+    start_logging(job);
+    r = host_start_job(service->options.host, job, st);
+    if (r < 0) {
+        job_fail(job, status_message(st));
+        job_unref(job);
+        return r;
+    }
+    *ret = job;
+    return 0;
+}
+
+static void run(struct rpc_stream *call, void *context, struct slice request) {
+    struct job_service *service = context;
+    CLEANUP(arena_clearp) struct arena arena = {0};
+    CLEANUP_STATUS struct status st = {0};
+    Job__RunJobResponse response = JOB__RUN_JOB_RESPONSE__INIT;
+    Job__RunJobRequest *message;
+    struct job *job = NULL;
+    int r = PB_UNPACK(Job__RunJobRequest, job__run_job_request, request, PB_STRINGS_STRICT, &arena, &message, &st);
+
+    slice_unref(&request);
+    if (r == 0)
+        r = start_job(service, message->preparation_id, &job, &st);
+    if (r < 0) {
+        fail(call, &st);
+        return;
+    }
+    response.job_id = (char *)job_id(job);
+    rpc_reply(call, PB_PACK(&response, NULL));
+    job_unref(job);
+}
+
+/* ------------------------------------------------------------------ what there is to know of jobs */
+
+static void get_jobs(struct rpc_stream *call, void *context, struct slice request) {
+    struct job_service *service = context;
+    struct buf out = {0};
+    size_t count;
+    struct job **jobs = catalogue_list_jobs(service->options.catalogue, &count);
+
+    slice_unref(&request);
+    for (size_t i = 0; i < count; i++) {
+        const struct job_spec *spec = job_specification(jobs[i]);
+        Job__JobInfo info = JOB__JOB_INFO__INIT;
+        struct buf line = {0};
+
+        info.job_id = (char *)job_id(jobs[i]);
+        info.job_name = (char *)spec->name;
+        info.state = (Job__JobState__Enum)job_current_state(jobs[i]);
+        pb_pack_into(&info.base, &line);
+        pb_add_bytes_field(&line, 3, spec->pipeline_options.data, spec->pipeline_options.size); /* pipeline_options */
+        pb_add_bytes_field(&out, 1, buf_data(&line), line.size);                                 /* job_info */
+        buf_clear(&line);
+        job_unref(jobs[i]);
+    }
+    free(jobs);
+    rpc_reply(call, buf_finish(&out));
+}
+
+static void get_state(struct rpc_stream *call, void *context, struct slice request) {
+    struct job *job = job_of_call(context, call, request);
+    Google__Protobuf__Timestamp time;
+    Job__JobStateEvent response;
+    enum job_state state;
+    int64_t time_ms;
+
+    if (!job)
+        return;
+    state = job_state_since(job, &time_ms);
+    job_service_fill_state(&response, &time, state, time_ms);
+    rpc_reply(call, PB_PACK(&response, NULL));
+    job_unref(job);
+}
+
+static void get_pipeline(struct rpc_stream *call, void *context, struct slice request) {
+    struct job *job = job_of_call(context, call, request);
+    struct buf out = {0};
+
+    if (!job)
+        return;
+    pb_add_bytes_field(&out, 1, job_specification(job)->pipeline.data, job_specification(job)->pipeline.size);
+    rpc_reply(call, buf_finish(&out));
+    job_unref(job);
+}
+
+static void drain(struct rpc_stream *call, void *context, struct slice request) {
+    struct job *job = job_of_call(context, call, request);
+
+    if (!job)
+        return;
+    rpc_fail(call, STATUS_UNIMPLEMENTED, "this server cannot drain a job yet; Cancel stops it");
+    job_unref(job);
+}
+
+/* ------------------------------------------------------------------ Cancel */
+
+/* Waits for the job's end without a thread: answered by the job's subscription, or by the pool when the time is up. The pool's
+ * task runs in any case, and is who frees. */
+struct cancel_wait {
+    struct rpc_stream *call;
+    struct job *job; /* owned reference */
+    struct job_subscription *subscription;
+    atomic_flag is_answered;
+};
+
+static void answer_cancel(struct rpc_stream *call, enum job_state state) {
+    Job__CancelJobResponse response = JOB__CANCEL_JOB_RESPONSE__INIT;
+
+    response.state = (Job__JobState__Enum)state;
+    rpc_reply(call, PB_PACK(&response, NULL));
+}
+
+static void cancel_saw_event(void *user, const struct job_event *event) {
+    struct cancel_wait *wait = user;
+
+    if (event->is_state && job_state_is_terminal(event->state) && !atomic_flag_test_and_set(&wait->is_answered))
+        answer_cancel(wait->call, event->state);
+}
+
+static void cancel_time_is_up(void *user) {
+    struct cancel_wait *wait = user;
+
+    job_unsubscribe(wait->subscription);
+    if (!atomic_flag_test_and_set(&wait->is_answered))
+        answer_cancel(wait->call, job_current_state(wait->job));
+    job_unref(wait->job);
+    free(wait);
+}
+
+static void cancel(struct rpc_stream *call, void *context, struct slice request) {
+    struct job_service *service = context;
+    struct job *job = job_of_call(service, call, request);
+    struct cancel_wait *wait;
+    enum job_state state;
+
+    if (!job)
+        return;
+    state = job_current_state(job);
+    if (job_state_is_terminal(state)) {
+        answer_cancel(call, state);
+        job_unref(job);
+        return;
+    }
+    host_cancel_job(service->options.host, job);
+    wait = xcalloc(1, sizeof(*wait));
+    wait->call = call;
+    wait->job = job;
+    atomic_flag_clear(&wait->is_answered);
+    wait->subscription = job_subscribe_paused(job, cancel_saw_event, wait);
+    job_subscription_resume(wait->subscription);
+    pool_run_after(service->options.pool, service->options.cancel_wait_ms, cancel_time_is_up, wait);
+}
+
+/* ------------------------------------------------------------------ GetJobMetrics */
+
+enum { MAX_METRIC_LABELS = 32 };
+
+static Beam__MonitoringInfo *make_metric(struct arena *arena, struct slice identity, struct slice payload) {
+    Beam__MonitoringInfo *info = arena_new(arena, Beam__MonitoringInfo);
+    const char *labels[MAX_METRIC_LABELS][2], *type, *urn;
+    size_t count = 0;
+
+    urn = metric_identity_parse(identity, &type, labels, MAX_METRIC_LABELS, &count);
+    count = MIN(count, (size_t)MAX_METRIC_LABELS);
+    beam__monitoring_info__init(info);
+    info->urn = (char *)urn;
+    info->type = (char *)type;
+    info->payload = (ProtobufCBinaryData){.len = payload.size, .data = (uint8_t *)payload.data};
+    info->labels = arena_new_array(arena, Beam__MonitoringInfo__LabelsEntry *, count);
+    info->n_labels = count;
+    for (size_t i = 0; i < count; i++) {
+        info->labels[i] = arena_new(arena, Beam__MonitoringInfo__LabelsEntry);
+        beam__monitoring_info__labels_entry__init(info->labels[i]);
+        info->labels[i]->key = (char *)labels[i][0];
+        info->labels[i]->value = (char *)labels[i][1];
+    }
+    return info;
+}
+
+static size_t make_metrics(struct arena *arena, const struct metric_table *table, Beam__MonitoringInfo ***ret) {
+    Beam__MonitoringInfo **infos = arena_new_array(arena, Beam__MonitoringInfo *, table->by_identity.count);
+    size_t count = 0;
+
+    map_foreach(entry, &table->by_identity)
+        infos[count++] = make_metric(arena, slice_of_static(entry->key, entry->key_size), *(struct slice *)entry->value);
+    *ret = infos;
+    return count;
+}
+
+static void get_job_metrics(struct rpc_stream *call, void *context, struct slice request) {
+    struct job *job = job_of_call(context, call, request);
+    CLEANUP(arena_clearp) struct arena arena = {0};
+    Job__GetJobMetricsResponse response = JOB__GET_JOB_METRICS_RESPONSE__INIT;
+    Job__MetricResults results = JOB__METRIC_RESULTS__INIT;
+    struct job_metrics *metrics;
+
+    if (!job)
+        return;
+    metrics = job_get_metrics(job);
+    results.n_attempted = make_metrics(&arena, &metrics->attempted, &results.attempted);
+    results.n_committed = make_metrics(&arena, &metrics->committed, &results.committed);
+    response.metrics = &results; /* set even when empty: TypeScript reads through it */
+    rpc_reply(call, PB_PACK(&response, NULL));
+    job_metrics_unref(metrics);
+    job_unref(job);
+}
+
+/* ------------------------------------------------------------------ DescribePipelineOptions */
+
+static void describe_pipeline_options(struct rpc_stream *call, void *context, struct slice request) {
+    size_t count;
+    const struct pipeline_option *own = pipeline_options_own(&count);
+    struct buf out = {0};
+
+    (void)context;
+    slice_unref(&request);
+    for (size_t i = 0; i < count; i++) {
+        Job__PipelineOptionDescriptor option = JOB__PIPELINE_OPTION_DESCRIPTOR__INIT;
+
+        option.name = (char *)own[i].name;
+        option.type = (Job__PipelineOptionType__Enum)own[i].type;
+        option.description = (char *)own[i].description;
+        option.group = (char *)"Trestle";
+        pb_add_message_field(&out, 1, &option.base); /* options */
+    }
+    rpc_reply(call, buf_finish(&out));
+}
+
+/* ------------------------------------------------------------------ the object */
+
+static const struct rpc_method methods[] = {
+    {.path = JOB_SERVICE_PATH("Prepare"), .unary = prepare},
+    {.path = JOB_SERVICE_PATH("Run"), .unary = run},
+    {.path = JOB_SERVICE_PATH("GetJobs"), .unary = get_jobs},
+    {.path = JOB_SERVICE_PATH("GetState"), .unary = get_state},
+    {.path = JOB_SERVICE_PATH("GetPipeline"), .unary = get_pipeline},
+    {.path = JOB_SERVICE_PATH("Cancel"), .unary = cancel},
+    {.path = JOB_SERVICE_PATH("Drain"), .unary = drain},
+    {.path = JOB_SERVICE_PATH("GetStateStream"), .streaming = &job_state_stream},
+    {.path = JOB_SERVICE_PATH("GetMessageStream"), .streaming = &job_message_stream},
+    {.path = JOB_SERVICE_PATH("GetJobMetrics"), .unary = get_job_metrics},
+    {.path = JOB_SERVICE_PATH("DescribePipelineOptions"), .unary = describe_pipeline_options},
+};
+
+struct job_service *job_service_create(const struct job_service_options *options) {
+    struct job_service *service = xcalloc(1, sizeof(*service));
+
+    service->options = *options;
+    service->staging_endpoint = xstrdup(options->staging_endpoint);
+    service->options.staging_endpoint = service->staging_endpoint;
+    return service;
+}
+
+void job_service_register(struct job_service *service, struct rpc_server *server) {
+    rpc_server_register(server, methods, ARRAY_COUNT(methods), service);
+}
+
+void job_service_destroy(struct job_service *service) {
+    if (!service)
+        return;
+    free(service->staging_endpoint);
+    free(service);
+}

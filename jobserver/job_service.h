@@ -1,0 +1,38 @@
+/* The Job API (beam_job_api.proto, JobService): from gRPC to the catalogue and the host, and back.
+ *
+ *   job_service.c   the unary methods          job_streams.c   GetStateStream and GetMessageStream
+ *
+ * What SDK clients rely on (docs: the Job API page):
+ *   - Prepare checks and translates, so that what is wrong with a pipeline reaches the submitter there.
+ *   - Streams answer NOT_FOUND for a preparation id: Python then opens them again, without a deadline, on the job id.
+ *   - Run returns at once. Both streams begin with the whole history and end after the terminal state; the message stream holds
+ *     the state changes as well (Go reads nothing else).
+ *   - Cancel answers with the terminal state when there is one within cancel_wait_ms (TypeScript takes it as final).
+ *
+ * Threads: methods run on RPC threads and do not block; Prepare works on the pool. */
+#ifndef JOBSERVER_JOB_SERVICE_H
+#define JOBSERVER_JOB_SERVICE_H
+
+#include "base/pool.h"
+#include "jobserver/catalogue.h"
+#include "rpc/rpc.h"
+
+struct host;
+struct job_service;
+
+/* Everything is borrowed and outlives the service. */
+struct job_service_options {
+    struct catalogue *catalogue;
+    struct host *host;
+    struct pool *pool;
+    const char *staging_endpoint;   /* HOST:PORT that clients can dial; copied */
+    unsigned cancel_wait_ms;        /* 0: answer at once */
+    size_t max_stream_queue_bytes;  /* a reader that is further behind waits in the history */
+};
+
+struct job_service *job_service_create(const struct job_service_options *options);
+void job_service_register(struct job_service *service, struct rpc_server *server);
+/* After the server was stopped and the pool destroyed. NULL is fine. */
+void job_service_destroy(struct job_service *service);
+
+#endif

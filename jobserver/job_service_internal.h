@@ -1,0 +1,25 @@
+/* What the files of the job service share. */
+#ifndef JOBSERVER_JOB_SERVICE_INTERNAL_H
+#define JOBSERVER_JOB_SERVICE_INTERNAL_H
+
+#include "beam_job_api.pb-c.h"
+#include "jobserver/job_service.h"
+
+#define JOB_SERVICE_PATH(method) "/org.apache.beam.model.job_management.v1.JobService/" method
+
+struct job_service {
+    struct job_service_options options;
+    char *staging_endpoint;
+};
+
+/* The job that a request is about. Every such request is {string job_id = 1}, so one type reads them all. Takes the request. */
+int job_service_find_job(struct job_service *service, struct slice request, struct job **ret, struct status *st);
+/* `storage` holds the timestamp and lives as long as *out. */
+void job_service_fill_state(Job__JobStateEvent *out, Google__Protobuf__Timestamp *storage, enum job_state state,
+                            int64_t time_ms);
+
+/* Handlers of the two streams; their context is the service. */
+extern const struct rpc_handler job_state_stream;
+extern const struct rpc_handler job_message_stream;
+
+#endif

@@ -1,0 +1,157 @@
+/* GetStateStream and GetMessageStream: views of a job's history.
+ *
+ * The history is the buffer. A subscription feeds the stream until more than max_stream_queue_bytes wait to be written; then it
+ * pauses, and goes on when the transport has taken them. So nothing is dropped for a reader that keeps up, and one that does not
+ * finds a note in the place of what the history no longer holds. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "jobserver/job_service_internal.h"
+#include "wire/pb.h"
+
+/* One open stream. Made by `opened`, freed by `closed`; the subscription calls in from any thread in between. */
+struct watch {
+    struct job_service *service;
+    struct rpc_stream *stream; /* owned reference */
+    struct job_subscription *subscription;
+    bool wants_messages;
+    bool is_refused;
+};
+
+static void format_time(char *out, size_t size, int64_t time_ms) {
+    time_t seconds = (time_t)(time_ms / 1000);
+    struct tm parts;
+    size_t n;
+
+    gmtime_r(&seconds, &parts);
+    n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(out + n, size - n, ".%03dZ", (int)(time_ms % 1000));
+}
+
+static void send_state(struct watch *watch, const struct job_event *event) {
+    Google__Protobuf__Timestamp time;
+    Job__JobStateEvent state;
+    Job__JobMessagesResponse response = JOB__JOB_MESSAGES_RESPONSE__INIT;
+    struct slice bytes;
+
+    job_service_fill_state(&state, &time, event->state, event->time_ms);
+    response.response_case = JOB__JOB_MESSAGES_RESPONSE__RESPONSE_STATE_RESPONSE;
+    response.state_response = &state;
+    bytes = watch->wants_messages ? PB_PACK(&response, NULL) : PB_PACK(&state, NULL);
+    rpc_stream_send(watch->stream, &bytes, 1);
+}
+
+static void send_message(struct watch *watch, const struct job_event *event) {
+    Job__JobMessage message = JOB__JOB_MESSAGE__INIT;
+    Job__JobMessagesResponse response = JOB__JOB_MESSAGES_RESPONSE__INIT;
+    char id[24], time[40];
+    struct slice bytes;
+
+    snprintf(id, sizeof(id), "%llu", (unsigned long long)event->seq);
+    format_time(time, sizeof(time), event->time_ms);
+    message.message_id = id;
+    message.time = time;
+    message.importance = (Job__JobMessage__MessageImportance)event->importance;
+    message.message_text = (char *)event->text;
+    response.response_case = JOB__JOB_MESSAGES_RESPONSE__RESPONSE_MESSAGE_RESPONSE;
+    response.message_response = &message;
+    bytes = PB_PACK(&response, NULL);
+    rpc_stream_send(watch->stream, &bytes, 1);
+}
+
+static void on_event(void *user, const struct job_event *event) {
+    struct watch *watch = user;
+    size_t limit = watch->service->options.max_stream_queue_bytes;
+
+    if (event->is_state)
+        send_state(watch, event);
+    else if (watch->wants_messages)
+        send_message(watch, event);
+    if (event->is_state && job_state_is_terminal(event->state)) {
+        rpc_stream_finish(watch->stream, STATUS_OK, "");
+    } else if (rpc_stream_queued_bytes(watch->stream) > limit) {
+        job_subscription_pause(watch->subscription);
+        /* `sent` may have come, and gone on in vain, just before the pause. */
+        if (rpc_stream_queued_bytes(watch->stream) <= limit)
+            job_subscription_resume(watch->subscription);
+    }
+}
+
+static void open_watch(struct rpc_stream *stream, struct job_service *service, bool wants_messages) {
+    struct watch *watch = xcalloc(1, sizeof(*watch));
+
+    watch->service = service;
+    watch->stream = rpc_stream_ref(stream);
+    watch->wants_messages = wants_messages;
+    rpc_stream_set_user(stream, watch);
+}
+
+static void state_stream_opened(struct rpc_stream *stream, void *context) {
+    open_watch(stream, context, false);
+}
+
+static void message_stream_opened(struct rpc_stream *stream, void *context) {
+    open_watch(stream, context, true);
+}
+
+static void on_request(struct rpc_stream *stream, void *user, struct slice request) {
+    struct watch *watch = user;
+    CLEANUP_STATUS struct status st = {0};
+    struct job *job;
+
+    if (watch->subscription || watch->is_refused) {
+        slice_unref(&request); /* one request a call */
+        return;
+    }
+    if (job_service_find_job(watch->service, request, &job, &st) < 0) {
+        watch->is_refused = true;
+        rpc_stream_finish(stream, st.code, status_message(&st));
+        return;
+    }
+    watch->subscription = job_subscribe_paused(job, on_event, watch);
+    job_unref(job);
+    job_subscription_resume(watch->subscription);
+}
+
+static void on_half_closed(struct rpc_stream *stream, void *user) {
+    struct watch *watch = user;
+
+    if (!watch->subscription && !watch->is_refused)
+        rpc_stream_finish(stream, STATUS_INVALID_ARGUMENT, "the request is missing");
+}
+
+static void on_sent(struct rpc_stream *stream, void *user, size_t bytes) {
+    struct watch *watch = user;
+
+    (void)stream;
+    (void)bytes;
+    if (watch->subscription)
+        job_subscription_resume(watch->subscription);
+}
+
+static void on_closed(struct rpc_stream *stream, void *user, const struct status *status) {
+    struct watch *watch = user;
+
+    (void)stream;
+    (void)status;
+    job_unsubscribe(watch->subscription);
+    rpc_stream_unref(watch->stream);
+    free(watch);
+}
+
+const struct rpc_handler job_state_stream = {
+    .opened = state_stream_opened,
+    .message = on_request,
+    .half_closed = on_half_closed,
+    .sent = on_sent,
+    .closed = on_closed,
+};
+
+const struct rpc_handler job_message_stream = {
+    .opened = message_stream_opened,
+    .message = on_request,
+    .half_closed = on_half_closed,
+    .sent = on_sent,
+    .closed = on_closed,
+};

@@ -1,0 +1,178 @@
+/* What the files of rpc/ share; nobody else includes it.
+ *
+ *   queue.c     threads, each polling one completion queue, and the set of streams that live on them
+ *   stream.c    one call: reading, sending, finishing, closing; the same for both sides
+ *   message.c   bytes, metadata and status texts, from our types to gRPC's and back
+ *   address.c   what is wrong with an address one cannot listen on
+ *   server.c    listening, accepting, stopping
+ *   channel.c   client calls
+ *
+ * Names carry the prefix rpc_ because a static library has one name space. */
+#ifndef RPC_INTERNAL_H
+#define RPC_INTERNAL_H
+
+#include <grpc/byte_buffer.h>
+#include <grpc/grpc.h>
+#include <grpc/slice_buffer.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "rpc/rpc.h"
+
+static inline grpc_arg rpc_int_arg(const char *key, int value) {
+    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
+}
+
+/* --- queue.c --- */
+
+/* What a completion queue hands back when an operation is done. Embedded in whoever started the operation. */
+struct rpc_tag {
+    void (*complete)(struct rpc_tag *tag, bool ok);
+};
+
+struct rpc_queue {
+    grpc_completion_queue *cq;
+    pthread_t thread;
+};
+
+struct rpc_queues {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed; /* on CLOCK_MONOTONIC */
+    struct list streams;    /* all that are not closed */
+    bool is_closing;
+    struct account *account; /* owned reference, may be NULL */
+    atomic_uint turn;
+    unsigned count;
+    struct rpc_queue queue[];
+};
+
+struct rpc_queues *rpc_queues_create(const char *name, unsigned threads, struct account *account);
+/* No stream may be left. Drains the queues, joins the threads, frees. */
+void rpc_queues_destroy(struct rpc_queues *queues);
+/* The next queue in turn. */
+struct rpc_queue *rpc_queues_pick(struct rpc_queues *queues);
+/* Returns false when the queues are closing: the stream is in the set all the same, and has to be cancelled. */
+bool rpc_queues_add(struct rpc_queues *queues, struct rpc_stream *stream);
+void rpc_queues_remove(struct rpc_queues *queues, struct rpc_stream *stream);
+/* Cancels all streams, those that are yet to be added too, and waits until the last is closed. */
+void rpc_queues_cancel_all(struct rpc_queues *queues);
+void rpc_queues_wait_empty(struct rpc_queues *queues);
+
+/* --- message.c --- */
+
+/* A message that waits to be sent. */
+struct rpc_message {
+    struct rpc_message *next;
+    size_t size_bytes;
+    size_t slice_count;
+    grpc_slice slices[];
+};
+
+/* Takes the references over. */
+struct rpc_message *rpc_message_create(const struct slice *pieces, size_t count);
+/* Frees a list of messages that were not sent. */
+void rpc_message_free_all(struct rpc_message *first);
+/* Consumes the buffer. */
+struct slice rpc_message_receive(grpc_byte_buffer *buffer, struct account *account);
+
+struct rpc_metadata_entry {
+    struct slice key;
+    struct slice value;
+};
+
+/* Received metadata, copied: gRPC's own lives no longer than the call. */
+struct rpc_metadata_copy {
+    size_t count;
+    struct rpc_metadata_entry *entries; /* one allocation with the bytes behind it */
+};
+
+struct rpc_metadata_copy rpc_metadata_copy(const grpc_metadata_array *array);
+/* An array of `count` for grpc_op, or NULL with an error that names the key. Free with rpc_metadata_free. */
+grpc_metadata *rpc_metadata_to_grpc(const struct rpc_metadata *metadata, size_t count, struct status *st);
+void rpc_metadata_free(grpc_metadata *metadata, size_t count);
+/* A status message cut to what fits in a peer's header limit. */
+grpc_slice rpc_status_text(const char *message);
+/* From a received status. */
+void rpc_status_receive(struct status *st, grpc_status_code code, grpc_slice details);
+
+/* --- address.c --- */
+
+/* Fails when `address` is no address, or when somebody listens there already. */
+int rpc_address_check(const char *address, struct status *st);
+bool rpc_address_is_unix(const char *address);
+
+/* --- stream.c --- */
+
+/* One call. Three batches can be outstanding at a time, each with its tag: a receive, a send, and the one that tells of the
+ * call's end, which is started first and completes last or nearly so.
+ *
+ * A batch is claimed under the mutex (`receiving`, `sending`, `outstanding`) and started outside: gRPC does work of its own
+ * in there, up to writing to the socket, and it wants only that receives be in order among themselves and sends among
+ * themselves, which the claim ensures. The thread that starts a batch does not touch the stream afterwards: by then it may be closed. */
+struct rpc_stream {
+    struct rpc_tag received;
+    struct rpc_tag sent;
+    struct rpc_tag ended;
+    struct list link; /* in queues->streams */
+    atomic_uint refs;
+    struct rpc_queues *queues;
+    const struct rpc_handler *handler;
+    void *user;
+    bool is_client;
+
+    /* Of the RPC thread. */
+    grpc_byte_buffer *incoming; /* written by the outstanding receive */
+    grpc_metadata_array initial_metadata;
+    grpc_metadata_array trailing_metadata;
+    bool want_initial_metadata; /* client: the next receive asks for it */
+    struct rpc_metadata_copy metadata;
+    grpc_status_code end_code; /* client */
+    grpc_slice end_details;
+    int end_cancelled; /* server */
+
+    /* Of the thread that answers a unary call. */
+    bool awaits_answer;
+
+    atomic_size_t queued_bytes; /* written under the mutex */
+
+    pthread_mutex_t mutex; /* of all below */
+    grpc_call *call;       /* NULL once closed */
+    char *peer;
+    unsigned outstanding; /* batches */
+    bool receiving;       /* outstanding, or its message is with the handler */
+    bool is_paused;
+    bool is_read_out; /* the peer sends no more */
+    bool sending;
+    bool is_send_over; /* broken or cancelled: nothing more is sent, not even a status */
+    bool headers_sent;
+    bool headers_due; /* they go out by themselves, without waiting for a message */
+    bool finish_requested;
+    bool finish_sent;
+    bool is_ended; /* the last batch has completed; no new one is started */
+    struct rpc_message *queue_first, *queue_last;
+    size_t sending_bytes;
+    size_t unreported_bytes;
+    grpc_byte_buffer sending_buffer; /* of the outstanding send */
+    grpc_metadata *request_metadata; /* client */
+    size_t request_metadata_count;
+    uint32_t request_flags;
+    grpc_status_code finish_code;
+    grpc_slice finish_details;
+};
+
+/* One reference, the library's, which closing drops. Takes `call` over. */
+struct rpc_stream *rpc_stream_create(struct rpc_queues *queues, grpc_call *call, bool is_client,
+                                     const struct rpc_handler *handler, void *user);
+/* Starts the batch that tells of the end. The first thing to do with a stream, before any other thread knows it. */
+void rpc_stream_watch_end(struct rpc_stream *stream);
+/* Starts reading. */
+void rpc_stream_start_reading(struct rpc_stream *stream);
+/* Lets go of the claim on sending that rpc_stream_create() made, and sends what has come together since. */
+void rpc_stream_start_sending(struct rpc_stream *stream);
+/* rpc_stream_send and rpc_stream_finish in one. `message` may be NULL. */
+void rpc_stream_send_last(struct rpc_stream *stream, struct rpc_message *message, enum status_code code, const char *text);
+/* Cancels with a status of our own choice (client). */
+void rpc_stream_cancel_with(struct rpc_stream *stream, const struct status *status);
+
+#endif

@@ -1,0 +1,268 @@
+/* Each queue has one request for a call outstanding, for whatever path; the path is looked up here. */
+#include <assert.h>
+#include <errno.h>
+#include <grpc/grpc_security.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/map.h"
+#include "rpc/internal.h"
+
+#define DEFAULT_THREADS 2
+
+struct method {
+    const struct rpc_method *row;
+    void *context;
+};
+
+/* The outstanding request of one queue. */
+struct accept {
+    struct rpc_tag tag;
+    struct rpc_server *server;
+    struct rpc_queue *queue;
+    grpc_call *call;
+    grpc_call_details details;
+    grpc_metadata_array metadata;
+};
+
+struct rpc_server {
+    grpc_server *server;
+    struct rpc_queues *queues;
+    struct map methods; /* path -> struct method */
+    struct accept *accepts;
+    struct rpc_tag shut_down_tag;
+    bool is_shut_down; /* under the queues' mutex */
+};
+
+/* --- Unary methods --- */
+
+static void unary_message(struct rpc_stream *call, void *user, struct slice request) {
+    struct method *method = user;
+
+    /* Nothing else is of interest; the half-close need not be read for the call to end. */
+    rpc_stream_pause(call);
+    call->awaits_answer = true;
+    rpc_stream_ref(call); /* the method's, until it answers */
+    method->row->unary(call, method->context, request);
+}
+
+static void unary_half_closed(struct rpc_stream *call, void *user) {
+    (void)user;
+    rpc_stream_finish(call, STATUS_INTERNAL, "the call ended without a request");
+}
+
+static const struct rpc_handler unary_handler = {.message = unary_message, .half_closed = unary_half_closed};
+
+static void answer(struct rpc_stream *call, struct rpc_message *message, enum status_code code, const char *text) {
+    assert(call->awaits_answer);
+    call->awaits_answer = false;
+    rpc_stream_send_last(call, message, code, text);
+    rpc_stream_unref(call);
+}
+
+void rpc_reply(struct rpc_stream *call, struct slice message) {
+    answer(call, rpc_message_create(&message, 1), STATUS_OK, NULL);
+}
+
+void rpc_fail(struct rpc_stream *call, enum status_code code, const char *message) {
+    answer(call, NULL, code, message);
+}
+
+/* --- Accepting --- */
+
+static const struct rpc_handler unknown_handler = {0};
+
+static void refuse(struct rpc_stream *stream, grpc_slice path) {
+    CLEANUP(freep) char *text = xasprintf("unknown method %.*s", (int)MIN(GRPC_SLICE_LENGTH(path), (size_t)1000),
+                                          (const char *)GRPC_SLICE_START_PTR(path));
+
+    rpc_stream_finish(stream, STATUS_UNIMPLEMENTED, text);
+    rpc_stream_start_sending(stream);
+}
+
+static void open_streaming(struct rpc_stream *stream, const struct method *method) {
+    stream->handler = method->row->streaming;
+    stream->headers_due = true;
+    /* What `opened` sends shares a batch with the headers. */
+    if (stream->handler->opened)
+        stream->handler->opened(stream, method->context);
+    rpc_stream_start_sending(stream);
+    rpc_stream_start_reading(stream);
+}
+
+static void open_unary(struct rpc_stream *stream, struct method *method) {
+    stream->handler = &unary_handler;
+    stream->user = method;
+    rpc_stream_start_sending(stream);
+    rpc_stream_start_reading(stream);
+}
+
+static void request_call(struct accept *accept) {
+    grpc_call_error error;
+
+    grpc_call_details_init(&accept->details);
+    grpc_metadata_array_init(&accept->metadata);
+    error = grpc_server_request_call(accept->server->server, &accept->call, &accept->details, &accept->metadata,
+                                     accept->queue->cq, accept->queue->cq, &accept->tag);
+    assert(error == GRPC_CALL_OK);
+    (void)error;
+}
+
+static void on_accepted(struct rpc_tag *tag, bool ok) {
+    struct accept *accept = CONTAINER_OF(tag, struct accept, tag);
+    struct rpc_server *server = accept->server;
+    struct rpc_stream *stream;
+    struct method *method;
+    grpc_slice path;
+
+    if (!ok) { /* the server is shutting down */
+        grpc_call_details_destroy(&accept->details);
+        grpc_metadata_array_destroy(&accept->metadata);
+        return;
+    }
+    stream = rpc_stream_create(server->queues, accept->call, false, &unknown_handler, NULL);
+    stream->metadata = rpc_metadata_copy(&accept->metadata);
+    path = grpc_slice_ref(accept->details.method);
+    grpc_call_details_destroy(&accept->details);
+    grpc_metadata_array_destroy(&accept->metadata);
+    rpc_queues_add(server->queues, stream);
+    request_call(accept);
+
+    rpc_stream_watch_end(stream);
+    method = map_get(&server->methods, GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
+    if (!method)
+        refuse(stream, path);
+    else if (method->row->unary)
+        open_unary(stream, method);
+    else
+        open_streaming(stream, method);
+    grpc_slice_unref(path);
+}
+
+/* --- The server --- */
+
+static void on_shut_down(struct rpc_tag *tag, bool ok) {
+    struct rpc_server *server = CONTAINER_OF(tag, struct rpc_server, shut_down_tag);
+
+    (void)ok;
+    pthread_mutex_lock(&server->queues->mutex);
+    server->is_shut_down = true;
+    pthread_cond_broadcast(&server->queues->changed);
+    pthread_mutex_unlock(&server->queues->mutex);
+}
+
+static grpc_server *create_grpc_server(size_t max_message_bytes) {
+    int limit = max_message_bytes == 0 || max_message_bytes > INT_MAX ? -1 : (int)max_message_bytes;
+    grpc_arg args[] = {
+        rpc_int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, limit),
+        rpc_int_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
+        /* SDKs keep their connections alive with pings, more often than gRPC's default puts up with. */
+        rpc_int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
+        rpc_int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000),
+        rpc_int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        /* A second daemon on the same port is a mistake, not a way to share the load. */
+        rpc_int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        rpc_int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+    };
+
+    return grpc_server_create(&(grpc_channel_args){.num_args = ARRAY_COUNT(args), .args = args}, NULL);
+}
+
+struct rpc_server *rpc_server_create(const struct rpc_server_options *options) {
+    struct rpc_server *server = xcalloc(1, sizeof(*server));
+    unsigned threads = options->threads ? options->threads : DEFAULT_THREADS;
+
+    server->server = create_grpc_server(options->max_message_bytes);
+    server->queues = rpc_queues_create("rpc-server", threads, options->account);
+    server->accepts = xcalloc(threads, sizeof(server->accepts[0]));
+    server->shut_down_tag.complete = on_shut_down;
+    for (unsigned i = 0; i < threads; i++) {
+        server->accepts[i].tag.complete = on_accepted;
+        server->accepts[i].server = server;
+        server->accepts[i].queue = &server->queues->queue[i];
+        grpc_server_register_completion_queue(server->server, server->queues->queue[i].cq, NULL);
+    }
+    return server;
+}
+
+void rpc_server_register(struct rpc_server *server, const struct rpc_method *methods, size_t count, void *context) {
+    for (size_t i = 0; i < count; i++) {
+        struct method *method = xcalloc(1, sizeof(*method));
+
+        assert(!methods[i].unary != !methods[i].streaming);
+        method->row = &methods[i];
+        method->context = context;
+        method = map_set_string(&server->methods, methods[i].path, method);
+        assert(!method); /* paths are unique */
+    }
+}
+
+int rpc_server_listen(struct rpc_server *server, const char *address, int *ret_port, struct status *st) {
+    grpc_server_credentials *credentials;
+    int result, port;
+
+    result = rpc_address_check(address, st);
+    if (result < 0)
+        return result;
+    credentials = grpc_insecure_server_credentials_create();
+    port = grpc_server_add_http2_port(server->server, address, credentials);
+    grpc_server_credentials_release(credentials);
+    if (port == 0)
+        return status_set(st, STATUS_UNAVAILABLE, "cannot listen on %s", address);
+    if (ret_port)
+        *ret_port = rpc_address_is_unix(address) ? 0 : port;
+    return 0;
+}
+
+void rpc_server_start(struct rpc_server *server) {
+    grpc_server_start(server->server);
+    for (unsigned i = 0; i < server->queues->count; i++)
+        request_call(&server->accepts[i]);
+}
+
+/* Returns false when the time is over before gRPC has no call and no connection left. */
+static bool wait_shut_down(struct rpc_server *server, const struct timespec *until) {
+    bool is_shut_down;
+    int error = 0;
+
+    pthread_mutex_lock(&server->queues->mutex);
+    while (!server->is_shut_down && error != ETIMEDOUT)
+        error = until ? pthread_cond_timedwait(&server->queues->changed, &server->queues->mutex, until)
+                      : pthread_cond_wait(&server->queues->changed, &server->queues->mutex);
+    is_shut_down = server->is_shut_down;
+    pthread_mutex_unlock(&server->queues->mutex);
+    return is_shut_down;
+}
+
+static struct timespec from_now(unsigned ms) {
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_sec += ms / 1000;
+    time.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
+    }
+    return time;
+}
+
+void rpc_server_stop(struct rpc_server *server, unsigned grace_ms) {
+    struct timespec until = from_now(grace_ms);
+
+    if (!server)
+        return;
+    grpc_server_shutdown_and_notify(server->server, server->queues->queue[0].cq, &server->shut_down_tag);
+    if (!wait_shut_down(server, &until)) {
+        grpc_server_cancel_all_calls(server->server);
+        wait_shut_down(server, NULL);
+    }
+    rpc_queues_wait_empty(server->queues);
+    rpc_queues_destroy(server->queues);
+    grpc_server_destroy(server->server);
+    map_clear(&server->methods, free);
+    free(server->accepts);
+    free(server);
+}

@@ -1,0 +1,304 @@
+/* What the harness can do: FunctionSpec urn "trestle:test:fn:v1", payload "NAME" or "NAME:ARGUMENTS".
+ *
+ *   identity, drop            every element on, or none
+ *   generate:COUNT:KEYS:SIZE  for each element COUNT KV<bytes,bytes>, of KEYS keys k0, k1, ... in turn, values of SIZE bytes
+ *   key_by:N                  bytes to KV<k(hash % N), bytes>
+ *   count_iterable            KV<K,iterable<bytes>> to KV<K, bytes>: how many, in decimal
+ *   sum_side_input            reads its side input of bytes elements, to its end, page by page: "COUNT elements, SIZE bytes" as bytes
+ *   big:SIZE                  for each element one of SIZE bytes
+ *   log:SEVERITY:TEXT         a log line of that number (3 INFO, 6 ERROR) for each element, and the element on
+ *   log_value:SEVERITY        the same with the element itself as text, unprintable bytes as '.'
+ *   fail:MESSAGE              raises
+ *
+ * Misbehaviour, each when the first element comes:
+ *
+ *   response_without_data     a response, but nothing on Data, not even the ends
+ *   data_without_end          output and response, but no end marks
+ *   duplicate_end             each end mark twice
+ *   duplicate_response        the response twice
+ *   stall                     nothing any more, for this bundle
+ *   half_close                Control half-closed
+ *   split_element             output cut into two messages inside an element
+ *   nonsense_control, nonsense_data   bytes that are no message
+ *   exit:CODE[:TEXT], signal:NUMBER[:TEXT]   the process ends, after TEXT on its standard error */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/map.h"
+#include "beam_fn_api.pb-c.h"
+#include "harness.h"
+#include "wire/pb.h"
+
+/* ---- well-behaved ---- */
+
+static int identity(struct bundle *bundle, const struct node *node, const struct value *value) {
+    return node_emit(bundle, node, value);
+}
+
+static int drop(struct bundle *bundle, const struct node *node, const struct value *value) {
+    (void)bundle;
+    (void)node;
+    (void)value;
+    return 0;
+}
+
+/* Emits what is in the scratch buffer, with the header of `like`. */
+static int emit_scratch(struct bundle *bundle, const struct node *node, const struct value *like) {
+    struct value value = *like;
+
+    value.bytes = cursor_of(buf_data(&bundle->scratch), bundle->scratch.size);
+    return node_emit(bundle, node, &value);
+}
+
+/* The value's bytes are written once; only the key in front of them changes. */
+static int generate(struct bundle *bundle, const struct node *node, const struct value *value) {
+    uint64_t count = node->numbers[0], keys = MAX(node->numbers[1], (uint64_t)1), size = node->numbers[2];
+    struct buf *out = &bundle->scratch;
+
+    for (uint64_t i = 0; i < count && !bundle->is_stopped; i++) {
+        char key[24];
+        uint8_t *to;
+
+        out->size = 0;
+        buf_add_prefixed(out, key, (size_t)snprintf(key, sizeof(key), "k%" PRIu64, i % keys));
+        buf_add_varint(out, size);
+        to = buf_reserve(out, size);
+        memset(to, 'a' + (int)(i % 26), size);
+        buf_advance(out, size);
+        if (emit_scratch(bundle, node, value) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int key_by(struct bundle *bundle, const struct node *node, const struct value *value) {
+    uint64_t n = MAX(node->numbers[0], (uint64_t)1);
+    char key[24];
+
+    bundle->scratch.size = 0;
+    buf_add_prefixed(&bundle->scratch, key,
+                     (size_t)snprintf(key, sizeof(key), "k%" PRIu64, hash_bytes(value->bytes.at, cursor_left(&value->bytes)) % n));
+    buf_add(&bundle->scratch, value->bytes.at, cursor_left(&value->bytes));
+    return emit_scratch(bundle, node, value);
+}
+
+static int count_iterable(struct bundle *bundle, const struct node *node, const struct value *value) {
+    struct cursor at = value->bytes, key, inner;
+    uint64_t count = 0, left;
+    uint32_t fixed;
+    char text[24];
+
+    if (!cursor_prefixed(&at, &key) || !cursor_be32(&at, &fixed))
+        return bundle_fail(bundle, "%s: not a KV of bytes and an iterable", node->id);
+    for (left = fixed; fixed == UINT32_MAX;) { /* in batches, each with its count, until one of 0 */
+        if (!cursor_varint(&at, &left) || left == 0)
+            break;
+        for (count += left; left > 0; left--)
+            if (!cursor_prefixed(&at, &inner))
+                return bundle_fail(bundle, "%s: an iterable that is cut short", node->id);
+    }
+    for (left = fixed == UINT32_MAX ? 0 : fixed; left > 0; left--, count++)
+        if (!cursor_prefixed(&at, &inner))
+            return bundle_fail(bundle, "%s: an iterable that is cut short", node->id);
+    bundle->scratch.size = 0;
+    buf_add_prefixed(&bundle->scratch, key.at, cursor_left(&key));
+    buf_add_prefixed(&bundle->scratch, text, (size_t)snprintf(text, sizeof(text), "%" PRIu64, count));
+    return emit_scratch(bundle, node, value);
+}
+
+/* One page into the sums; *continuation becomes that of the next one. */
+static int add_page(struct bundle *bundle, const struct node *node, struct slice response, struct slice *continuation,
+                    uint64_t *count, uint64_t *size) {
+    Fn__StateResponse *message;
+    struct arena arena = {0};
+    struct cursor at, item;
+    int r = 0;
+
+    slice_unref(continuation);
+    if (PB_UNPACK(Fn__StateResponse, fn__state_response, response, PB_STRINGS_LENIENT, &arena, &message, NULL) < 0) {
+        r = bundle_fail(bundle, "%s: a state response that cannot be read", node->id);
+    } else if (message->error[0]) {
+        r = bundle_fail(bundle, "%s", message->error);
+    } else if (message->response_case == FN__STATE_RESPONSE__RESPONSE_GET) {
+        at = cursor_of(message->get->data.data, message->get->data.len);
+        for (; r == 0 && cursor_left(&at); ++*count, *size += cursor_left(&item))
+            if (!cursor_prefixed(&at, &item))
+                r = bundle_fail(bundle, "%s: a page that does not end at an element", node->id);
+        *continuation = slice_copy(message->get->continuation_token.data, message->get->continuation_token.len, NULL);
+    }
+    arena_clear(&arena);
+    return r;
+}
+
+static int sum_side_input(struct bundle *bundle, const struct node *node, const struct value *value) {
+    struct slice continuation = SLICE_EMPTY, response;
+    uint64_t count = 0, size = 0;
+    char text[64];
+    int r = 0;
+
+    do {
+        if (!harness_ask_state(bundle->harness, bundle, node, value->window, continuation, &response))
+            r = bundle_fail(bundle, "%s: the runner went away", node->id);
+        else
+            r = add_page(bundle, node, response, &continuation, &count, &size);
+        slice_unref(&response);
+    } while (r == 0 && continuation.size);
+    slice_unref(&continuation);
+    if (r < 0)
+        return r;
+    bundle->scratch.size = 0;
+    buf_add_prefixed(&bundle->scratch, text,
+                     (size_t)snprintf(text, sizeof(text), "%" PRIu64 " elements, %" PRIu64 " bytes", count, size));
+    return emit_scratch(bundle, node, value);
+}
+
+static int big(struct bundle *bundle, const struct node *node, const struct value *value) {
+    size_t size = node->numbers[0];
+
+    bundle->scratch.size = 0;
+    buf_add_varint(&bundle->scratch, size);
+    memset(buf_reserve(&bundle->scratch, size), 'x', size);
+    buf_advance(&bundle->scratch, size);
+    return emit_scratch(bundle, node, value);
+}
+
+static int log_text(struct bundle *bundle, const struct node *node, const struct value *value) {
+    const char *colon = strchr(node->text, ':'), *text = colon ? colon + 1 : "";
+
+    harness_log(bundle->harness, bundle, node, (int)node->numbers[0], text, strlen(text));
+    return node_emit(bundle, node, value);
+}
+
+static int log_value(struct bundle *bundle, const struct node *node, const struct value *value) {
+    size_t size = MIN(cursor_left(&value->bytes), (size_t)200);
+    char text[200];
+
+    for (size_t i = 0; i < size; i++)
+        text[i] = (char)(value->bytes.at[i] >= 0x20 && value->bytes.at[i] < 0x7f ? value->bytes.at[i] : '.');
+    harness_log(bundle->harness, bundle, node, (int)node->numbers[0], text, size);
+    return node_emit(bundle, node, value);
+}
+
+static int fail(struct bundle *bundle, const struct node *node, const struct value *value) {
+    (void)value;
+    return bundle_fail(bundle, "%s [while running '%s']", node->text, node->name);
+}
+
+/* ---- misbehaviour ---- */
+
+static int response_without_data(struct bundle *bundle, const struct node *node, const struct value *value) {
+    (void)node;
+    (void)value;
+    bundle->without_data = bundle->is_stopped = true;
+    return 0;
+}
+
+static int data_without_end(struct bundle *bundle, const struct node *node, const struct value *value) {
+    bundle->without_end = true;
+    return node_emit(bundle, node, value);
+}
+
+static int duplicate_end(struct bundle *bundle, const struct node *node, const struct value *value) {
+    bundle->twice_end = true;
+    return node_emit(bundle, node, value);
+}
+
+static int duplicate_response(struct bundle *bundle, const struct node *node, const struct value *value) {
+    bundle->twice_response = true;
+    return node_emit(bundle, node, value);
+}
+
+static int split_element(struct bundle *bundle, const struct node *node, const struct value *value) {
+    bundle->in_pieces = true;
+    return node_emit(bundle, node, value);
+}
+
+static int stall(struct bundle *bundle, const struct node *node, const struct value *value) {
+    (void)node;
+    (void)value;
+    bundle->without_data = bundle->without_response = bundle->is_stopped = true;
+    return 0;
+}
+
+static int half_close(struct bundle *bundle, const struct node *node, const struct value *value) {
+    rpc_stream_finish(bundle->harness->control, STATUS_OK, NULL);
+    return stall(bundle, node, value);
+}
+
+static int nonsense(struct bundle *bundle, struct rpc_stream *stream, const struct node *node, const struct value *value) {
+    struct slice bytes = slice_of_literal("\xff\xff\xff\xff nonsense \x07\x08");
+
+    rpc_stream_send(stream, &bytes, 1);
+    return stall(bundle, node, value);
+}
+
+static int nonsense_control(struct bundle *bundle, const struct node *node, const struct value *value) {
+    return nonsense(bundle, bundle->harness->control, node, value);
+}
+
+static int nonsense_data(struct bundle *bundle, const struct node *node, const struct value *value) {
+    return nonsense(bundle, bundle->harness->data, node, value);
+}
+
+static void say_last_words(const struct node *node) {
+    const char *colon = strchr(node->text, ':');
+
+    if (colon)
+        fprintf(stderr, "%s\n", colon + 1);
+}
+
+static int end_process(struct bundle *bundle, const struct node *node, const struct value *value) {
+    (void)bundle;
+    (void)value;
+    say_last_words(node);
+    _exit((int)node->numbers[0]);
+}
+
+static int end_by_signal(struct bundle *bundle, const struct node *node, const struct value *value) {
+    int signal_number = (int)node->numbers[0];
+
+    say_last_words(node);
+    signal(signal_number, SIG_DFL);
+    kill(getpid(), signal_number);
+    return stall(bundle, node, value);
+}
+
+/* ---- the table ---- */
+
+process_fn function_find(const char *name, size_t size) {
+    static const struct {
+        const char *name;
+        process_fn process;
+    } functions[] = {
+        {"identity", identity},
+        {"drop", drop},
+        {"generate", generate},
+        {"key_by", key_by},
+        {"count_iterable", count_iterable},
+        {"sum_side_input", sum_side_input},
+        {"big", big},
+        {"log", log_text},
+        {"log_value", log_value},
+        {"fail", fail},
+        {"response_without_data", response_without_data},
+        {"data_without_end", data_without_end},
+        {"duplicate_end", duplicate_end},
+        {"duplicate_response", duplicate_response},
+        {"split_element", split_element},
+        {"stall", stall},
+        {"half_close", half_close},
+        {"nonsense_control", nonsense_control},
+        {"nonsense_data", nonsense_data},
+        {"exit", end_process},
+        {"signal", end_by_signal},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(functions); i++)
+        if (strlen(functions[i].name) == size && memcmp(functions[i].name, name, size) == 0)
+            return functions[i].process;
+    return NULL;
+}

@@ -1,0 +1,414 @@
+#include "plans.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_STAGES = 40, MAX_COLLECTIONS = 60, WINDOWINGS = 6, MAX_ESTIMATE = 2500, MAX_SIDE = 300 };
+
+struct builder {
+    struct rng *rng;
+    struct sim_plan *sim;
+    struct arena *arena;
+    unsigned *consumed;  /* per collection: times it is read */
+    uint64_t *estimates; /* per collection: elements at most, roughly */
+    const struct coder *values[3];
+};
+
+static const int64_t window_sizes[WINDOWINGS] = {0, 0, 0, 100, 100, 250};
+
+int64_t sim_window_ms(const struct plan *plan, unsigned collection) {
+    const struct windowing *windowing = &plan->windowings[plan->collections[collection].windowing];
+
+    return windowing->fn == WINDOW_FN_FIXED ? windowing->size_ms : 0;
+}
+
+/* ---- parts ---- */
+
+static void add_windowings(struct builder *b) {
+    static const struct trigger default_trigger = {.kind = TRIGGER_DEFAULT};
+    struct plan *plan = &b->sim->plan;
+
+    plan->windowing_count = WINDOWINGS;
+    plan->windowings = arena_new_array(b->arena, struct windowing, WINDOWINGS);
+    for (unsigned i = 0; i < WINDOWINGS; i++) {
+        bool is_global = window_sizes[i] == 0;
+
+        plan->windowings[i] = (struct windowing){
+            .fn = is_global ? WINDOW_FN_GLOBAL : WINDOW_FN_FIXED,
+            .size_ms = window_sizes[i],
+            .environment = UINT_MAX,
+            .one_window_per_element = true,
+            .window_coder = coder_create(b->arena, is_global ? CODER_GLOBAL_WINDOW : CODER_INTERVAL_WINDOW, NULL, NULL),
+            .trigger = &default_trigger,
+            .accumulation = ACCUMULATION_DISCARDING,
+            .timestamp_combiner = (enum timestamp_combiner)rng_below(b->rng, 3),
+        };
+    }
+}
+
+static void add_coders(struct builder *b) {
+    const struct coder *bytes = coder_create(b->arena, CODER_BYTES, NULL, NULL);
+
+    b->values[VALUE_BYTES] = bytes;
+    b->values[VALUE_KV] = coder_create(b->arena, CODER_KV, bytes, bytes);
+    b->values[VALUE_GROUPED] =
+        coder_create(b->arena, CODER_KV, bytes, coder_create(b->arena, CODER_ITERABLE, bytes, NULL));
+}
+
+static unsigned add_collection(struct builder *b, unsigned producer, enum value_type type, unsigned windowing,
+                               uint64_t estimate) {
+    struct plan *plan = &b->sim->plan;
+    unsigned index = (unsigned)plan->collection_count++;
+    struct plan_collection *collection = &plan->collections[index];
+
+    assert(index < MAX_COLLECTIONS);
+    *collection = (struct plan_collection){
+        .id = arena_printf(b->arena, "c%u", index),
+        .name = arena_printf(b->arena, "Stage%u.out%u", producer, index),
+        .coder = coder_create(b->arena, CODER_WINDOWED_VALUE, b->values[type], plan->windowings[windowing].window_coder),
+        .coder_id = "coder",
+        .windowing = windowing,
+        .is_bounded = true,
+        .producer = producer,
+    };
+    collection->consumers = arena_new_array(b->arena, unsigned, 8);
+    collection->side_consumers = arena_new_array(b->arena, unsigned, 8);
+    b->sim->types[index] = type;
+    b->estimates[index] = estimate;
+    return index;
+}
+
+static struct plan_stage *add_stage(struct builder *b, enum plan_stage_kind kind, size_t outputs) {
+    struct plan *plan = &b->sim->plan;
+    unsigned index = (unsigned)plan->stage_count++;
+    struct plan_stage *stage = &plan->stages[index];
+
+    assert(index < MAX_STAGES);
+    *stage = (struct plan_stage){
+        .index = index,
+        .kind = kind,
+        .name = arena_printf(b->arena, "Stage%u", index),
+        .environment = PLAN_NONE,
+        .is_bounded = true,
+    };
+    stage->inputs = arena_new_array(b->arena, unsigned, 4);
+    stage->outputs = arena_new_array(b->arena, unsigned, MAX(outputs, (size_t)1));
+    return stage;
+}
+
+static void add_input(struct builder *b, struct plan_stage *stage, unsigned collection) {
+    struct plan_collection *from = &b->sim->plan.collections[collection];
+
+    assert(from->consumer_count < 8 && stage->input_count < 4);
+    stage->inputs[stage->input_count++] = collection;
+    from->consumers[from->consumer_count++] = stage->index;
+    b->consumed[collection]++;
+}
+
+static bool has_room(const struct builder *b, unsigned collection) {
+    return b->sim->plan.collections[collection].consumer_count < 6;
+}
+
+/* A collection of this type (or any, type -1) that may be read once more; PLAN_NONE when none was found. Those that nobody reads yet come
+ * first, so that graphs become deep. */
+static unsigned pick(struct builder *b, int type, uint64_t max_estimate) {
+    unsigned count = (unsigned)b->sim->plan.collection_count, best = PLAN_NONE;
+
+    for (unsigned tries = 0; tries < 12; tries++) {
+        unsigned c = rng_below(b->rng, count);
+        const struct plan_stage *producer = &b->sim->plan.stages[b->sim->plan.collections[c].producer];
+
+        if (!has_room(b, c) || (type >= 0 && b->sim->types[c] != (enum value_type)type) || b->estimates[c] > max_estimate ||
+            producer->kind == PLAN_IMPULSE)
+            continue;
+        best = c;
+        if (b->consumed[c] == 0)
+            break;
+    }
+    return best;
+}
+
+/* ---- stages ---- */
+
+static struct function *add_executable(struct builder *b, enum function_kind kind, unsigned input, unsigned sinks,
+                                       struct plan_stage **ret_stage) {
+    struct plan_stage *stage = add_stage(b, PLAN_EXECUTABLE, sinks);
+    struct function *function = &b->sim->functions[stage->index];
+
+    add_input(b, stage, input);
+    stage->environment = rng_below(b->rng, b->sim->environments);
+    stage->source = (struct plan_port){.transform_id = "source", .local_name = "out", .collection = input};
+    stage->sinks = arena_new_array(b->arena, struct plan_port, SIM_MAX_SINKS);
+    *function = (struct function){
+        .kind = kind,
+        .seed = rng_next(b->rng),
+        .input = b->sim->types[input],
+        .window_ms = sim_window_ms(&b->sim->plan, input),
+    };
+    *ret_stage = stage;
+    return function;
+}
+
+static void add_sink(struct builder *b, struct plan_stage *stage, struct function *function, enum value_type type,
+                     unsigned fan, uint64_t estimate, bool may_keep) {
+    unsigned input = stage->inputs[0];
+    bool keeps = may_keep && rng_chance(b->rng, 60);
+    unsigned windowing = keeps ? b->sim->plan.collections[input].windowing : rng_below(b->rng, WINDOWINGS);
+    unsigned collection;
+    struct sink_spec *sink = &function->sinks[function->sink_count++];
+
+    *sink = (struct sink_spec){
+        .type = type,
+        .window_ms = window_sizes[windowing],
+        .keeps_window = keeps,
+        .two_windows = rng_chance(b->rng, 15),
+        .keys = rng_between(b->rng, 1, 12),
+        .fan = fan,
+        .value_max = rng_chance(b->rng, 10) ? 3000 : rng_between(b->rng, 0, 60),
+    };
+    if (sink->two_windows && sink->window_ms)
+        estimate *= 2;
+    collection = add_collection(b, stage->index, type, windowing, estimate);
+    stage->outputs[stage->output_count++] = collection;
+    stage->sinks[stage->sink_count] =
+        (struct plan_port){.transform_id = arena_printf(b->arena, "sink%zu", stage->sink_count), .local_name = "in",
+                           .collection = collection};
+    stage->sink_count++;
+}
+
+static enum value_type random_type(struct builder *b) {
+    return rng_chance(b->rng, 75) ? VALUE_KV : VALUE_BYTES;
+}
+
+static void add_source(struct builder *b) {
+    struct plan_stage *impulse = add_stage(b, PLAN_IMPULSE, 1), *stage;
+    struct function *function;
+    unsigned sinks = rng_between(b->rng, 1, 2);
+
+    impulse->outputs[impulse->output_count++] = add_collection(b, impulse->index, VALUE_BYTES, 0, 1);
+    function = add_executable(b, FUNCTION_CREATE, impulse->outputs[0], sinks, &stage);
+    function->count = rng_chance(b->rng, 10) ? rng_between(b->rng, 300, 1500) : rng_between(b->rng, 0, 120);
+    for (unsigned i = 0; i < sinks; i++)
+        add_sink(b, stage, function, i == 0 ? VALUE_KV : random_type(b), 0, function->count, false);
+}
+
+static void add_side(struct builder *b, struct plan_stage *stage, struct function *function) {
+    unsigned side = pick(b, -1, MAX_SIDE);
+    struct plan_collection *collection;
+    struct side_spec *spec;
+    bool is_multimap;
+
+    if (side == PLAN_NONE || side == stage->inputs[0])
+        return;
+    collection = &b->sim->plan.collections[side];
+    is_multimap = b->sim->types[side] != VALUE_BYTES && rng_chance(b->rng, 50);
+    if (collection->side_consumer_count == 8 ||
+        (sim_window_ms(&b->sim->plan, side) && sim_window_ms(&b->sim->plan, side) != function->window_ms))
+        return;
+    spec = &function->sides[function->side_count];
+    *spec = (struct side_spec){side, is_multimap, b->sim->types[side], sim_window_ms(&b->sim->plan, side)};
+    stage->side_inputs[function->side_count] = (struct plan_side_input){
+        .transform_id = "pardo",
+        .local_name = arena_printf(b->arena, "side%u", function->side_count),
+        .collection = side,
+        .access = is_multimap ? PLAN_ACCESS_MULTIMAP : PLAN_ACCESS_ITERABLE,
+        .mapping_fn_urn = "beam:window_mapping_fn:sim",
+    };
+    collection->side_consumers[collection->side_consumer_count++] = stage->index;
+    stage->side_input_count = ++function->side_count;
+    b->consumed[side]++;
+}
+
+static void add_map(struct builder *b) {
+    unsigned input = pick(b, -1, MAX_ESTIMATE), sinks = rng_below(b->rng, SIM_MAX_SINKS + 1);
+    struct function *function;
+    struct plan_stage *stage;
+    uint64_t estimate;
+
+    if (input == PLAN_NONE)
+        return;
+    estimate = b->estimates[input];
+    function = add_executable(b, FUNCTION_MAP, input, sinks, &stage);
+    stage->side_inputs = arena_new_array(b->arena, struct plan_side_input, SIM_MAX_SIDES);
+    while (function->side_count < SIM_MAX_SIDES && rng_chance(b->rng, 40)) {
+        unsigned before = function->side_count;
+
+        add_side(b, stage, function);
+        if (function->side_count == before)
+            break;
+    }
+    for (unsigned i = 0; i < sinks; i++) {
+        unsigned fan = estimate < 200 ? rng_between(b->rng, 0, 3) : 1;
+
+        add_sink(b, stage, function, random_type(b), fan, estimate * fan, true);
+    }
+}
+
+static void add_split(struct builder *b) {
+    unsigned input = pick(b, VALUE_KV, 300), sinks = rng_between(b->rng, 1, 2);
+    struct function *function;
+    struct plan_stage *stage;
+
+    if (input == PLAN_NONE)
+        return;
+    function = add_executable(b, FUNCTION_SPLIT, input, sinks, &stage);
+    function->positions = rng_between(b->rng, 0, 8);
+    stage->process_transform_id = "process";
+    stage->process_input_name = "in";
+    for (unsigned i = 0; i < sinks; i++)
+        add_sink(b, stage, function, random_type(b), 1, b->estimates[input] * function->positions / 2, true);
+}
+
+static void add_stateful(struct builder *b) {
+    unsigned input = pick(b, VALUE_KV, 900), sinks = rng_between(b->rng, 1, 2);
+    struct function *function;
+    struct plan_stage *stage;
+
+    if (input == PLAN_NONE)
+        return;
+    function = add_executable(b, FUNCTION_STATEFUL, input, sinks, &stage);
+    function->limit = rng_between(b->rng, 1, 40);
+    stage->is_keyed = true;
+    stage->user_states = arena_new_array(b->arena, struct plan_user_state, 1);
+    stage->user_state_count = 1;
+    stage->user_states[0] = (struct plan_user_state){
+        .transform_id = "pardo", .state_id = "bag", .kind = PLAN_STATE_BAG, .element_coder = b->values[VALUE_BYTES]};
+    for (unsigned i = 0; i < sinks; i++)
+        add_sink(b, stage, function, random_type(b), 1, b->estimates[input], true);
+}
+
+static void add_grouping(struct builder *b) {
+    unsigned input = pick(b, VALUE_KV, UINT64_MAX);
+    struct plan_stage *stage;
+
+    if (input == PLAN_NONE)
+        return;
+    stage = add_stage(b, PLAN_GROUP_BY_KEY, 1);
+    add_input(b, stage, input);
+    stage->outputs[stage->output_count++] = add_collection(
+        b, stage->index, VALUE_GROUPED, b->sim->plan.collections[input].windowing, MIN(b->estimates[input], (uint64_t)200));
+}
+
+/* Inputs of a flatten have one coder and one windowing. */
+static void add_flatten(struct builder *b, bool is_reshuffle) {
+    unsigned first = pick(b, -1, MAX_ESTIMATE / 2), inputs = is_reshuffle ? 1 : rng_below(b->rng, 4);
+    enum value_type type = VALUE_KV;
+    unsigned windowing = 0;
+    struct plan_stage *stage;
+    uint64_t estimate = 0;
+
+    if (first == PLAN_NONE && inputs)
+        return;
+    stage = add_stage(b, PLAN_FLATTEN, 1);
+    stage->is_reshuffle = is_reshuffle;
+    if (inputs) {
+        type = b->sim->types[first];
+        windowing = b->sim->plan.collections[first].windowing;
+    }
+    for (unsigned i = 0; i < inputs; i++) {
+        unsigned next = i == 0 ? first : pick(b, (int)type, MAX_ESTIMATE / 2);
+
+        if (next == PLAN_NONE || b->sim->plan.collections[next].windowing != windowing || rng_chance(b->rng, 25))
+            next = first; /* the same one twice */
+        if (!has_room(b, next))
+            continue;
+        add_input(b, stage, next);
+        estimate += b->estimates[next];
+    }
+    stage->outputs[stage->output_count++] = add_collection(b, stage->index, type, windowing, estimate);
+}
+
+static void add_recorders(struct builder *b) {
+    size_t count = b->sim->plan.collection_count;
+    struct plan_stage *stage;
+
+    for (unsigned i = 0; i < count && b->sim->plan.stage_count < MAX_STAGES; i++)
+        if (has_room(b, i) && (b->consumed[i] == 0 ? rng_chance(b->rng, 90) : rng_chance(b->rng, 15)))
+            add_executable(b, FUNCTION_RECORD, i, 0, &stage);
+}
+
+static void add_random_stage(struct builder *b) {
+    unsigned dice = rng_below(b->rng, 100);
+
+    if (dice < 30)
+        add_map(b);
+    else if (dice < 50)
+        add_grouping(b);
+    else if (dice < 62)
+        add_split(b);
+    else if (dice < 77)
+        add_stateful(b);
+    else if (dice < 90)
+        add_flatten(b, false);
+    else
+        add_flatten(b, true);
+}
+
+static void add_tiny(struct builder *b) {
+    struct plan_stage *impulse = add_stage(b, PLAN_IMPULSE, 1), *flatten;
+
+    impulse->outputs[impulse->output_count++] = add_collection(b, impulse->index, VALUE_BYTES, 0, 1);
+    if (rng_chance(b->rng, 50)) {
+        flatten = add_stage(b, PLAN_FLATTEN, 1);
+        add_input(b, flatten, impulse->outputs[0]);
+        flatten->outputs[flatten->output_count++] = add_collection(b, flatten->index, VALUE_BYTES, 0, 1);
+    }
+}
+
+struct sim_plan *sim_plan_create(struct rng *rng) {
+    struct sim_plan *sim = xcalloc(1, sizeof(*sim));
+    struct builder b = {.rng = rng, .sim = sim, .arena = &sim->plan.arena};
+    unsigned stages = rng_between(rng, 1, 12);
+
+    sim->plan.stages = arena_new_array(b.arena, struct plan_stage, MAX_STAGES);
+    sim->plan.collections = arena_new_array(b.arena, struct plan_collection, MAX_COLLECTIONS);
+    sim->functions = arena_new_array(b.arena, struct function, MAX_STAGES);
+    sim->types = arena_new_array(b.arena, enum value_type, MAX_COLLECTIONS);
+    b.consumed = arena_new_array(b.arena, unsigned, MAX_COLLECTIONS);
+    b.estimates = arena_new_array(b.arena, uint64_t, MAX_COLLECTIONS);
+    sim->environments = rng_between(rng, 1, 3);
+    add_windowings(&b);
+    add_coders(&b);
+    sim->is_tiny = rng_chance(rng, 1);
+    if (sim->is_tiny) {
+        add_tiny(&b);
+        return sim;
+    }
+    add_source(&b);
+    if (rng_chance(rng, 30))
+        add_source(&b);
+    for (unsigned i = 0; i < stages && sim->plan.stage_count < MAX_STAGES / 2; i++)
+        add_random_stage(&b);
+    add_recorders(&b);
+    sim->plan.environment_count = sim->environments;
+    sim->plan.environments = arena_new_array(b.arena, struct plan_environment, sim->environments);
+    return sim;
+}
+
+void sim_plan_destroy(struct sim_plan *sim) {
+    if (!sim)
+        return;
+    arena_clear(&sim->plan.arena);
+    free(sim);
+}
+
+void sim_plan_print(const struct sim_plan *sim) {
+    static const char *const kinds[] = {"executable", "impulse", "group by key", "flatten", "test stream"};
+    static const char *const functions[] = {"create", "map", "split", "stateful", "record"};
+
+    for (size_t i = 0; i < sim->plan.stage_count; i++) {
+        const struct plan_stage *stage = &sim->plan.stages[i];
+
+        printf("stage %2zu: %-12s %-8s in", i, stage->is_reshuffle ? "reshuffle" : kinds[stage->kind],
+               stage->kind == PLAN_EXECUTABLE ? functions[sim->functions[i].kind] : "");
+        for (size_t j = 0; j < stage->input_count; j++)
+            printf(" c%u", stage->inputs[j]);
+        for (size_t j = 0; j < stage->side_input_count; j++)
+            printf(" side c%u", stage->side_inputs[j].collection);
+        printf(" out");
+        for (size_t j = 0; j < stage->output_count; j++)
+            printf(" c%u(w%lld)", stage->outputs[j], (long long)sim_window_ms(&sim->plan, stage->outputs[j]));
+        printf("\n");
+    }
+}

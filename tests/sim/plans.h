@@ -1,0 +1,24 @@
+/* Random plans: a graph of stages as translate/ would make it, and what each executable stage computes. */
+#ifndef SIM_PLANS_H
+#define SIM_PLANS_H
+
+#include "functions.h"
+#include "random.h"
+#include "translate/plan.h"
+
+struct sim_plan {
+    struct plan plan;
+    struct function *functions; /* one per stage; executable stages only */
+    enum value_type *types;     /* one per collection: of its elements */
+    unsigned environments;
+    bool is_tiny; /* nothing but impulses and flattens: no worker is needed */
+};
+
+struct sim_plan *sim_plan_create(struct rng *rng);
+void sim_plan_destroy(struct sim_plan *plan);
+/* For people: one line a stage. */
+void sim_plan_print(const struct sim_plan *plan);
+/* 0: the global window. */
+int64_t sim_window_ms(const struct plan *plan, unsigned collection);
+
+#endif

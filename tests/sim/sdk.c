@@ -1,0 +1,593 @@
+#include "sdk.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "model/window.h"
+
+/* A restriction travels in front of the key: 0xff, from, to. No key of plans.c starts so. */
+enum { RESTRICTION = 0xff, RESTRICTION_SIZE = 3 };
+
+struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned worker, unsigned stage) {
+    struct sim_bundle *bundle = xcalloc(1, sizeof(*bundle));
+
+    bundle->world = world;
+    bundle->id = id;
+    bundle->worker = worker;
+    bundle->stage = &world->sim->plan.stages[stage];
+    bundle->function = &world->sim->functions[stage];
+    if (rng_permille(&world->rng, world->fault_permille))
+        bundle->fault = (enum fault)rng_between(&world->rng, 1, FAULT_COUNT - 1);
+    bundle->wants_finalization = rng_chance(&world->rng, 4);
+    if (bundle->fault == FAULT_LOST) {
+        struct engine_event lost = {.type = ENGINE_EVENT_WORKER_LOST, .worker = worker, .error = xstrdup("killed by signal 9")};
+
+        world_post(world, world->now + 3 * world_delay(world), lost, false);
+    }
+    world_post_run(world, world->now + world_delay(world), id);
+    return bundle;
+}
+
+static void free_overlay_cell(void *cell) {
+    if (cell)
+        buf_clear(&((struct cell *)cell)->bytes);
+    free(cell);
+}
+
+void sdk_bundle_free(struct sim_bundle *bundle) {
+    if (!bundle)
+        return;
+    element_list_clear(&bundle->input);
+    buf_clear(&bundle->pages);
+    slice_unref(&bundle->continuation);
+    map_clear(&bundle->side_cache, free);
+    map_clear(&bundle->cells, free_overlay_cell);
+    for (unsigned i = 0; i < SIM_MAX_SINKS; i++)
+        buf_clear(&bundle->out[i]);
+    vec_foreach(residual, &bundle->residuals)
+        slice_unref(&residual->element);
+    vec_free(&bundle->residuals);
+    vec_foreach(text, &bundle->consumed.texts)
+        free(*text);
+    vec_free(&bundle->consumed.texts);
+    free(bundle);
+}
+
+bool sdk_bundle_is_complete(const struct sim_bundle *bundle) {
+    if (!bundle->is_done_delivered)
+        return false;
+    for (unsigned i = 0; i < bundle->function->sink_count; i++)
+        if (!bundle->end_delivered[i])
+            return false;
+    return true;
+}
+
+/* ---- input ---- */
+
+/* One element for each window it lies in. Whole elements only: what is sent to a harness ends at an element boundary. */
+void sdk_bundle_input(struct sim_bundle *bundle, struct slice bytes, bool is_last) {
+    const struct coder *coder = bundle->world->sim->plan.collections[bundle->stage->source.collection].coder;
+    struct cursor at = cursor_of(bytes.data, bytes.size);
+
+    while (cursor_left(&at)) {
+        struct windowed_value value;
+
+        if (windowed_value_read(coder, &at, &value) != CODER_OK) {
+            world_violation(bundle->world, "bundle %" PRIu64 ": input that does not end at an element", bundle->id);
+            break;
+        }
+        for (uint32_t i = 0; i < value.window_count; i++) {
+            event_time start, end = SIM_GLOBAL;
+            struct element element = {.timestamp = value.timestamp};
+
+            if (bundle->function->window_ms)
+                interval_window_decode(&value.windows, &start, &end);
+            element.window_end = end;
+            element.value = slice_sub(bytes, (size_t)(value.value.at - bytes.data), cursor_left(&value.value));
+            vec_push(&bundle->input.all, element);
+        }
+    }
+    bundle->is_input_ended |= is_last;
+    slice_unref(&bytes);
+}
+
+/* ---- output ---- */
+
+static void emit(void *user, unsigned sink, const struct element *element, unsigned windows) {
+    struct sim_bundle *bundle = user;
+    static const uint8_t panes[] = {0x0f, 0x0f, 0x07, 0x1f};
+
+    element_write(&bundle->out[sink], element, windows, bundle->function->sinks[sink].window_ms,
+                  panes[rng_below(&bundle->world->rng, ARRAY_COUNT(panes))]);
+}
+
+static void post_elements(struct sim_bundle *bundle, unsigned sink, struct slice bytes, bool is_last, bool is_poison) {
+    struct engine_event event = {
+        .type = ENGINE_EVENT_ELEMENTS, .bundle = bundle->id, .output = sink, .bytes = bytes, .is_last = is_last};
+
+    event_time at = bundle->world->now + world_delay(bundle->world);
+
+    bundle->sink_at[sink] = MAX(bundle->sink_at[sink], at); /* a stream keeps its order */
+    world_post(bundle->world, bundle->sink_at[sink], event, is_poison);
+}
+
+/* Sends what the sink holds in pieces cut anywhere; some of it may stay when the bundle goes on. */
+static void flush(struct sim_bundle *bundle, unsigned sink, bool is_end, bool is_poison) {
+    struct rng *rng = &bundle->world->rng;
+    struct slice all = buf_finish(&bundle->out[sink]);
+    size_t at = 0;
+    bool mark_apart = all.size == 0 || rng_chance(rng, 50);
+
+    while (at < all.size) {
+        size_t size = rng_chance(rng, 40) ? all.size - at : rng_between(rng, 1, (unsigned)(all.size - at));
+
+        if (!is_end && rng_chance(rng, 30))
+            break;
+        post_elements(bundle, sink, slice_sub(all, at, size), is_end && !mark_apart && at + size == all.size,
+                      is_poison && at + size == all.size && !mark_apart);
+        at += size;
+    }
+    if (at < all.size)
+        buf_add(&bundle->out[sink], all.data + at, all.size - at);
+    if (is_end && mark_apart)
+        post_elements(bundle, sink, SLICE_EMPTY, true, is_poison);
+    if (is_end && rng_chance(rng, 5))
+        post_elements(bundle, sink, SLICE_EMPTY, true, false); /* said twice */
+    slice_unref(&all);
+}
+
+static struct bundle_response *make_response(struct sim_bundle *bundle) {
+    struct bundle_response *response = xcalloc(1, sizeof(*response));
+    static const char *const labels[][2] = {{"PTRANSFORM", "pardo"}};
+    uint8_t count[10];
+
+    response->requires_finalization = bundle->wants_finalization;
+    response->residual_count = bundle->residuals.count;
+    response->residuals = arena_new_array(&response->arena, struct residual, bundle->residuals.count + 1);
+    for (size_t i = 0; i < bundle->residuals.count; i++) {
+        response->residuals[i] = bundle->residuals.items[i];
+        response->residuals[i].element = slice_ref(bundle->residuals.items[i].element);
+        if (i % 2) {
+            response->residuals[i].watermarks = arena_zalloc(&response->arena, sizeof(struct residual_watermark));
+            response->residuals[i].watermarks[0] = (struct residual_watermark){"out", 17};
+            response->residuals[i].watermark_count = 1;
+        }
+    }
+    if (bundle->fault == FAULT_BAD_RESIDUAL) {
+        struct residual *bad = &response->residuals[response->residual_count++];
+
+        *bad = (struct residual){.element = slice_of_literal("nonsense"), .transform_id = "process", .input_id = "in"};
+    }
+    response->metrics = arena_new_array(&response->arena, struct metric, 1);
+    response->metric_count = 1;
+    response->metrics[0].identity = metric_identity("beam:metric:element_count:v1", "beam:metrics:sum_int64:v1", labels, 1);
+    response->metrics[0].payload = slice_copy(count, varint_encode(count, bundle->next_input), NULL);
+    return response;
+}
+
+static void post_response(struct sim_bundle *bundle, event_time at, bool is_poison) {
+    struct engine_event event = {.type = ENGINE_EVENT_BUNDLE_DONE, .bundle = bundle->id, .response = make_response(bundle)};
+
+    world_post(bundle->world, at, event, is_poison);
+}
+
+static void post_error(struct sim_bundle *bundle) {
+    struct engine_event event = {
+        .type = ENGINE_EVENT_BUNDLE_FAILED, .bundle = bundle->id, .error = xstrdup("ValueError: the user's function raised")};
+
+    world_post(bundle->world, bundle->world->now + world_delay(bundle->world), event, false);
+}
+
+static void post_lost(struct sim_bundle *bundle, unsigned after_ms) {
+    struct engine_event event = {
+        .type = ENGINE_EVENT_WORKER_LOST, .worker = bundle->worker, .error = xstrdup("the harness went away")};
+
+    world_post(bundle->world, bundle->world->now + after_ms, event, false);
+}
+
+/* Faults that need a sink do nothing at a stage without one (ends_badly). */
+static void misbehave(struct sim_bundle *bundle) {
+    static const uint8_t garbage[] = {0x80, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf0, 1, 2, 3};
+    struct world *world = bundle->world;
+    unsigned sinks = bundle->function->sink_count;
+    unsigned sink = rng_below(&world->rng, sinks);
+
+    if (bundle->fault == FAULT_ANSWER_TWICE && sinks) {
+        post_response(bundle, world->now, false);
+        post_response(bundle, world->now, true);
+        bundle->sink_at[sink] = world->now + 50;
+    }
+    if (bundle->fault == FAULT_GARBAGE && sinks) {
+        post_elements(bundle, sink, buf_finish(&bundle->out[sink]), false, false);
+        post_elements(bundle, sink, slice_of_static(garbage, sizeof(garbage)), false, true);
+    }
+    if (bundle->fault == FAULT_CUT && sinks) {
+        buf_add(&bundle->out[sink], garbage, 3);
+        flush(bundle, sink, true, true);
+    }
+    if (bundle->fault == FAULT_AFTER_END && sinks) {
+        flush(bundle, sink, true, false);
+        post_elements(bundle, sink, slice_of_static(garbage, 3), false, true);
+        post_response(bundle, bundle->sink_at[sink] + 1, false);
+    }
+    if (bundle->fault == FAULT_NO_DATA && sinks) {
+        post_response(bundle, world->now + world_delay(world), false);
+        if (rng_chance(&world->rng, 60))
+            post_lost(bundle, rng_below(&world->rng, 2000));
+    }
+    if (bundle->fault == FAULT_STALL)
+        post_lost(bundle, rng_between(&world->rng, 1000, 20000));
+    if (bundle->fault == FAULT_ERROR)
+        post_error(bundle);
+}
+
+static bool ends_badly(const struct sim_bundle *bundle) {
+    switch (bundle->fault) {
+    case FAULT_NONE:
+    case FAULT_LOST:
+    case FAULT_BAD_RESIDUAL:
+    case FAULT_COUNT:
+        return false;
+    case FAULT_ERROR:
+    case FAULT_STALL:
+        return true;
+    default:
+        return bundle->function->sink_count > 0;
+    }
+}
+
+static void finish(struct sim_bundle *bundle) {
+    bundle->is_finished = true;
+    if (ends_badly(bundle)) {
+        misbehave(bundle);
+        return;
+    }
+    for (unsigned i = 0; i < bundle->function->sink_count; i++)
+        flush(bundle, i, true, false);
+    post_response(bundle, bundle->world->now + world_delay(bundle->world), bundle->fault == FAULT_BAD_RESIDUAL);
+}
+
+/* ---- state requests ---- */
+
+static struct state_request *make_request(uint64_t token, enum state_kind kind, enum state_operation operation) {
+    struct state_request *request = xcalloc(1, sizeof(*request));
+
+    request->kind = kind;
+    request->operation = operation;
+    request->request_id = arena_printf(&request->arena, "r%" PRIu64, token);
+    request->transform_id = "pardo";
+    request->state_id = "bag";
+    return request;
+}
+
+static void post_request(struct sim_bundle *bundle, uint64_t token, struct state_request *request) {
+    struct engine_event event = {.type = ENGINE_EVENT_STATE, .bundle = bundle->id, .token = token, .request = request};
+
+    event_time at = bundle->world->now + world_delay(bundle->world);
+
+    bundle->state_at = MAX(bundle->state_at, at); /* a stream keeps its order */
+    world_post(bundle->world, bundle->state_at, event, false);
+}
+
+static struct slice window_slice(event_time window_end, int64_t window_ms) {
+    struct buf out = {0};
+
+    window_write(&out, window_end, window_ms);
+    return buf_finish(&out);
+}
+
+static void request_page(struct sim_bundle *bundle, const struct element *in) {
+    const struct function *function = bundle->function;
+    uint64_t token = bundle->next_token++;
+    struct state_request *request = make_request(token, STATE_BAG, STATE_GET);
+
+    if (bundle->side < function->side_count) {
+        const struct side_spec *side = &function->sides[bundle->side];
+
+        request->kind = side->is_multimap ? STATE_MULTIMAP_SIDE_INPUT : STATE_ITERABLE_SIDE_INPUT;
+        request->state_id = bundle->stage->side_inputs[bundle->side].local_name;
+        request->window = window_slice(side_window(side, in), side->window_ms);
+        if (side->is_multimap)
+            request->key = function_side_key(function, bundle->side, in);
+    } else {
+        struct cursor key = kv_key(in->value);
+
+        request->window = window_slice(in->window_end, function->window_ms);
+        request->key = slice_copy(key.at, cursor_left(&key), NULL);
+    }
+    request->continuation = bundle->continuation;
+    bundle->continuation = SLICE_EMPTY;
+    bundle->is_reading = true;
+    bundle->read_token = token;
+    post_request(bundle, token, request);
+}
+
+/* Every page is decoded alone by some SDKs: it must hold whole elements. */
+static void check_page(struct sim_bundle *bundle, size_t from) {
+    const struct function *function = bundle->function;
+    struct cursor at = cursor_of(buf_data(&bundle->pages) + from, bundle->pages.size - from);
+    const struct coder *coder = bundle->stage->user_state_count ? bundle->stage->user_states[0].element_coder : NULL;
+
+    if (bundle->side < function->side_count) {
+        const struct side_spec *side = &function->sides[bundle->side];
+
+        coder = bundle->world->sim->plan.collections[side->collection].coder->components[0];
+        if (side->is_multimap)
+            coder = coder->components[1];
+    }
+    while (cursor_left(&at))
+        if (coder_skip(coder, &at) != CODER_OK) {
+            world_violation(bundle->world, "bundle %" PRIu64 ": a state page that does not end at an element", bundle->id);
+            return;
+        }
+}
+
+void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *action) {
+    size_t from = bundle->pages.size;
+    char expected[32];
+
+    snprintf(expected, sizeof(expected), "r%" PRIu64, action->token);
+    if (!action->request_id || strcmp(action->request_id, expected) != 0)
+        world_violation(bundle->world, "bundle %" PRIu64 ": an answer to %s that names %s", bundle->id, expected,
+                        action->request_id ? action->request_id : "nothing");
+    if (action->response.error)
+        world_violation(bundle->world, "bundle %" PRIu64 ": %s", bundle->id, action->response.error);
+    if (!bundle->is_reading || action->token != bundle->read_token) {
+        if (bundle->open_writes == 0)
+            world_violation(bundle->world, "bundle %" PRIu64 ": an answer that nobody waits for", bundle->id);
+        bundle->open_writes--;
+    } else {
+        for (size_t i = 0; i < action->response.data_count; i++)
+            buf_add(&bundle->pages, action->response.data[i].data, action->response.data[i].size);
+        check_page(bundle, from);
+        bundle->is_reading = false;
+        bundle->has_bag = action->response.continuation.size == 0;
+        bundle->continuation = slice_ref(action->response.continuation);
+    }
+    world_post_run(bundle->world, bundle->world->now + world_delay(bundle->world), bundle->id);
+}
+
+/* ---- side inputs ---- */
+
+static void side_cache_key(const struct sim_bundle *bundle, const struct element *in, struct buf *out) {
+    const struct side_spec *side = &bundle->function->sides[bundle->side];
+    CLEANUP_SLICE struct slice key = SLICE_EMPTY;
+
+    if (side->is_multimap)
+        key = function_side_key(bundle->function, bundle->side, in);
+    buf_add_be32(out, bundle->side);
+    buf_add_be64(out, (uint64_t)side_window(side, in));
+    buf_add(out, key.data, key.size);
+}
+
+static uint64_t hash_pages(const struct sim_bundle *bundle) {
+    const struct side_spec *side = &bundle->function->sides[bundle->side];
+    const struct coder *coder = bundle->world->sim->plan.collections[side->collection].coder->components[0];
+    struct cursor at = cursor_of(buf_data(&bundle->pages), bundle->pages.size);
+    uint64_t sum = 0;
+
+    if (side->is_multimap)
+        coder = coder->components[1];
+    while (cursor_left(&at)) {
+        struct cursor item = at;
+
+        if (coder_skip(coder, &at) != CODER_OK)
+            break;
+        item.end = at.at;
+        sum += side_item_hash(side, item);
+    }
+    return sum;
+}
+
+/* True when all side inputs of the element have been read; else a read is under way. */
+static bool read_sides(struct sim_bundle *bundle, const struct element *in) {
+    if (!function_reads_sides(bundle->function, in))
+        return true;
+    while (bundle->side < bundle->function->side_count) {
+        struct buf key = {0};
+        uint64_t *known;
+
+        side_cache_key(bundle, in, &key);
+        known = map_get(&bundle->side_cache, buf_data(&key), key.size);
+        if (!known && !bundle->has_bag) {
+            buf_clear(&key);
+            request_page(bundle, in);
+            return false;
+        }
+        if (!known) {
+            known = xmalloc(sizeof(*known));
+            *known = hash_pages(bundle);
+            map_set(&bundle->side_cache, buf_data(&key), key.size, known);
+        }
+        buf_clear(&key);
+        bundle->pages.size = 0;
+        bundle->has_bag = false;
+        bundle->side_hash = bundle->side_hash * 31 + *known;
+        bundle->side++;
+    }
+    return true;
+}
+
+/* ---- user state ---- */
+
+void sdk_cell_key(struct buf *out, unsigned stage, event_time window_end, struct cursor key) {
+    buf_add_be32(out, stage);
+    buf_add_be64(out, (uint64_t)window_end);
+    buf_add(out, key.at, cursor_left(&key));
+}
+
+static struct cell *own_cell(struct sim_bundle *bundle, const struct buf *key) {
+    void **slot = map_slot(&bundle->cells, buf_data(key), key->size);
+
+    if (!*slot)
+        *slot = xcalloc(1, sizeof(struct cell));
+    return *slot;
+}
+
+/* What was read is what earlier bundles committed and this one added, in order. */
+static void check_bag(struct sim_bundle *bundle, const struct buf *key) {
+    const struct cell *committed = map_get(&bundle->world->state, buf_data(key), key->size);
+    const struct cell *own = own_cell(bundle, key);
+    struct buf expected = {0};
+
+    if (committed && !own->is_cleared)
+        buf_add(&expected, buf_data(&committed->bytes), committed->bytes.size);
+    buf_add(&expected, buf_data(&own->bytes), own->bytes.size);
+    if (expected.size != bundle->pages.size ||
+        (expected.size && memcmp(buf_data(&expected), buf_data(&bundle->pages), expected.size) != 0))
+        world_violation(bundle->world, "bundle %" PRIu64 ": a bag of %zu bytes was read as one of %zu or with others",
+                        bundle->id, expected.size, bundle->pages.size);
+    buf_clear(&expected);
+}
+
+static void post_write(struct sim_bundle *bundle, const struct element *in, enum state_operation operation, struct slice data) {
+    struct cursor key = kv_key(in->value);
+    uint64_t token = bundle->next_token++;
+    struct state_request *request = make_request(token, STATE_BAG, operation);
+
+    request->window = window_slice(in->window_end, bundle->function->window_ms);
+    request->key = slice_copy(key.at, cursor_left(&key), NULL);
+    request->data = data;
+    bundle->open_writes++;
+    post_request(bundle, token, request);
+}
+
+/* The bag counts the key's elements; at the limit it is cleared. Returns the element's place. */
+static unsigned count_in_bag(struct sim_bundle *bundle, const struct element *in) {
+    struct cursor at = cursor_of(buf_data(&bundle->pages), bundle->pages.size), inner;
+    struct cell *cell;
+    struct buf key = {0}, item = {0};
+    unsigned place = 0;
+
+    sdk_cell_key(&key, bundle->stage->index, in->window_end, kv_key(in->value));
+    check_bag(bundle, &key);
+    while (cursor_left(&at) && cursor_prefixed(&at, &inner))
+        place++;
+    cell = own_cell(bundle, &key);
+    if (place + 1 >= bundle->function->limit) {
+        cell->is_cleared = true;
+        cell->bytes.size = 0;
+        post_write(bundle, in, STATE_CLEAR, SLICE_EMPTY);
+    } else {
+        buf_add_prefixed(&item, in->value.data, MIN(in->value.size, (size_t)40));
+        buf_add(&cell->bytes, buf_data(&item), item.size);
+        post_write(bundle, in, STATE_APPEND, buf_finish(&item));
+    }
+    buf_clear(&key);
+    bundle->pages.size = 0;
+    bundle->has_bag = false;
+    return place;
+}
+
+/* ---- elements ---- */
+
+/* Takes the restriction off an element of a splittable DoFn, or gives a fresh one its whole. The value returned is new. */
+static struct slice read_restriction(const struct sim_bundle *bundle, const struct element *in, unsigned *ret_from,
+                                     unsigned *ret_to) {
+    struct cursor at = cursor_of(in->value.data, in->value.size), key;
+    struct buf out = {0};
+
+    cursor_prefixed(&at, &key);
+    if (cursor_left(&key) < RESTRICTION_SIZE || key.at[0] != RESTRICTION) {
+        *ret_from = 0;
+        *ret_to = function_positions(bundle->function, in);
+        return slice_ref(in->value);
+    }
+    *ret_from = key.at[1];
+    *ret_to = key.at[2];
+    key.at += RESTRICTION_SIZE;
+    buf_add_prefixed(&out, key.at, cursor_left(&key));
+    buf_add(&out, at.at, cursor_left(&at));
+    return buf_finish(&out);
+}
+
+static void add_residual(struct sim_bundle *bundle, const struct element *base, unsigned from, unsigned to) {
+    struct cursor at = cursor_of(base->value.data, base->value.size), key;
+    struct element rest = *base;
+    struct buf value = {0}, out = {0};
+    struct residual residual = {.transform_id = "process", .input_id = "in"};
+
+    cursor_prefixed(&at, &key);
+    buf_add_varint(&value, RESTRICTION_SIZE + cursor_left(&key));
+    buf_add_u8(&value, RESTRICTION);
+    buf_add_u8(&value, (uint8_t)from);
+    buf_add_u8(&value, (uint8_t)to);
+    buf_add(&value, key.at, cursor_left(&key));
+    buf_add(&value, at.at, cursor_left(&at));
+    rest.value = buf_finish(&value);
+    element_write(&out, &rest, 1, bundle->function->window_ms, 0x0f);
+    slice_unref(&rest.value);
+    residual.element = buf_finish(&out);
+    if (rng_chance(&bundle->world->rng, 50))
+        residual.delay_ms = rng_below(&bundle->world->rng, 5000);
+    vec_push(&bundle->residuals, residual);
+}
+
+static void process_restriction(struct sim_bundle *bundle, const struct element *in) {
+    struct element base = *in;
+    unsigned from, to, stop;
+
+    base.value = read_restriction(bundle, in, &from, &to);
+    stop = rng_chance(&bundle->world->rng, 30) ? rng_between(&bundle->world->rng, from, to) : to;
+    for (unsigned step = from; step < stop; step++)
+        function_apply(bundle->function, &base, 0, step, emit, bundle);
+    if (stop < to)
+        add_residual(bundle, &base, stop, to);
+    slice_unref(&base.value);
+}
+
+/* False when the element waits for an answer. */
+static bool process_element(struct sim_bundle *bundle) {
+    const struct function *function = bundle->function;
+    const struct element *in = &bundle->input.all.items[bundle->next_input];
+    unsigned place = 0;
+
+    if (!read_sides(bundle, in))
+        return false;
+    if (function->kind == FUNCTION_STATEFUL) {
+        bundle->side = function->side_count;
+        if (!bundle->has_bag) {
+            request_page(bundle, in);
+            return false;
+        }
+        place = count_in_bag(bundle, in);
+    }
+    if (function->kind == FUNCTION_RECORD)
+        vec_push(&bundle->consumed.texts, element_text(function->input, in));
+    else if (function->kind == FUNCTION_SPLIT)
+        process_restriction(bundle, in);
+    else
+        function_apply(function, in, bundle->side_hash, place, emit, bundle);
+    bundle->side = 0;
+    bundle->side_hash = 0;
+    bundle->next_input++;
+    return true;
+}
+
+/* Bundles with a fault keep their output, so that it is known where in it the fault is. */
+static void flush_some(struct sim_bundle *bundle) {
+    for (unsigned i = 0; i < bundle->function->sink_count && bundle->fault == FAULT_NONE; i++)
+        if (bundle->out[i].size > 500 && rng_chance(&bundle->world->rng, 10))
+            flush(bundle, i, false, false);
+}
+
+void sdk_bundle_run(struct sim_bundle *bundle) {
+    if (bundle->is_finished || bundle->is_reading || bundle->is_failed)
+        return;
+    if (bundle->fault == FAULT_ERROR && rng_chance(&bundle->world->rng, 20)) {
+        bundle->is_finished = true;
+        post_error(bundle);
+        return;
+    }
+    while (bundle->next_input < bundle->input.all.count) {
+        if (!process_element(bundle))
+            return;
+        flush_some(bundle);
+    }
+    if (bundle->is_input_ended && bundle->open_writes == 0)
+        finish(bundle);
+}

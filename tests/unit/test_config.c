@@ -1,0 +1,388 @@
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "jobserver/config.h"
+#include "jobserver/options.h"
+
+static char path[] = "/tmp/trestle-config-XXXXXX";
+static struct config config;
+static struct status st;
+
+static void set_up(void) {
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    config_init_defaults(&config);
+}
+
+static void tear_down(void) {
+    unlink(path);
+    config_clear(&config);
+    status_clear(&st);
+}
+
+static void write_file(const char *text) {
+    FILE *file = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void load(const char *text) {
+    write_file(text);
+    ck_assert_msg(config_load(&config, path, &st) == 0, "%s", status_message(&st));
+}
+
+/* `expected` is the error without the file's name in front. */
+static void refuse(const char *text, const char *expected) {
+    const char *message;
+
+    write_file(text);
+    ck_assert_int_eq(config_load(&config, path, &st), -STATUS_INVALID_ARGUMENT);
+    message = status_message(&st);
+    ck_assert_int_eq(strncmp(message, path, strlen(path)), 0);
+    ck_assert_str_eq(message + strlen(path), expected);
+}
+
+static void assert_equal(const struct config *a, const struct config *b) {
+    size_t count;
+    const struct config_key *keys = config_keys(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *left = (const char *)a + keys[i].offset, *right = (const char *)b + keys[i].offset;
+
+        if (keys[i].type == CONFIG_PATH || keys[i].type == CONFIG_ADDRESS)
+            ck_assert_str_eq(*(char *const *)(const void *)left, *(char *const *)(const void *)right);
+        else if (keys[i].type == CONFIG_NUMBER || keys[i].type == CONFIG_CHOICE)
+            ck_assert_msg(memcmp(left, right, sizeof(unsigned)) == 0, "%s", keys[i].path);
+        else
+            ck_assert_msg(memcmp(left, right, sizeof(uint64_t)) == 0, "%s", keys[i].path);
+    }
+}
+
+START_TEST(the_defaults_are_the_documented_ones)
+{
+    ck_assert_str_eq(config.listen, "127.0.0.1:8099");
+    ck_assert_str_eq(config.state_dir, "");
+    ck_assert_uint_eq(config.worker_connect_timeout_ms, 60000);
+    ck_assert_uint_eq(config.workers_per_environment, 1);
+    ck_assert_uint_eq(config.workers_stop_grace_ms, 10000);
+    ck_assert_uint_eq(config.retry_worker_lost_attempts, 4);
+    ck_assert_uint_eq(config.retry_user_exception_attempts, 2);
+    ck_assert_uint_eq(config.limits_max_message_bytes, 512u << 20);
+    ck_assert_uint_eq(config.limits_max_element_bytes, 256u << 20);
+    ck_assert_uint_eq(config.log_level, LOG_LEVEL_INFO);
+    ck_assert_uint_eq(config.log_format, CONFIG_LOG_PLAIN);
+    ck_assert_uint_eq(config.log_max_messages_per_job, 10000);
+}
+END_TEST
+
+/* Where the source is, seen from where the compiler and, with meson, the test runs. */
+static char *sample_path(void) {
+    const char *root = getenv("TRESTLE_SOURCE_ROOT");
+    const char *slash = strrchr(__FILE__, '/');
+
+    if (root)
+        return xasprintf("%s/deploy/trestle.yaml", root);
+    return xasprintf("%.*s/../../deploy/trestle.yaml", (int)(slash - __FILE__), __FILE__);
+}
+
+START_TEST(the_sample_holds_every_key_with_its_default)
+{
+    CLEANUP(freep) char *sample = sample_path();
+    struct config loaded;
+    size_t count;
+    const struct config_key *keys = config_keys(&count);
+
+    /* What the file leaves out would keep a wrong value. */
+    config_init_defaults(&loaded);
+    for (size_t i = 0; i < count; i++) {
+        static const char *const others[] = {[CONFIG_PATH] = "/other",
+                                             [CONFIG_ADDRESS] = "other:1",
+                                             [CONFIG_NUMBER] = "777",
+                                             [CONFIG_DURATION] = "77s",
+                                             [CONFIG_SIZE] = "77MiB"};
+        const char *other = keys[i].type == CONFIG_CHOICE
+                                ? keys[i].choices[strcmp(keys[i].choices[1], keys[i].default_text) != 0]
+                                : others[keys[i].type];
+
+        ck_assert_int_eq(config_set(&loaded, &keys[i], other, NULL), 0);
+    }
+    ck_assert_msg(config_load(&loaded, sample, &st) == 0, "%s", status_message(&st));
+    assert_equal(&loaded, &config);
+    config_clear(&loaded);
+}
+END_TEST
+
+START_TEST(a_file_changes_what_it_names)
+{
+    struct config before;
+
+    config_init_defaults(&before);
+    load("");
+    assert_equal(&config, &before);
+    load("# nothing\n---\n");
+    load("workers:\nlog: ~\n");
+    assert_equal(&config, &before);
+    load("listen: '[::1]:0'\nstate_dir: relative dir\nworkers: {per_environment: 8, stop_grace: 1 m}\n"
+         "limits:\n  max_element: 4KiB\nlog:\n  level: debug\n  format: \"journal\"\n");
+    ck_assert_str_eq(config.listen, "[::1]:0");
+    ck_assert_str_eq(config.state_dir, "relative dir");
+    ck_assert_uint_eq(config.workers_per_environment, 8);
+    ck_assert_uint_eq(config.workers_stop_grace_ms, 60000);
+    ck_assert_uint_eq(config.limits_max_element_bytes, 4096);
+    ck_assert_uint_eq(config.log_level, LOG_LEVEL_DEBUG);
+    ck_assert_uint_eq(config.log_format, CONFIG_LOG_JOURNAL);
+    ck_assert_uint_eq(config.retry_worker_lost_attempts, 4);
+    config_clear(&before);
+}
+END_TEST
+
+START_TEST(an_unknown_key_is_refused_with_its_place)
+{
+    refuse("workers:\n  per_environment: 2\n  per_envirnment: 2\n",
+           ":3: workers.per_envirnment: unknown key; known are per_environment, stop_grace");
+    refuse("# comment\nlisten_on: a:1\n", ":2: listen_on: unknown key; known are listen, state_dir, advertise, "
+                                          "worker_connect_timeout, workers, retry, limits, log");
+    refuse("workers.per_environment: 2\n",
+           ":1: workers.per_environment: unknown key; known are listen, state_dir, advertise, "
+           "worker_connect_timeout, workers, retry, limits, log");
+}
+END_TEST
+
+START_TEST(a_duplicate_is_refused)
+{
+    refuse("listen: a:1\nstate_dir: x\nlisten: b:1\n", ":3: listen: given twice, first on line 1");
+    refuse("log: {level: info}\nlog:\n  format: plain\n", ":2: log: given twice, first on line 1");
+    refuse("log:\n  level: info\n  level: debug\n", ":3: log.level: given twice, first on line 2");
+}
+END_TEST
+
+START_TEST(an_impossible_value_is_refused)
+{
+    refuse("listen: localhost\n",
+           ":1: listen: \"localhost\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH");
+    refuse("listen: ''\n", ":1: listen: must not be empty");
+    refuse("listen: a:65536\n", ":1: listen: \"a:65536\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH");
+    refuse("listen: ::1:80\n", ":1: listen: \"::1:80\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH");
+    refuse("listen:\n", ":1: listen: has no value; leave the line out for the default");
+    refuse("workers:\n  per_environment: 0\n",
+           ":2: workers.per_environment: 0 is out of range, it must be from 1 to 1024");
+    refuse("workers:\n  per_environment: -1\n", ":2: workers.per_environment: \"-1\" is not a whole number");
+    refuse("workers:\n  per_environment: 99999999999999999999999\n",
+           ":2: workers.per_environment: \"99999999999999999999999\" is not a whole number");
+    refuse("worker_connect_timeout: 60\n",
+           ":1: worker_connect_timeout: \"60\" is not a whole number with a unit (ms, s, m or h), like 60s");
+    refuse("worker_connect_timeout: 1ms\n",
+           ":1: worker_connect_timeout: 1ms is out of range, it must be from 100ms to 24h");
+    refuse("limits: {max_message: 5124095576030431h}\n", ":1: limits.max_message: \"5124095576030431h\" is not a whole "
+                                                         "number with a unit (B, KiB, MiB or GiB), like 64MiB");
+    refuse("limits: {max_message: 18014398509481985GiB}\n",
+           ":1: limits.max_message: \"18014398509481985GiB\" is not a whole "
+           "number with a unit (B, KiB, MiB or GiB), like 64MiB");
+    refuse("limits: {max_message: 4GiB}\n",
+           ":1: limits.max_message: 4GiB is out of range, it must be from 1MiB to 2147483647B");
+    refuse("log:\n  level: loud\n", ":2: log.level: \"loud\" is not one of: debug, info, warning, error");
+    refuse("limits:\n  max_element: 64MiB\n  max_message: 32MiB\n",
+           ":3: limits.max_element: an element travels in one message, so it cannot be larger than limits.max_message");
+}
+END_TEST
+
+START_TEST(a_wrong_shape_is_refused)
+{
+    refuse("- listen\n", ":1: the file: must be a section of keys and values");
+    refuse("listen: [a, b]\n", ":1: listen: takes one value, not a list or a section");
+    refuse("workers: 3\n", ":1: workers: must be a section of keys and values");
+    refuse("[a]: 3\n", ":1: the file: a key must be a plain word");
+    refuse("listen: a:1\n---\nlisten: a:1\n", ":3: the file: holds more than one document");
+    refuse("state_dir: \"a\\0b\"\n", ":1: state_dir: holds a NUL character");
+    refuse("workers: &w\n  per_environment: *w\n",
+           ":1: workers.per_environment: takes one value, not a list or a section");
+}
+END_TEST
+
+START_TEST(what_is_not_yaml_is_refused_with_its_line)
+{
+    write_file("listen: a:1\nlog: {level: info\n");
+    ck_assert_int_eq(config_load(&config, path, &st), -STATUS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(status_message(&st), ":3: not YAML: did not find expected ',' or '}'"));
+    write_file("listen: \xff\xfe\n");
+    ck_assert_int_eq(config_load(&config, path, &st), -STATUS_INVALID_ARGUMENT);
+}
+END_TEST
+
+START_TEST(a_missing_file_is_named)
+{
+    ck_assert_int_eq(config_load(&config, "/no/such.yaml", &st), -STATUS_NOT_FOUND);
+    ck_assert_str_eq(status_message(&st), "cannot read the configuration /no/such.yaml: No such file or directory");
+    ck_assert_int_lt(config_load(&config, "/tmp", &st), 0);
+    ck_assert_str_eq(status_message(&st), "cannot read the configuration /tmp: Is a directory");
+}
+END_TEST
+
+START_TEST(a_huge_file_is_refused)
+{
+    char *text = malloc(1100000);
+
+    memset(text, '#', 1099999);
+    text[1099999] = '\0';
+    write_file(text);
+    free(text);
+    ck_assert_int_eq(config_load(&config, path, &st), -STATUS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(status_message(&st), "is larger than 1048576 bytes"));
+}
+END_TEST
+
+START_TEST(every_key_is_documented_and_has_a_possible_default)
+{
+    size_t count;
+    const struct config_key *keys = config_keys(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_gt(strlen(keys[i].doc), 10);
+        ck_assert_msg(config_set(&config, &keys[i], keys[i].default_text, &st) == 0, "%s", status_message(&st));
+        ck_assert_ptr_eq(config_find_key(keys[i].path), &keys[i]);
+    }
+    ck_assert_ptr_null(config_find_key("workers"));
+}
+END_TEST
+
+START_TEST(advertised_addresses_go_from_special_to_general)
+{
+    ck_assert_ptr_null(config_advertise(&config, "beam:env:process:v1"));
+    load("advertise: {default: 'a:1', external: 'b:2'}\n");
+    ck_assert_str_eq(config_advertise(&config, "beam:env:process:v1"), "a:1");
+    ck_assert_str_eq(config_advertise(&config, "beam:env:external:v1"), "b:2");
+    ck_assert_str_eq(config_advertise(&config, "beam:env:docker:v1"), "a:1");
+}
+END_TEST
+
+static void settle(const char *expected) {
+    struct config own;
+
+    config_init_defaults(&own);
+    config_settle_state_dir(&own);
+    ck_assert_str_eq(own.state_dir, expected);
+    config_clear(&own);
+}
+
+START_TEST(the_state_directory_is_the_services_or_the_users)
+{
+    setenv("STATE_DIRECTORY", "/var/lib/trestle:/var/lib/other", 1);
+    setenv("XDG_STATE_HOME", "/state", 1);
+    setenv("HOME", "/home/u", 1);
+    settle("/var/lib/trestle");
+    unsetenv("STATE_DIRECTORY");
+    settle("/state/trestle");
+    unsetenv("XDG_STATE_HOME");
+    settle("/home/u/.local/state/trestle");
+    unsetenv("HOME");
+    settle("/var/lib/trestle");
+    load("state_dir: here\n");
+    config_settle_state_dir(&config);
+    ck_assert_str_eq(config.state_dir, "here");
+}
+END_TEST
+
+/* ---------------------------------------------------------------- the command line */
+
+#define ARGUMENTS(...) ((char *[]){"trestle", __VA_ARGS__})
+#define PARSE(options, ...)                                                                                            \
+    options_parse(options, (int)ARRAY_COUNT(ARGUMENTS(__VA_ARGS__)), ARGUMENTS(__VA_ARGS__), &st)
+
+START_TEST(flags_override_the_file)
+{
+    struct options options;
+
+    write_file("listen: file:1\nstate_dir: from-file\nworkers: {per_environment: 3}\n");
+    ck_assert_int_eq(PARSE(&options, "serve", "--listen", "flag:2", "--config", path), 0);
+    ck_assert_int_eq(options.command, OPTIONS_SERVE);
+    ck_assert_str_eq(options.config.listen, "flag:2");
+    ck_assert_str_eq(options.config.state_dir, "from-file");
+    ck_assert_uint_eq(options.config.workers_per_environment, 3);
+    options_clear(&options);
+    ck_assert_int_eq(PARSE(&options, "serve", "--state-dir=/x=y", "--log-level=error"), 0);
+    ck_assert_str_eq(options.config.state_dir, "/x=y");
+    ck_assert_uint_eq(options.config.log_level, LOG_LEVEL_ERROR);
+    options_clear(&options);
+}
+END_TEST
+
+START_TEST(help_and_version_are_commands)
+{
+    struct options options;
+    char *help = options_help_text();
+
+    ck_assert_int_eq(PARSE(&options, "--help"), 0);
+    ck_assert_int_eq(options.command, OPTIONS_HELP);
+    ck_assert_int_eq(PARSE(&options, "serve", "--listen", "a:1", "--help"), 0);
+    ck_assert_int_eq(options.command, OPTIONS_HELP);
+    options_clear(&options);
+    ck_assert_int_eq(PARSE(&options, "--version"), 0);
+    ck_assert_int_eq(options.command, OPTIONS_VERSION);
+    ck_assert_int_eq(strncmp(options_version_text(), "trestle ", 8), 0);
+    ck_assert_ptr_nonnull(strstr(help, "--listen ADDRESS"));
+    ck_assert_ptr_nonnull(strstr(help, "(127.0.0.1:8099)"));
+    free(help);
+}
+END_TEST
+
+#define REFUSED(expected, ...)                                                                                         \
+    do {                                                                                                               \
+        ck_assert_int_eq(PARSE(&options, __VA_ARGS__), -STATUS_INVALID_ARGUMENT);                                      \
+        ck_assert_str_eq(status_message(&st), expected);                                                               \
+    } while (0)
+
+START_TEST(a_wrong_command_line_is_told_what_to_do)
+{
+    struct options options;
+
+    ck_assert_int_eq(options_parse(&options, 1, (char *[]){"trestle"}, &st), -STATUS_INVALID_ARGUMENT);
+    ck_assert_str_eq(status_message(&st), "what to do? Try: trestle serve, or trestle --help");
+    REFUSED("\"run\" is not a command; try: trestle serve, or trestle --help", "run");
+    REFUSED("serve does not know \"--port\"; see trestle --help", "serve", "--port", "8099");
+    REFUSED("serve does not know \"--listened=1\"; see trestle --help", "serve", "--listened=1");
+    REFUSED("--listen needs a value: --listen ADDRESS", "serve", "--listen");
+    REFUSED("--state-dir needs a value: --state-dir DIR", "serve", "--state-dir=");
+    REFUSED("--listen is given twice", "serve", "--listen", "a:1", "--listen", "b:1");
+    REFUSED("--listen: listen: \"8099\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", "serve",
+            "--listen", "8099");
+    ck_assert_int_eq(PARSE(&options, "serve", "--config", "/no/such"), -STATUS_NOT_FOUND);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("config");
+    TCase *tests = tcase_create("config");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, the_defaults_are_the_documented_ones);
+    tcase_add_test(tests, the_sample_holds_every_key_with_its_default);
+    tcase_add_test(tests, a_file_changes_what_it_names);
+    tcase_add_test(tests, an_unknown_key_is_refused_with_its_place);
+    tcase_add_test(tests, a_duplicate_is_refused);
+    tcase_add_test(tests, an_impossible_value_is_refused);
+    tcase_add_test(tests, a_wrong_shape_is_refused);
+    tcase_add_test(tests, what_is_not_yaml_is_refused_with_its_line);
+    tcase_add_test(tests, a_missing_file_is_named);
+    tcase_add_test(tests, a_huge_file_is_refused);
+    tcase_add_test(tests, every_key_is_documented_and_has_a_possible_default);
+    tcase_add_test(tests, advertised_addresses_go_from_special_to_general);
+    tcase_add_test(tests, the_state_directory_is_the_services_or_the_users);
+    tcase_add_test(tests, flags_override_the_file);
+    tcase_add_test(tests, help_and_version_are_commands);
+    tcase_add_test(tests, a_wrong_command_line_is_told_what_to_do);
+    suite_add_tcase(suite, tests);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

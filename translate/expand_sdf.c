@@ -1,0 +1,84 @@
+/* A splittable ParDo over elements E with restrictions R becomes (StandardPTransforms.SplittableParDoComponents)
+ *
+ *      E --> PAIR --> KV<E,R> --> SPLIT --> KV<KV<E,R>,double> --> PROCESS --> its outputs
+ *
+ * with the same payload and side inputs in all three. PROCESS keeps the ParDo's id, because metrics, residuals and progress
+ * speak of it. */
+#include "translate/graph.h"
+#include "translate/translate.h"
+
+/* The side inputs of `pardo` with another main input under the same local name. `step` may be `pardo` itself. */
+static void set_inputs(struct graph *graph, struct graph_transform *step, const struct graph_transform *pardo,
+                       struct graph_collection *main) {
+    struct graph_port *inputs = arena_new_array(&graph->arena, struct graph_port, pardo->input_count);
+    size_t main_index = (size_t)(pardo->main_input - pardo->inputs);
+
+    for (size_t i = 0; i < pardo->input_count; i++)
+        inputs[i] = pardo->inputs[i];
+    inputs[main_index].collection = main;
+    step->inputs = inputs;
+    step->input_count = pardo->input_count;
+    step->main_input = &inputs[main_index];
+}
+
+static struct graph_collection *add_step(struct graph *graph, const struct graph_transform *pardo, const char *suffix,
+                                         enum urn urn, struct graph_collection *in, struct graph_coder *out_coder) {
+    struct graph_transform *step = graph_derive_transform(graph, pardo, suffix, GRAPH_SDK, urn);
+    struct graph_collection *out = graph_derive_collection(graph, step, out_coder, in->windowing, in->is_bounded);
+
+    set_inputs(graph, step, pardo, in);
+    step->outputs = graph_new_port(graph, "out", out);
+    step->output_count = 1;
+    step->payload = pardo->payload;
+    step->pardo = pardo->pardo;
+    step->has_side_inputs = pardo->has_side_inputs;
+    return out;
+}
+
+static void expand(struct graph *graph, struct graph_transform *pardo) {
+    struct graph_collection *in = pardo->main_input->collection;
+    struct graph_coder *restriction = graph_find_coder(graph, pardo->pardo->restriction_coder_id);
+    struct graph_coder *paired = graph_make_kv(graph, in->coder, restriction);
+    struct graph_coder *sized = graph_make_kv(graph, paired, graph_make_simple(graph, CODER_DOUBLE, NULL));
+
+    in = add_step(graph, pardo, "/PairWithRestriction", URN_TRANSFORM_SDF_PAIR_WITH_RESTRICTION, in, paired);
+    in = add_step(graph, pardo, "/SplitAndSize", URN_TRANSFORM_SDF_SPLIT_AND_SIZE_RESTRICTIONS, in, sized);
+    set_inputs(graph, pardo, pardo, in);
+    pardo->urn = URN_TRANSFORM_SDF_PROCESS_SIZED_ELEMENTS_AND_RESTRICTIONS;
+    pardo->urn_text = urn_string(pardo->urn);
+    pardo->is_sdf_process = pardo->needs_root = true;
+}
+
+/* read:v1 has no input, but a bundle needs one: Python's harness runs it once for each element it gets. */
+static int add_impulse(struct graph *graph, struct graph_transform *read, struct status *st) {
+    struct graph_transform *impulse =
+        graph_derive_transform(graph, read, "/Impulse", GRAPH_IMPULSE, URN_TRANSFORM_IMPULSE);
+    struct graph_collection *out;
+
+    if (read->output_count != 1)
+        return graph_fail(read, st, STATUS_INVALID_ARGUMENT, "a read has one output, not %zu", read->output_count);
+    out = graph_derive_collection(graph, impulse, graph_make_simple(graph, CODER_BYTES, NULL),
+                                  read->outputs[0].collection->windowing, true);
+    impulse->outputs = graph_new_port(graph, "out", out);
+    impulse->output_count = 1;
+    read->inputs = graph_new_port(graph, "in", out);
+    read->input_count = 1;
+    return graph_set_roles(read, st);
+}
+
+int graph_expand_sdfs(struct graph *graph, struct status *st) {
+    size_t submitted = graph->transforms.count;
+    int r = 0;
+
+    for (size_t i = 0; i < submitted && r == 0; i++) {
+        struct graph_transform *transform = graph->transforms.items[i];
+
+        if (!transform->is_live)
+            continue;
+        if (transform->urn == URN_TRANSFORM_PAR_DO && transform->pardo && *transform->pardo->restriction_coder_id)
+            expand(graph, transform);
+        else if (transform->urn == URN_TRANSFORM_READ && transform->input_count == 0)
+            r = add_impulse(graph, transform, st);
+    }
+    return r;
+}

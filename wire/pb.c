@@ -1,0 +1,269 @@
+#include "wire/pb.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_GROUP = 3, WIRE_GROUP_END = 4, WIRE_FIXED32 = 5 };
+
+/* How often a message may repeat fields that occur once. protobuf-c merges such repetitions by copying what
+ * was there before, so that without a limit a small message costs quadratic time and memory. */
+enum { PB_MAX_REPEATED_SINGULARS = 16 };
+
+/* ---- scanning ---- */
+
+/* One open message. `field` is the field of `type` that is being read: the path of an error. */
+struct scan_frame {
+    const ProtobufCMessageDescriptor *type;
+    const ProtobufCFieldDescriptor *field;
+    const uint8_t *end;
+    unsigned singular_messages;
+};
+
+struct scan {
+    const uint8_t *start;
+    size_t size;
+    struct cursor at; /* its end is the innermost message's */
+    struct scan_frame frames[PB_MAX_DEPTH];
+    unsigned depth;
+    enum pb_strings strings;
+    struct arena *arena;
+    uint8_t *patched; /* a copy of the message with its strings mended, NULL while there was no need */
+    struct status *st;
+};
+
+static int scan_fail(const struct scan *scan, const char *what) {
+    char path[512];
+    size_t used = 0;
+
+    path[0] = '\0';
+    for (unsigned i = 0; i < scan->depth && used < sizeof(path) - 1; i++) {
+        const ProtobufCFieldDescriptor *field = scan->frames[i].field;
+        int n = field ? snprintf(path + used, sizeof(path) - used, ".%s", field->name) : 0;
+
+        used += (size_t)MAX(n, 0);
+    }
+    return status_set(scan->st, STATUS_INVALID_ARGUMENT, "malformed %s%s at byte %zu: %s", scan->frames[0].type->name,
+                      path, (size_t)(scan->at.at - scan->start), what);
+}
+
+/* How many of the bytes from `at` on form a valid UTF-8 character other than NUL; 0 when they do not (Unicode, table 3-7). */
+static size_t utf8_character_size(const uint8_t *at, size_t left) {
+    uint8_t first = at[0];
+    uint8_t low = 0x80, high = 0xbf;
+    size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+    if (first == 0 || (first >= 0x80 && first < 0xc2) || first > 0xf4 || size > left)
+        return 0;
+    if (first == 0xe0)
+        low = 0xa0;
+    else if (first == 0xed)
+        high = 0x9f;
+    else if (first == 0xf0)
+        low = 0x90;
+    else if (first == 0xf4)
+        high = 0x8f;
+    for (size_t i = 1; i < size; i++) {
+        if (at[i] < low || at[i] > high)
+            return 0;
+        low = 0x80;
+        high = 0xbf;
+    }
+    return size;
+}
+
+/* The length of the longest prefix that is UTF-8 without NUL. */
+static size_t utf8_valid_size(const uint8_t *bytes, size_t size) {
+    size_t i = 0;
+
+    while (i < size) {
+        uint64_t word;
+        size_t n;
+
+        if (size - i >= sizeof(word)) {
+            memcpy(&word, bytes + i, sizeof(word));
+            /* No high bit anywhere and no zero byte. */
+            if (!((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080))) {
+                i += sizeof(word);
+                continue;
+            }
+        }
+        n = utf8_character_size(bytes + i, size - i);
+        if (n == 0)
+            break;
+        i += n;
+    }
+    return i;
+}
+
+static int scan_string(struct scan *scan, size_t size) {
+    const uint8_t *string = scan->at.at;
+    size_t i = utf8_valid_size(string, size);
+
+    if (i == size)
+        return 0;
+    if (scan->strings == PB_STRINGS_STRICT) {
+        scan->at.at += i;
+        return scan_fail(scan, string[i] ? "a string that is not UTF-8" : "a string with a NUL byte");
+    }
+    if (!scan->patched)
+        scan->patched = (uint8_t *)arena_copy(scan->arena, scan->start, scan->size);
+    while (i < size) {
+        scan->patched[string - scan->start + i] = '?';
+        i++;
+        i += utf8_valid_size(string + i, size - i);
+    }
+    return 0;
+}
+
+static int scan_push(struct scan *scan, const ProtobufCMessageDescriptor *type, size_t size) {
+    if (scan->depth == PB_MAX_DEPTH)
+        return scan_fail(scan, "messages are nested too deeply");
+    scan->frames[scan->depth++] = (struct scan_frame){.type = type, .end = scan->at.at + size};
+    scan->at.end = scan->at.at + size;
+    return 0;
+}
+
+/* A length-delimited field, behind its tag. Descends into messages, walks over all else. */
+static int scan_delimited(struct scan *scan, struct scan_frame *frame) {
+    const ProtobufCFieldDescriptor *field = frame->field;
+    uint64_t size;
+    int r;
+
+    if (!cursor_varint(&scan->at, &size))
+        return scan_fail(scan, "a length is cut short");
+    if (size > cursor_left(&scan->at))
+        return scan_fail(scan, "a length reaches past the end of its message");
+    if (field && field->type == PROTOBUF_C_TYPE_MESSAGE) {
+        if (field->label != PROTOBUF_C_LABEL_REPEATED &&
+            ++frame->singular_messages > frame->type->n_fields + PB_MAX_REPEATED_SINGULARS)
+            return scan_fail(scan, "a field that occurs once is repeated too often");
+        return scan_push(scan, field->descriptor, (size_t)size);
+    }
+    if (field && field->type == PROTOBUF_C_TYPE_STRING) {
+        r = scan_string(scan, (size_t)size);
+        if (r < 0)
+            return r;
+    }
+    scan->at.at += size;
+    return 0;
+}
+
+static int scan_field(struct scan *scan) {
+    struct scan_frame *frame = &scan->frames[scan->depth - 1];
+    uint64_t tag, number, ignored;
+
+    frame->field = NULL;
+    if (!cursor_varint(&scan->at, &tag))
+        return scan_fail(scan, "a tag is cut short");
+    number = tag >> 3;
+    if (number == 0 || number >= (1u << 29))
+        return scan_fail(scan, "a field number out of range");
+    frame->field = protobuf_c_message_descriptor_get_field(frame->type, (unsigned)number);
+    switch (tag & 7) {
+    case WIRE_VARINT:
+        return cursor_varint(&scan->at, &ignored) ? 0 : scan_fail(scan, "a number is cut short");
+    case WIRE_FIXED64:
+        return cursor_skip(&scan->at, 8) ? 0 : scan_fail(scan, "a number is cut short");
+    case WIRE_FIXED32:
+        return cursor_skip(&scan->at, 4) ? 0 : scan_fail(scan, "a number is cut short");
+    case WIRE_BYTES:
+        return scan_delimited(scan, frame);
+    case WIRE_GROUP:
+    case WIRE_GROUP_END:
+        return scan_fail(scan, "a group, which this protocol does not use");
+    default:
+        return scan_fail(scan, "an unknown wire type");
+    }
+}
+
+static int scan_message(struct scan *scan, const ProtobufCMessageDescriptor *type) {
+    int r = scan_push(scan, type, scan->size);
+
+    while (r == 0 && scan->depth > 0) {
+        if (scan->at.at < scan->at.end) {
+            r = scan_field(scan);
+            continue;
+        }
+        scan->depth--;
+        if (scan->depth > 0) {
+            scan->at.end = scan->frames[scan->depth - 1].end;
+            scan->frames[scan->depth - 1].field = NULL;
+        }
+    }
+    return r;
+}
+
+/* ---- unpacking and packing ---- */
+
+static void *allocate_in_arena(void *arena, size_t size) {
+    return arena_alloc(arena, size);
+}
+
+static void free_in_arena(void *arena, void *pointer) {
+    (void)arena;
+    (void)pointer;
+}
+
+int pb_unpack(const ProtobufCMessageDescriptor *type, const void *bytes, size_t size, enum pb_strings strings,
+              struct arena *arena, ProtobufCMessage **ret_message, struct status *st) {
+    ProtobufCAllocator allocator = {allocate_in_arena, free_in_arena, arena};
+    struct scan scan = {
+        .start = bytes,
+        .size = size,
+        .at = cursor_of(bytes, size),
+        .strings = strings,
+        .arena = arena,
+        .st = st,
+    };
+    ProtobufCMessage *message;
+    int r = scan_message(&scan, type);
+
+    if (r < 0)
+        return r;
+    message = protobuf_c_message_unpack(type, &allocator, size, scan.patched ? scan.patched : bytes);
+    if (!message)
+        return status_set(st, STATUS_INVALID_ARGUMENT, "malformed %s: a field has the wrong wire type", type->name);
+    /* The caller's variable has the concrete type; a copy of the pointer's bytes breaks no aliasing rule. */
+    memcpy(ret_message, &message, sizeof(message));
+    return 0;
+}
+
+struct slice pb_pack(const ProtobufCMessage *message, struct account *account) {
+    size_t size = protobuf_c_message_get_packed_size(message);
+    struct block *block;
+    size_t packed;
+
+    if (size == 0)
+        return SLICE_EMPTY;
+    block = block_create(size, account);
+    packed = protobuf_c_message_pack(message, block->data);
+    assert(packed == size);
+    return slice_of_block(block, 0, packed);
+}
+
+void pb_pack_into(const ProtobufCMessage *message, struct buf *out) {
+    size_t size = protobuf_c_message_get_packed_size(message);
+
+    if (size)
+        buf_advance(out, protobuf_c_message_pack(message, buf_reserve(out, size)));
+}
+
+static void add_tag(struct buf *out, unsigned field) {
+    buf_add_varint(out, (uint64_t)field << 3 | WIRE_BYTES);
+}
+
+void pb_add_bytes_field(struct buf *out, unsigned field, const void *bytes, size_t size) {
+    add_tag(out, field);
+    buf_add_prefixed(out, bytes, size);
+}
+
+void pb_add_string_field(struct buf *out, unsigned field, const char *string) {
+    pb_add_bytes_field(out, field, string, strlen(string));
+}
+
+void pb_add_message_field(struct buf *out, unsigned field, const ProtobufCMessage *message) {
+    add_tag(out, field);
+    buf_add_varint(out, protobuf_c_message_get_packed_size(message));
+    pb_pack_into(message, out);
+}

@@ -1,0 +1,100 @@
+#include "worker/launcher_child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3): a harness must not speak for the daemon. */
+static const char *const daemon_only[] = {
+    "NOTIFY_SOCKET=", "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID=", "WATCHDOG_USEC=", "MAINPID=",
+};
+
+static bool has_same_key(const char *a, const char *b) {
+    size_t size = strcspn(a, "=");
+
+    return strcspn(b, "=") == size && memcmp(a, b, size) == 0;
+}
+
+static bool is_daemon_only(const char *variable) {
+    for (size_t i = 0; i < ARRAY_COUNT(daemon_only); i++)
+        if (strncmp(variable, daemon_only[i], strlen(daemon_only[i])) == 0)
+            return true;
+    return false;
+}
+
+char **launcher_child_environment(char *const *additions, size_t count) {
+    size_t inherited = 0, used = 0;
+    char **environment;
+
+    while (environ && environ[inherited])
+        inherited++;
+    environment = xcalloc(inherited + count + 1, sizeof(*environment));
+    for (size_t i = 0; i < inherited; i++) {
+        bool replaced = is_daemon_only(environ[i]);
+
+        for (size_t k = 0; k < count && !replaced; k++)
+            replaced = has_same_key(environ[i], additions[k]);
+        if (!replaced)
+            environment[used++] = environ[i];
+    }
+    for (size_t k = 0; k < count; k++)
+        environment[used++] = additions[k];
+    return environment;
+}
+
+static _Noreturn void give_up(const struct child_setup *setup, enum child_step step) {
+    struct child_report report = {.step = step, .error_number = errno};
+    ssize_t written;
+
+    do
+        written = write(setup->report_fd, &report, sizeof(report));
+    while (written < 0 && errno == EINTR);
+    _exit(127);
+}
+
+static int redirect(const struct child_setup *setup) {
+    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
+        return -1;
+    if (dup2(setup->output_fd, STDOUT_FILENO) < 0 || dup2(setup->output_fd, STDERR_FILENO) < 0)
+        return -1;
+    return 0;
+}
+
+/* The launcher blocks signals and ignores some; both would survive the exec. */
+static void reset_signals(void) {
+    struct sigaction action = {.sa_handler = SIG_DFL};
+
+    for (int number = 1; number < NSIG; number++)
+        if (number != SIGKILL && number != SIGSTOP)
+            sigaction(number, &action, NULL); /* the C library keeps two for itself: those calls fail */
+}
+
+_Noreturn void launcher_child_run(const struct child_setup *setup) {
+    sigset_t none;
+
+    if (setsid() < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        give_up(setup, CHILD_STEP_PREPARE);
+    if (getppid() != setup->launcher)
+        _exit(127); /* it ended before the death signal was set */
+    if (redirect(setup) < 0 || setrlimit(RLIMIT_NOFILE, &setup->open_files) < 0)
+        give_up(setup, CHILD_STEP_PREPARE);
+    /* All of ours are close-on-exec already; this makes it hold for whatever a library opens. */
+    if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        give_up(setup, CHILD_STEP_PREPARE);
+    if (setup->directory[0] && chdir(setup->directory) < 0)
+        give_up(setup, CHILD_STEP_DIRECTORY);
+    reset_signals();
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    environ = setup->environment; /* execvp looks the command up in the PATH that it will see itself */
+    execvp(setup->argv[0], setup->argv);
+    give_up(setup, CHILD_STEP_EXEC);
+}
