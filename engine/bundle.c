@@ -66,6 +66,7 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     for (size_t i = 0; i < plan->sink_count; i++) {
         bundle->writers[i].coder = engine->plan->collections[plan->sinks[i].collection].coder;
         bundle->writers[i].account = engine->options.account;
+        bundle->writers[i].max_element_bytes = engine->options.max_element_bytes;
     }
     bundle->timer_writers = xcalloc(plan->timer_family_count, sizeof(*bundle->timer_writers));
     for (size_t i = 0; i < plan->timer_family_count; i++) {
@@ -134,11 +135,15 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
     if (!error)
         error = is_lost ? "the worker was lost" : "the harness reported an error without a text";
     if (runs >= limit) {
-        engine_fail(engine, "%s: %s (attempt %u of %u)", stage->plan->name, error, runs, limit);
+        /* The SDK's own text names the transform; the stage's name, all its transforms joined, would only bury it. */
+        if (is_lost)
+            engine_fail(engine, "%s: %s (attempt %u of %u)", stage->plan->name, error, runs, limit);
+        else
+            engine_fail(engine, "%s\n(attempt %u of %u)", error, runs, limit);
         return;
     }
-    engine_add_message(engine, "%s: a bundle failed and is tried again (attempt %u of %u): %s", stage->plan->name, runs, limit,
-                       error);
+    engine_add_message(engine, "a bundle of stage %u failed and is tried again (attempt %u of %u): %s", stage->plan->index, runs,
+                       limit, error);
     bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
     bundle->claim = NULL;
     vec_push(&stage->retries, claim);

@@ -75,6 +75,7 @@ struct engine *engine_create(const struct plan *plan, const struct engine_option
     engine->now_ms = TIME_MIN;
     engine->wake_ms = TIME_MAX;
     engine->next_bundle = 1;
+    engine->needs_schedule = true;
     engine->stages = xcalloc(plan->stage_count, sizeof(*engine->stages));
     for (size_t i = 0; i < plan->stage_count; i++)
         stage_init(engine, &engine->stages[i], &plan->stages[i]);
@@ -189,13 +190,14 @@ static void worker_up(struct engine *engine, const struct engine_event *event) {
     engine->needs_schedule = true;
 }
 
-static void forget_finalizations(struct engine *engine, unsigned worker) {
-    size_t kept = 0;
+/* Ends a finalization, whatever came of it: they are best effort (MODEL 13.1). */
+static void forget_finalization(struct engine *engine, size_t i) {
+    struct engine_action *action = engine_add_action(engine, ENGINE_ACTION_FORGET_BUNDLE);
 
-    for (size_t i = 0; i < engine->finalizing.count; i++)
-        if (engine->finalizing.items[i].worker != worker)
-            engine->finalizing.items[kept++] = engine->finalizing.items[i];
-    engine->finalizing.count = kept;
+    action->bundle = engine->finalizing.items[i].bundle;
+    action->worker = engine->finalizing.items[i].worker;
+    engine->finalizing.items[i] = *vec_last(&engine->finalizing);
+    engine->finalizing.count--;
 }
 
 static void worker_lost(struct engine *engine, const struct engine_event *event) {
@@ -204,7 +206,9 @@ static void worker_lost(struct engine *engine, const struct engine_event *event)
     if (!worker || worker->is_lost)
         return;
     worker->is_lost = true;
-    forget_finalizations(engine, event->worker);
+    for (size_t i = engine->finalizing.count; i-- > 0;)
+        if (engine->finalizing.items[i].worker == event->worker)
+            forget_finalization(engine, i);
     for (size_t i = 0; i < engine->running.count && !engine->is_over;) {
         struct bundle *bundle = engine->running.items[i];
 
@@ -236,12 +240,7 @@ static void environment_failed(struct engine *engine, const struct engine_event 
 static void finalized(struct engine *engine, uint64_t bundle) {
     for (size_t i = 0; i < engine->finalizing.count; i++)
         if (engine->finalizing.items[i].bundle == bundle) {
-            struct engine_action *action = engine_add_action(engine, ENGINE_ACTION_FORGET_BUNDLE);
-
-            action->bundle = bundle;
-            action->worker = engine->finalizing.items[i].worker;
-            engine->finalizing.items[i] = *vec_last(&engine->finalizing);
-            engine->finalizing.count--;
+            forget_finalization(engine, i);
             return;
         }
 }
@@ -274,11 +273,9 @@ static void time_passed(struct engine *engine) {
         else
             i++;
     }
-    for (size_t i = 0; i < engine->finalizing.count && !engine->is_over;)
+    for (size_t i = engine->finalizing.count; i-- > 0 && !engine->is_over;)
         if (engine->finalizing.items[i].deadline_ms <= engine->now_ms)
-            finalized(engine, engine->finalizing.items[i].bundle);
-        else
-            i++;
+            forget_finalization(engine, i);
 }
 
 static void ask_to_be_woken(struct engine *engine) {

@@ -26,6 +26,7 @@ struct engine_options {
     size_t message_bytes;       /* target of bytes in one Elements message; 0: 1 MiB */
     size_t send_window_bytes;   /* input of one bundle handed to the host and not yet reported as sent; 0: 4 MiB */
     size_t state_page_bytes;    /* of one answer to a state request; 0: 1 MiB */
+    size_t max_element_bytes;   /* of one encoded element of a bundle's output; 0: no limit */
     int64_t output_timeout_ms;  /* from a bundle's response to the last end mark of its output; 0: 60 s */
     int64_t finalize_timeout_ms; /* from FINALIZE to its answer, after which the job ends without it; 0: 10 s */
     unsigned group_partitions;  /* of a grouping, by key hash; 0: 32 */

@@ -110,7 +110,7 @@ static void take_expirations(struct engine *engine, struct stage *stage, struct 
     map_foreach(entry, &shard->seen) {
         const struct seen_window *seen = entry->value;
 
-        vec_push(&claim->timers, timer_create(family, seen->key, seen->window, seen->end, seen->end, seen->end,
+        vec_push(&claim->timers, timer_make(family, seen->key, seen->window, seen->end, seen->end, seen->end,
                                               engine->options.account));
     }
     map_clear(&shard->seen, seen_window_free);

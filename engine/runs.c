@@ -44,6 +44,15 @@ static int malformed(struct status *st) {
     return status_set(st, STATUS_INVALID_ARGUMENT, "the bytes are not encoded as the PCollection's coder says");
 }
 
+static int too_large(const struct run_writer *writer, struct status *st) {
+    return status_set(st, STATUS_RESOURCE_EXHAUSTED, "an encoded element is larger than %zu bytes (limits.max_element)",
+                      writer->max_element_bytes);
+}
+
+static bool is_too_large(const struct run_writer *writer, size_t size) {
+    return writer->max_element_bytes && size > writer->max_element_bytes;
+}
+
 /* Completes the carried element with bytes from the front of `bytes`; *ret_used says how many. The carry may still be incomplete
  * afterwards, then all of `bytes` was used. */
 static int complete_carry(struct run_writer *writer, struct slice bytes, size_t *ret_used, struct status *st) {
@@ -58,7 +67,11 @@ static int complete_carry(struct run_writer *writer, struct slice bytes, size_t 
             return malformed(st);
         if (result == CODER_OK) {
             size_t size = writer->carry.size - cursor_left(&at);
-            struct slice element = buf_finish(&writer->carry);
+            struct slice element;
+
+            if (is_too_large(writer, size))
+                return too_large(writer, st);
+            element = buf_finish(&writer->carry);
 
             run_list_push(&writer->list, (struct run){slice_sub(element, 0, size), 1});
             slice_unref(&element);
@@ -66,6 +79,8 @@ static int complete_carry(struct run_writer *writer, struct slice bytes, size_t 
             *ret_used = size - before;
             return 0;
         }
+        if (is_too_large(writer, writer->carry.size))
+            return too_large(writer, st);
         if (used == bytes.size) {
             *ret_used = used;
             return 0;
@@ -97,6 +112,8 @@ int run_writer_add(struct run_writer *writer, struct slice bytes, struct status 
             return malformed(st);
         if (result == CODER_SHORT)
             break;
+        if (is_too_large(writer, bytes.size - cursor_left(&at) - good))
+            return too_large(writer, st);
         good = bytes.size - cursor_left(&at);
         count++;
     }

@@ -34,11 +34,13 @@ void run_split(const struct run *run, const struct coder *coder, uint64_t count,
 struct run_writer {
     const struct coder *coder;
     struct account *account;
+    size_t max_element_bytes; /* 0: no limit */
     struct run_list list;
     struct buf carry; /* the begun element at the end of the last message */
 };
 
-/* Takes the slice. Fails with INVALID_ARGUMENT when the bytes can't be elements of the coder. */
+/* Takes the slice. Fails with INVALID_ARGUMENT when the bytes can't be elements of the coder, and with RESOURCE_EXHAUSTED when
+ * an element is too large. */
 int run_writer_add(struct run_writer *writer, struct slice bytes, struct status *st);
 /* At the end of the stream: fails when an element is not complete. */
 int run_writer_end(struct run_writer *writer, struct status *st);

@@ -144,7 +144,7 @@ static struct timer *timer_of_parts(unsigned family, struct slice key, struct cu
     return timer;
 }
 
-struct timer *timer_create(unsigned family, struct slice key, struct slice window, event_time window_end, event_time fire_ms,
+struct timer *timer_make(unsigned family, struct slice key, struct slice window, event_time window_end, event_time fire_ms,
                            event_time hold_ms, struct account *account) {
     struct buf rest = {0};
     struct pane pane = PANE_NO_FIRING;

@@ -48,7 +48,7 @@ enum timer_domain { TIMER_EVENT_TIME = 0, TIMER_PROCESSING_TIME = 1 };
 void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family, struct slice records,
                      struct account *account);
 /* A timer made by the runner, for timer_append(): tag "", no pane. */
-struct timer *timer_create(unsigned family, struct slice key, struct slice window, event_time window_end, event_time fire_ms,
+struct timer *timer_make(unsigned family, struct slice key, struct slice window, event_time window_end, event_time fire_ms,
                            event_time hold_ms, struct account *account);
 void timer_free(struct timer *timer);
 

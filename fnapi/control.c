@@ -71,7 +71,8 @@ void fn_instruction_free(void *pointer) {
     free(instruction);
 }
 
-static void set_token(Fn__ProcessBundleRequest__CacheToken *message, Fn__ProcessBundleRequest__CacheToken__SideInput *side,
+static void set_token(Fn__ProcessBundleRequest__CacheToken *message,
+                      Fn__ProcessBundleRequest__CacheToken__SideInput *side,
                       Fn__ProcessBundleRequest__CacheToken__UserState *user, const struct fn_cache_token *token) {
     message->token = (ProtobufCBinaryData){.len = token->token.size, .data = (uint8_t *)token->token.data};
     if (token->transform_id) {
@@ -298,8 +299,8 @@ static void progress_answered(struct fn_worker *worker, uint64_t bundle, const F
 }
 
 static void split_answered(struct fn_worker *worker, uint64_t bundle, const Fn__InstructionResponse *response) {
-    bool is_split = !response->error[0] &&
-                    response->response_case == FN__INSTRUCTION_RESPONSE__RESPONSE_PROCESS_BUNDLE_SPLIT;
+    bool is_split =
+        !response->error[0] && response->response_case == FN__INSTRUCTION_RESPONSE__RESPONSE_PROCESS_BUNDLE_SPLIT;
     struct bundle_split split;
 
     if (!worker->handler->split || !is_wanted(worker, bundle, false))

@@ -207,7 +207,8 @@ static void deliver(struct fn_worker *worker, struct slice message, const struct
     struct slice family = slice_of_cursor(part->timer_family_id);
     struct slice bytes;
     uint64_t number = 0;
-    bool deliverable = fn_bundle_of_instruction_id(part->instruction_id.at, cursor_left(&part->instruction_id), &number);
+    bool deliverable =
+        fn_bundle_of_instruction_id(part->instruction_id.at, cursor_left(&part->instruction_id), &number);
 
     if (deliverable) {
         fn_lock(worker);

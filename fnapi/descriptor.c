@@ -75,14 +75,13 @@ static void find_families(struct fn_descriptor *descriptor, struct arena *scratc
 
     if (!spec || strcmp(spec->urn, urn_string(URN_TRANSFORM_PAR_DO)) != 0)
         return;
-    if (pb_unpack(&beam__par_do_payload__descriptor, spec->payload.data, spec->payload.len, PB_STRINGS_LENIENT,
-                  scratch, (ProtobufCMessage **)&payload, NULL) < 0)
+    if (pb_unpack(&beam__par_do_payload__descriptor, spec->payload.data, spec->payload.len, PB_STRINGS_LENIENT, scratch,
+                  (ProtobufCMessage **)&payload, NULL) < 0)
         return;
     for (size_t i = 0; i < payload->n_timer_family_specs; i++) {
         if (descriptor->family_count == *capacity) {
             *capacity = *capacity ? *capacity * 2 : 4;
-            descriptor->families =
-                xreallocarray(descriptor->families, *capacity, sizeof(*descriptor->families));
+            descriptor->families = xreallocarray(descriptor->families, *capacity, sizeof(*descriptor->families));
         }
         descriptor->families[descriptor->family_count++] = (struct fn_timer_family){
             .transform_id = arena_string(&descriptor->arena, entry->key),

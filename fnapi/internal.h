@@ -40,7 +40,7 @@ struct fn_stream {
     struct fn_worker *worker;
     struct rpc_stream *rpc; /* a reference of our own */
     enum fn_stream_kind kind;
-    uint64_t serial; /* unique in the worker */
+    uint64_t serial;              /* unique in the worker */
     VEC(struct fn_unsent) unsent; /* Data: a queue, from unsent_head on */
     size_t unsent_head;
 };
@@ -73,7 +73,7 @@ struct fn_bundle {
     uint64_t number;
     const struct fn_descriptor *descriptor;
     bool is_answered;
-    bool has_failed; /* outputs and state are dropped from now on */
+    bool has_failed;  /* outputs and state are dropped from now on */
     size_t end_marks; /* Go: inputs that ended so far */
 };
 
@@ -194,11 +194,12 @@ struct fn_report {
     struct fn_short_value {
         const char *short_id; /* in response.arena */
         struct slice payload;
-    } *unresolved;
+    } * unresolved;
     size_t unresolved_count;
 };
 
-struct fn_report *fn_report_of_bundle(struct fn_worker *worker, uint64_t bundle, const Fn__ProcessBundleResponse *message);
+struct fn_report *fn_report_of_bundle(struct fn_worker *worker, uint64_t bundle,
+                                      const Fn__ProcessBundleResponse *message);
 struct fn_report *fn_report_of_progress(struct fn_worker *worker, uint64_t bundle,
                                         const Fn__ProcessBundleProgressResponse *message);
 /* Learns what the answer says (may be NULL), and takes in the metrics that are known now; the others are dropped. */

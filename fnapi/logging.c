@@ -21,8 +21,7 @@ static void report_entry(struct fn_worker *worker, const Fn__LogEntry *message) 
         .thread = message->thread,
     };
 
-    entry.is_of_bundle =
-        fn_bundle_of_instruction_id(entry.instruction_id, strlen(entry.instruction_id), &entry.bundle);
+    entry.is_of_bundle = fn_bundle_of_instruction_id(entry.instruction_id, strlen(entry.instruction_id), &entry.bundle);
     worker->handler->log(worker->user, &entry);
 }
 

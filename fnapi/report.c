@@ -52,8 +52,8 @@ static void read_application(const Fn__BundleApplication *message, struct arena 
     }
 }
 
-static struct residual *read_residuals(Fn__DelayedBundleApplication *const *messages, size_t count,
-                                       struct arena *arena, struct account *account, size_t *ret_count) {
+static struct residual *read_residuals(Fn__DelayedBundleApplication *const *messages, size_t count, struct arena *arena,
+                                       struct account *account, size_t *ret_count) {
     struct residual *residuals = count ? arena_new_array(arena, struct residual, count) : NULL;
     size_t n = 0;
 

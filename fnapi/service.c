@@ -6,8 +6,7 @@
 
 static const struct rpc_method methods[] = {
     {"/org.apache.beam.model.fn_execution.v1.BeamFnControl/Control", .streaming = &fn_control_handler},
-    {"/org.apache.beam.model.fn_execution.v1.BeamFnControl/GetProcessBundleDescriptor",
-     .unary = fn_descriptor_method},
+    {"/org.apache.beam.model.fn_execution.v1.BeamFnControl/GetProcessBundleDescriptor", .unary = fn_descriptor_method},
     {"/org.apache.beam.model.fn_execution.v1.BeamFnData/Data", .streaming = &fn_data_handler},
     {"/org.apache.beam.model.fn_execution.v1.BeamFnState/State", .streaming = &fn_state_handler},
     {"/org.apache.beam.model.fn_execution.v1.BeamFnLogging/Logging", .streaming = &fn_logging_handler},
@@ -78,8 +77,7 @@ static struct fn_stream *add_stream(struct fn_worker *worker, struct rpc_stream 
     return stream;
 }
 
-struct fn_stream *fn_service_attach(struct fn_service *service, struct rpc_stream *rpc,
-                                    enum fn_stream_kind kind) {
+struct fn_stream *fn_service_attach(struct fn_service *service, struct rpc_stream *rpc, enum fn_stream_kind kind) {
     struct slice id = rpc_stream_metadata(rpc, "worker_id");
     struct fn_stream *stream = NULL;
     const char *why = "the id is not known";
@@ -87,8 +85,8 @@ struct fn_stream *fn_service_attach(struct fn_service *service, struct rpc_strea
 
     rpc_stream_set_user(rpc, NULL);
     if (id.size == 0) {
-        refuse(rpc, STATUS_INVALID_ARGUMENT, "%s needs the metadata worker_id: the id that the harness was started with",
-               kind_names[kind]);
+        refuse(rpc, STATUS_INVALID_ARGUMENT,
+               "%s needs the metadata worker_id: the id that the harness was started with", kind_names[kind]);
         return NULL;
     }
     pthread_mutex_lock(&service->lock);

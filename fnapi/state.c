@@ -56,12 +56,12 @@ static void copy_bytes(struct byte_fields *fields, struct account *account) {
 }
 
 /* The kinds of key that are (transform, state id, window) and perhaps a key. */
-#define READ_KEY(request, fields, k, kind_, id_field)                                                        \
-    do {                                                                                                     \
-        (request)->kind = (kind_);                                                                           \
-        (request)->transform_id = (k)->transform_id;                                                         \
-        (request)->state_id = (k)->id_field;                                                                 \
-        add_bytes(fields, &(request)->window, (k)->window);                                                  \
+#define READ_KEY(request, fields, k, kind_, id_field)                                                                  \
+    do {                                                                                                               \
+        (request)->kind = (kind_);                                                                                     \
+        (request)->transform_id = (k)->transform_id;                                                                   \
+        (request)->state_id = (k)->id_field;                                                                           \
+        add_bytes(fields, &(request)->window, (k)->window);                                                            \
     } while (0)
 
 /* Returns what is wrong with it, or NULL. */
@@ -119,7 +119,8 @@ static const char *read_key(const Fn__StateKey *key, struct state_request *reque
     }
 }
 
-static const char *read_request(const Fn__StateRequest *message, struct account *account, struct state_request *request) {
+static const char *read_request(const Fn__StateRequest *message, struct account *account,
+                                struct state_request *request) {
     struct byte_fields fields = {0};
     const char *error;
 
@@ -224,8 +225,7 @@ static void state_request(struct fn_stream *stream, const Fn__StateRequest *mess
     uint64_t number = 0;
 
     if (!error) {
-        bool is_known =
-            fn_bundle_of_instruction_id(message->instruction_id, strlen(message->instruction_id), &number);
+        bool is_known = fn_bundle_of_instruction_id(message->instruction_id, strlen(message->instruction_id), &number);
 
         fn_lock(worker);
         bundle = is_known ? fn_worker_bundle(worker, number) : NULL;
@@ -253,7 +253,8 @@ static void state_message(struct rpc_stream *rpc, void *user, struct slice bytes
     struct status st = {0};
 
     if (stream) {
-        if (PB_UNPACK(Fn__StateRequest, fn__state_request, bytes, PB_STRINGS_STRICT, &request.arena, &message, &st) < 0) {
+        if (PB_UNPACK(Fn__StateRequest, fn__state_request, bytes, PB_STRINGS_STRICT, &request.arena, &message, &st) <
+            0) {
             fn_worker_fail(stream->worker, STATUS_INVALID_ARGUMENT,
                            "the SDK harness sent nonsense on its State stream: %s", status_message(&st));
             rpc_stream_cancel(rpc);

@@ -263,6 +263,7 @@ int job_run_start(struct job_run *run, struct status *st) {
     struct engine_options options = {
         .max_attempts_lost = run->options->config->retry_worker_lost_attempts,
         .max_attempts_user = run->options->config->retry_user_exception_attempts,
+        .max_element_bytes = run->options->config->limits_max_element_bytes,
         .account = run->account,
     };
     int error;

@@ -7,6 +7,7 @@
 #include "jobserver/host.h"
 #include "jobserver/job_service_internal.h"
 #include "jobserver/pipeline_options.h"
+#include "engine/engine.h"
 #include "translate/translate.h"
 #include "wire/pb.h"
 
@@ -99,7 +100,9 @@ static int make_preparation(struct job_service *service, const Job__PrepareJobRe
     r = translate_pipeline(request->pipeline, NULL, &plan, st);
     if (r < 0)
         return r;
-    r = check_environments(plan, st);
+    r = engine_check_plan(plan, st);
+    if (r == 0)
+        r = check_environments(plan, st);
     if (r < 0) {
         plan_destroy(plan);
         return r;

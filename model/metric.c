@@ -20,8 +20,7 @@ static int compare_labels(const void *a, const void *b) {
     return by_key ? by_key : strcmp(left[1], right[1]);
 }
 
-struct slice metric_identity(const char *urn, const char *type, const char *const (*labels)[2],
-                             size_t label_count) {
+struct slice metric_identity(const char *urn, const char *type, const char *const (*labels)[2], size_t label_count) {
     const char *(*sorted)[2] = xcalloc(label_count + 1, sizeof(*sorted));
     struct buf buf = {0};
 
@@ -480,8 +479,7 @@ bool metric_decode_progress(struct slice payload, double *ret_sum) {
 /* ---- table ---- */
 
 void metric_table_add(struct metric_table *table, const struct metric *metric) {
-    struct slice *payload =
-        map_get(&table->by_identity, metric->identity.data, metric->identity.size);
+    struct slice *payload = map_get(&table->by_identity, metric->identity.data, metric->identity.size);
     struct slice merged;
     const char *type;
     size_t label_count;

@@ -63,7 +63,7 @@ static bool is_field(const struct field *field, unsigned number, unsigned wire) 
 
 struct trie_node {
     bool is_truncated;
-    size_t size; /* paths: 1 for a leaf, the sum over the children otherwise */
+    size_t size;                 /* paths: 1 for a leaf, the sum over the children otherwise */
     struct trie_child *children; /* sorted by name, without duplicates */
     size_t child_count;
     size_t encoded_size;
@@ -383,8 +383,8 @@ static void add_histogram(struct buf *out, const struct histogram *a, const stru
         buf_add_prefixed(out, a->options.at, cursor_left(&a->options));
     }
     for (size_t i = 0; i < longer->buckets.count; i++)
-        buf_add_varint(&packed, longer->buckets.items[i] +
-                                    (i < shorter->buckets.count ? shorter->buckets.items[i] : 0));
+        buf_add_varint(&packed,
+                       longer->buckets.items[i] + (i < shorter->buckets.count ? shorter->buckets.items[i] : 0));
     if (packed.size) {
         add_tag(out, 3, WIRE_BYTES);
         buf_add_prefixed(out, buf_data(&packed), packed.size);

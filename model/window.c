@@ -6,7 +6,7 @@
 enum { PANE_ONE_BYTE = 0, PANE_INDEX = 1, PANE_BOTH_INDICES = 2 };
 
 /* Behind the first byte: nothing, index, index and non-speculative index; the rest of the table is illegal. */
-static const uint8_t pane_varints[16] = {0, 1, 2, 0xff, 0xff, 0xff, 0xff, 0xff,
+static const uint8_t pane_varints[16] = {0,    1,    2,    0xff, 0xff, 0xff, 0xff, 0xff,
                                          0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 static enum coder_result read_varint(struct cursor *at, uint64_t *ret) {

@@ -68,11 +68,16 @@ void rpc_channel_destroy(struct rpc_channel *channel) {
 static grpc_call *create_call(struct rpc_channel *channel, const char *path, unsigned deadline_ms) {
     struct rpc_queue *queue = rpc_queues_pick(channel->client->queues);
     gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    grpc_slice method;
+    grpc_call *call;
 
     if (deadline_ms > 0)
         deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(deadline_ms, GPR_TIMESPAN));
-    return grpc_channel_create_call(channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS, queue->cq,
-                                    grpc_slice_from_copied_string(path), NULL, deadline, NULL);
+    method = grpc_slice_from_copied_string(path);
+    call = grpc_channel_create_call(channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS, queue->cq, method, NULL, deadline,
+                                    NULL);
+    grpc_slice_unref(method); /* the call has a reference of its own */
+    return call;
 }
 
 /* With a request (may be NULL) the stream is half-closed behind it, all in one batch. Returns with two references, the

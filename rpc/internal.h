@@ -31,6 +31,18 @@ struct rpc_tag {
     void (*complete)(struct rpc_tag *tag, bool ok);
 };
 
+/* What one thread did before it gave a tag or a block to gRPC is seen by the thread that gets it back. gRPC sees to that, but as
+ * its library is not instrumented, ThreadSanitizer has to be told. */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#define RPC_GIVEN_TO_GRPC(pointer) __tsan_release(pointer)
+#define RPC_TAKEN_FROM_GRPC(pointer) __tsan_acquire(pointer)
+#else
+#define RPC_GIVEN_TO_GRPC(pointer) ((void)(pointer))
+#define RPC_TAKEN_FROM_GRPC(pointer) ((void)(pointer))
+#endif
+
 struct rpc_queue {
     grpc_completion_queue *cq;
     pthread_t thread;

@@ -14,6 +14,7 @@
 #define STATUS_TEXT_MAX_BYTES 7000
 
 static void drop_block(void *user) {
+    RPC_TAKEN_FROM_GRPC(user);
     block_unref(user);
 }
 
@@ -21,6 +22,7 @@ static void drop_block(void *user) {
 static grpc_slice wrap_piece(struct slice piece) {
     if (!piece.block)
         return grpc_slice_from_static_buffer(piece.data, piece.size);
+    RPC_GIVEN_TO_GRPC(piece.block);
     return grpc_slice_new_with_user_data((void *)(uintptr_t)piece.data, piece.size, drop_block, piece.block);
 }
 

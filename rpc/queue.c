@@ -40,6 +40,7 @@ static void *queue_thread(void *user) {
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         tag = event.tag;
+        RPC_TAKEN_FROM_GRPC(tag);
         tag->complete(tag, event.success != 0);
     }
 }

@@ -104,6 +104,7 @@ static void request_call(struct accept *accept) {
 
     grpc_call_details_init(&accept->details);
     grpc_metadata_array_init(&accept->metadata);
+    RPC_GIVEN_TO_GRPC(&accept->tag);
     error = grpc_server_request_call(accept->server->server, &accept->call, &accept->details, &accept->metadata,
                                      accept->queue->cq, accept->queue->cq, &accept->tag);
     assert(error == GRPC_CALL_OK);
@@ -254,6 +255,7 @@ void rpc_server_stop(struct rpc_server *server, unsigned grace_ms) {
 
     if (!server)
         return;
+    RPC_GIVEN_TO_GRPC(&server->shut_down_tag);
     grpc_server_shutdown_and_notify(server->server, server->queues->queue[0].cq, &server->shut_down_tag);
     if (!wait_shut_down(server, &until)) {
         grpc_server_cancel_all_calls(server->server);

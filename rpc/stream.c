@@ -21,8 +21,10 @@ struct send_batch {
 };
 
 static void start_batch(grpc_call *call, const grpc_op *ops, size_t count, struct rpc_tag *tag) {
-    grpc_call_error error = grpc_call_start_batch(call, ops, count, tag, NULL);
+    grpc_call_error error;
 
+    RPC_GIVEN_TO_GRPC(tag);
+    error = grpc_call_start_batch(call, ops, count, tag, NULL);
     assert(error == GRPC_CALL_OK);
     (void)error;
 }

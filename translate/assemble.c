@@ -34,8 +34,9 @@ static int check_side_input(struct graph *graph, const struct graph_transform *t
     if (urn == URN_SIDE_INPUT_MULTIMAP)
         return check_kv(graph, transform, port->collection, "a multimap side input", st);
     if (urn != URN_SIDE_INPUT_ITERABLE)
-        return graph_fail(transform, st, STATUS_UNIMPLEMENTED, "side input \"%s\" has access pattern \"%s\", which Trestle does not know",
-                          port->name, access);
+        return graph_fail(transform, st, STATUS_UNIMPLEMENTED,
+                          "side input \"%s\" has access pattern \"%s\", which Trestle does not know", port->name,
+                          access);
     return 0;
 }
 
@@ -49,8 +50,8 @@ static int check_transform(struct graph *graph, struct graph_transform *transfor
 
         /* Either way an empty byte string is one zero byte. */
         if (coder->kind != CODER_BYTES && coder->kind != CODER_LENGTH_PREFIX)
-            return graph_fail(transform, st, STATUS_INVALID_ARGUMENT, "the output of an impulse must be encoded as bytes, not as \"%s\"",
-                              coder->urn);
+            return graph_fail(transform, st, STATUS_INVALID_ARGUMENT,
+                              "the output of an impulse must be encoded as bytes, not as \"%s\"", coder->urn);
     }
     if (transform->is_keyed)
         r = check_kv(graph, transform, transform->main_input->collection, "the input of a stateful ParDo", st);
@@ -122,13 +123,13 @@ static int plan_collection(struct assembly *a, struct graph_collection *collecti
 
 /* Collections that cross a boundary, in the order of their producers. */
 static int plan_collections(struct assembly *a) {
-    vec_foreach(stage, &a->graph->stages) {
-        vec_foreach(transform, &(*stage)->transforms) {
+    vec_foreach (stage, &a->graph->stages) {
+        vec_foreach (transform, &(*stage)->transforms) {
             for (size_t i = 0; i < (*transform)->output_count; i++) {
                 struct graph_collection *collection = (*transform)->outputs[i].collection;
                 int r;
 
-                vec_foreach(consumer, &collection->consumers)
+                vec_foreach (consumer, &collection->consumers)
                     collection->crosses |= (*consumer)->stage != *stage;
                 r = collection->crosses ? plan_collection(a, collection) : 0;
                 if (r < 0)
@@ -187,7 +188,8 @@ static int state_kind(const Beam__StateSpec *spec, enum plan_state_kind *ret, st
         break;
     }
     if (*protocol)
-        return status_set(st, STATUS_UNIMPLEMENTED, "asks for state protocol \"%s\", which Trestle does not know", protocol);
+        return status_set(st, STATUS_UNIMPLEMENTED, "asks for state protocol \"%s\", which Trestle does not know",
+                          protocol);
     *ret = PLAN_STATE_BAG;
     if (spec->spec_case == BEAM__STATE_SPEC__SPEC_MAP_SPEC || spec->spec_case == BEAM__STATE_SPEC__SPEC_MULTIMAP_SPEC)
         *ret = PLAN_STATE_MULTIMAP;
@@ -196,7 +198,8 @@ static int state_kind(const Beam__StateSpec *spec, enum plan_state_kind *ret, st
     return 0;
 }
 
-static int plan_states(struct assembly *a, struct plan_stage *made, const struct graph_transform *transform, const char *id) {
+static int plan_states(struct assembly *a, struct plan_stage *made, const struct graph_transform *transform,
+                       const char *id) {
     for (size_t i = 0; i < transform->pardo->n_state_specs; i++) {
         const Beam__ParDoPayload__StateSpecsEntry *entry = transform->pardo->state_specs[i];
         struct graph_coder *coder = graph_find_coder(a->graph, state_element_coder(entry->value));
@@ -214,7 +217,8 @@ static int plan_states(struct assembly *a, struct plan_stage *made, const struct
     return 0;
 }
 
-static void plan_timers(struct assembly *a, struct plan_stage *made, const struct graph_transform *transform, const char *id) {
+static void plan_timers(struct assembly *a, struct plan_stage *made, const struct graph_transform *transform,
+                        const char *id) {
     const Beam__ParDoPayload *pardo = transform->pardo;
 
     for (size_t i = 0; i < pardo->n_timer_family_specs; i++) {
@@ -231,7 +235,8 @@ static void plan_timers(struct assembly *a, struct plan_stage *made, const struc
 
 /* ---- executable stages ---- */
 
-static void plan_side_input(struct assembly *a, struct plan_stage *made, const struct graph_port *port, const char *id) {
+static void plan_side_input(struct assembly *a, struct plan_stage *made, const struct graph_port *port,
+                            const char *id) {
     static const Beam__FunctionSpec no_fn = BEAM__FUNCTION_SPEC__INIT;
     const Beam__FunctionSpec *mapping = port->side->window_mapping_fn ? port->side->window_mapping_fn : &no_fn;
     struct plan_side_input *side = &made->side_inputs[made->side_input_count++];
@@ -256,15 +261,15 @@ static const char *port_id(struct assembly *a, const char *id) {
     return id;
 }
 
-static void plan_sinks(struct assembly *a, struct plan_stage *made, const struct graph_transform *transform, const char *id) {
+static void plan_sinks(struct assembly *a, struct plan_stage *made, const struct graph_transform *transform,
+                       const char *id) {
     for (size_t i = 0; i < transform->output_count; i++) {
         const struct graph_collection *collection = transform->outputs[i].collection;
         struct plan_port *sink = &made->sinks[made->sink_count];
 
         if (!collection->crosses)
             continue;
-        sink->transform_id =
-            port_id(a, arena_printf(a->arena, "s%u-out%zu", made->index, made->sink_count));
+        sink->transform_id = port_id(a, arena_printf(a->arena, "s%u-out%zu", made->index, made->sink_count));
         sink->local_name = "in";
         sink->collection = collection->plan_index;
         sink->producer_transform_id = id;
@@ -278,7 +283,7 @@ static void plan_sinks(struct assembly *a, struct plan_stage *made, const struct
 static void make_room(struct assembly *a, struct plan_stage *made, const struct graph_stage *stage) {
     size_t outputs = 0, inputs = 0, states = 0, timers = 0;
 
-    vec_foreach(transform, &stage->transforms) {
+    vec_foreach (transform, &stage->transforms) {
         outputs += (*transform)->output_count;
         inputs += (*transform)->input_count;
         states += (*transform)->pardo ? (*transform)->pardo->n_state_specs : 0;
@@ -326,13 +331,13 @@ static int plan_executable(struct assembly *a, struct plan_stage *made, struct g
     made->source.transform_id = port_id(a, arena_printf(a->arena, "s%u-in", made->index));
     made->source.local_name = "out";
     made->source.collection = stage->root->plan_index;
-    vec_foreach(transform, &stage->transforms) {
+    vec_foreach (transform, &stage->transforms) {
         int r = plan_sdk_transform(a, made, *transform);
 
         if (r < 0)
             return r;
     }
-    made->descriptor = graph_stage_descriptor(a->graph, stage, NULL);
+    made->descriptor = graph_stage_descriptor(a->graph, stage, a->plan->arena.account);
     return 0;
 }
 
@@ -369,7 +374,7 @@ static const char *stage_name(struct assembly *a, const struct graph_stage *stag
 }
 
 static bool is_stage_bounded(const struct graph_stage *stage) {
-    vec_foreach(transform, &stage->transforms) {
+    vec_foreach (transform, &stage->transforms) {
         for (size_t i = 0; i < (*transform)->input_count; i++)
             if (!(*transform)->inputs[i].collection->is_bounded)
                 return false;
@@ -381,7 +386,7 @@ static bool is_stage_bounded(const struct graph_stage *stage) {
 }
 
 static int plan_stages(struct assembly *a) {
-    vec_foreach(stage, &a->graph->stages) {
+    vec_foreach (stage, &a->graph->stages) {
         struct plan_stage *made = &a->plan->stages[a->plan->stage_count++];
         int r = 0;
 
@@ -406,7 +411,7 @@ static int compare_names(const void *a, const void *b) {
 
 static void plan_names(struct assembly *a) {
     a->plan->names = arena_new_array(a->arena, struct plan_transform_name, a->graph->transforms.count);
-    vec_foreach(transform, &a->graph->transforms)
+    vec_foreach (transform, &a->graph->transforms)
         a->plan->names[a->plan->name_count++] = (struct plan_transform_name){
             arena_string(a->arena, (*transform)->id), arena_string(a->arena, (*transform)->user_name)};
     qsort(a->plan->names, a->plan->name_count, sizeof(*a->plan->names), compare_names);
@@ -416,7 +421,7 @@ int graph_assemble(struct graph *graph, struct plan *plan, struct status *st) {
     struct assembly a = {.graph = graph, .plan = plan, .arena = &plan->arena, .st = st};
     int r = 0;
 
-    vec_foreach(stage, &graph->stages)
+    vec_foreach (stage, &graph->stages)
         for (size_t i = 0; i < (*stage)->transforms.count && r == 0; i++)
             r = check_transform(graph, (*stage)->transforms.items[i], st);
     if (r < 0)

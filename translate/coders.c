@@ -103,7 +103,8 @@ struct graph_coder *graph_wire_coder(struct graph *graph, struct graph_coder *co
 struct graph_coder *graph_wire_window_coder(struct graph *graph, struct graph_coder *coder) {
     if (!coder->window) {
         coder->window = graph_wire_coder(graph, coder);
-        if (coder->kind != CODER_GLOBAL_WINDOW && coder->kind != CODER_INTERVAL_WINDOW && coder->kind != CODER_CUSTOM_WINDOW)
+        if (coder->kind != CODER_GLOBAL_WINDOW && coder->kind != CODER_INTERVAL_WINDOW &&
+            coder->kind != CODER_CUSTOM_WINDOW)
             coder->window = graph_make_simple(graph, CODER_CUSTOM_WINDOW, coder->window);
     }
     return coder->window;

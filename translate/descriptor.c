@@ -14,7 +14,6 @@ enum { FIELD_TRANSFORMS = 2, FIELD_COLLECTIONS = 3, FIELD_WINDOWINGS = 4, FIELD_
 
 struct writer {
     struct graph *graph;
-    struct graph_stage *stage;
     struct buf out;
     unsigned stamp; /* what has it is written already */
     struct map windowings, environments;
@@ -98,8 +97,7 @@ static void add_collection(struct writer *writer, struct graph_collection *colle
     }
     proto.unique_name = (char *)collection->unique_name;
     proto.coder_id = (char *)coder->id;
-    proto.is_bounded =
-        collection->is_bounded ? BEAM__IS_BOUNDED__ENUM__BOUNDED : BEAM__IS_BOUNDED__ENUM__UNBOUNDED;
+    proto.is_bounded = collection->is_bounded ? BEAM__IS_BOUNDED__ENUM__BOUNDED : BEAM__IS_BOUNDED__ENUM__UNBOUNDED;
     proto.windowing_strategy_id = (char *)collection->windowing->id;
     add_entry(&writer->out, FIELD_COLLECTIONS, collection->id, &proto.base);
     add_coder(writer, coder);
@@ -139,7 +137,8 @@ static void add_state_coders(struct writer *writer, const Beam__StateSpec *spec)
 }
 
 /* The payload with timer coders that fit the main input as it is on the wire; *ret owns new bytes, if there are any. */
-static ProtobufCBinaryData pardo_payload(struct writer *writer, const struct graph_transform *transform, struct slice *ret) {
+static ProtobufCBinaryData pardo_payload(struct writer *writer, const struct graph_transform *transform,
+                                         struct slice *ret) {
     Beam__ParDoPayload *pardo = transform->pardo;
     struct graph_coder *timer;
 
@@ -159,7 +158,7 @@ static ProtobufCBinaryData pardo_payload(struct writer *writer, const struct gra
 
 /* A payload that Trestle cannot read may name any coder of the pipeline. */
 static void add_all_coders(struct writer *writer) {
-    vec_foreach(coder, &writer->graph->coders)
+    vec_foreach (coder, &writer->graph->coders)
         add_coder(writer, *coder);
 }
 
@@ -210,10 +209,10 @@ static void add_transform(struct writer *writer, struct graph_transform *transfo
 }
 
 struct slice graph_stage_descriptor(struct graph *graph, struct graph_stage *stage, struct account *account) {
-    struct writer writer = {.graph = graph, .stage = stage, .out = {.account = account}, .stamp = stage->index + 1};
+    struct writer writer = {.graph = graph, .out = {.account = account}, .stamp = stage->index + 1};
 
     add_environment(&writer, stage->environment);
-    vec_foreach(transform, &stage->transforms)
+    vec_foreach (transform, &stage->transforms)
         add_transform(&writer, *transform);
     map_clear(&writer.windowings, NULL);
     map_clear(&writer.environments, NULL);

@@ -59,7 +59,8 @@ static void add_stage(struct buf *out, const struct plan *plan, const struct pla
     for (size_t i = 0; i < stage->input_count; i++)
         add_collection(out, plan, "in", stage->inputs[i]);
     for (size_t i = 0; i < stage->side_input_count; i++)
-        add_collection(out, plan, stage->side_inputs[i].access == PLAN_ACCESS_MULTIMAP ? "side multimap" : "side iterable",
+        add_collection(out, plan,
+                       stage->side_inputs[i].access == PLAN_ACCESS_MULTIMAP ? "side multimap" : "side iterable",
                        stage->side_inputs[i].collection);
     for (size_t i = 0; i < stage->output_count; i++)
         add_collection(out, plan, "out", stage->outputs[i]);

@@ -47,7 +47,7 @@ int graph_merge_environments(struct graph *graph, struct status *st) {
     struct map by_key = {0};
 
     (void)st;
-    vec_foreach(environment, &graph->environments) {
+    vec_foreach (environment, &graph->environments) {
         CLEANUP_SLICE struct slice key = environment_key((*environment)->proto);
         void **slot = map_slot(&by_key, key.data, key.size);
 
@@ -56,10 +56,10 @@ int graph_merge_environments(struct graph *graph, struct status *st) {
         (*environment)->merged = *slot;
     }
     map_clear(&by_key, NULL);
-    vec_foreach(transform, &graph->transforms)
+    vec_foreach (transform, &graph->transforms)
         if ((*transform)->environment)
             (*transform)->environment = (*transform)->environment->merged;
-    vec_foreach(windowing, &graph->windowings)
+    vec_foreach (windowing, &graph->windowings)
         if ((*windowing)->environment)
             (*windowing)->environment = (*windowing)->environment->merged;
     return 0;

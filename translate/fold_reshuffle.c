@@ -20,8 +20,9 @@ static int fold(struct graph *graph, struct graph_transform *composite, struct s
     if (!fits && composite->child_count > 0)
         return 0; /* its own expansion will do */
     if (composite->input_count != 1 || composite->output_count != 1)
-        return graph_fail(composite, st, STATUS_INVALID_ARGUMENT, "a reshuffle has one input and one output, not %zu and %zu",
-                          composite->input_count, composite->output_count);
+        return graph_fail(composite, st, STATUS_INVALID_ARGUMENT,
+                          "a reshuffle has one input and one output, not %zu and %zu", composite->input_count,
+                          composite->output_count);
     if (composite->inputs[0].collection == composite->outputs[0].collection)
         return 0;
     step = graph_derive_transform(graph, composite, "/Fold", GRAPH_FLATTEN, URN_TRANSFORM_FLATTEN);

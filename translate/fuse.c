@@ -22,7 +22,7 @@ struct sibling_key {
 };
 
 static const enum plan_stage_kind stage_kinds[] = {
-    [GRAPH_SDK] = PLAN_EXECUTABLE,   [GRAPH_IMPULSE] = PLAN_IMPULSE,         [GRAPH_GROUP_BY_KEY] = PLAN_GROUP_BY_KEY,
+    [GRAPH_SDK] = PLAN_EXECUTABLE,  [GRAPH_IMPULSE] = PLAN_IMPULSE,         [GRAPH_GROUP_BY_KEY] = PLAN_GROUP_BY_KEY,
     [GRAPH_FLATTEN] = PLAN_FLATTEN, [GRAPH_TEST_STREAM] = PLAN_TEST_STREAM,
 };
 
@@ -71,7 +71,8 @@ static bool is_behind(struct fusion *fusion, struct graph_stage *from, const str
     return found;
 }
 
-static bool closes_a_circle(struct fusion *fusion, const struct graph_transform *transform, const struct graph_stage *stage) {
+static bool closes_a_circle(struct fusion *fusion, const struct graph_transform *transform,
+                            const struct graph_stage *stage) {
     fusion->graph->search_stamp++;
     for (size_t i = 0; i < transform->input_count; i++)
         if (transform->inputs[i].side && is_behind(fusion, transform->inputs[i].collection->producer->stage, stage))
@@ -119,19 +120,19 @@ static void sort_stages(struct graph *graph) {
     struct graph_stage **after;
     size_t edges = 0, ready = 0;
 
-    vec_foreach(stage, &graph->stages) {
+    vec_foreach (stage, &graph->stages) {
         waiting[(*stage)->index] = (unsigned)(*stage)->before.count;
         edges += (*stage)->before.count;
-        vec_foreach(before, &(*stage)->before)
+        vec_foreach (before, &(*stage)->before)
             first[(*before)->index + 1]++;
     }
     for (size_t i = 0; i < count; i++)
         first[i + 1] += first[i];
     after = xcalloc(edges + 1, sizeof(struct graph_stage *));
-    vec_foreach(stage, &graph->stages) {
+    vec_foreach (stage, &graph->stages) {
         if ((*stage)->before.count == 0)
             sorted[ready++] = *stage;
-        vec_foreach(before, &(*stage)->before)
+        vec_foreach (before, &(*stage)->before)
             after[first[(*before)->index]++] = *stage;
     }
     /* Filling `after` moved each stage's `first` to its end, which is where the next one starts. */
@@ -154,7 +155,7 @@ int graph_fuse(struct graph *graph, struct status *st) {
     struct fusion fusion = {.graph = graph};
 
     (void)st;
-    vec_foreach(item, &graph->order) {
+    vec_foreach (item, &graph->order) {
         struct graph_transform *transform = *item;
 
         if (transform->kind == GRAPH_SDK)

@@ -3,9 +3,9 @@
 #include <string.h>
 
 void graph_finish(struct graph *graph) {
-    vec_foreach(collection, &graph->collections)
+    vec_foreach (collection, &graph->collections)
         vec_free(&(*collection)->consumers);
-    vec_foreach(stage, &graph->stages) {
+    vec_foreach (stage, &graph->stages) {
         vec_free(&(*stage)->transforms);
         vec_free(&(*stage)->before);
     }
@@ -98,10 +98,8 @@ void graph_replace_children(struct graph *graph, struct graph_transform *composi
     drop_subtree(composite);
     composite->children = arena_new_array(&graph->arena, struct graph_transform *, count);
     composite->child_count = count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         composite->children[i] = graph->transforms.items[first + i];
-        composite->children[i]->parent = composite;
-    }
 }
 
 /* ---- connecting ---- */
@@ -139,7 +137,7 @@ static int fail_on_cycle(struct graph *graph, const unsigned *waiting, struct st
     struct buf names = {0};
     int r;
 
-    vec_foreach(transform, &graph->transforms)
+    vec_foreach (transform, &graph->transforms)
         if ((*transform)->is_live && waiting[(*transform)->index])
             at = *transform;
     /* After as many steps as there are leaves it is on the circle; then once round. */
@@ -171,7 +169,7 @@ static int sort_leaves(struct graph *graph, struct status *st) {
     int r = 0;
 
     graph->order.count = 0;
-    vec_foreach(transform, &graph->transforms) {
+    vec_foreach (transform, &graph->transforms) {
         if (!(*transform)->is_live)
             continue;
         live++;
@@ -183,7 +181,7 @@ static int sort_leaves(struct graph *graph, struct status *st) {
         struct graph_transform *transform = graph->order.items[i];
 
         for (size_t o = 0; o < transform->output_count; o++)
-            vec_foreach(consumer, &transform->outputs[o].collection->consumers)
+            vec_foreach (consumer, &transform->outputs[o].collection->consumers)
                 if (--waiting[(*consumer)->index] == 0)
                     vec_push(&graph->order, *consumer);
     }
@@ -196,7 +194,7 @@ static int sort_leaves(struct graph *graph, struct status *st) {
 int graph_connect(struct graph *graph, struct status *st) {
     int r = 0;
 
-    vec_foreach(collection, &graph->collections) {
+    vec_foreach (collection, &graph->collections) {
         (*collection)->producer = NULL;
         (*collection)->consumers.count = 0;
     }

@@ -97,7 +97,7 @@ struct graph_transform {
     ProtobufCBinaryData payload;
     const Beam__PTransform *proto; /* NULL for one that a pass made */
     enum graph_kind kind;
-    bool is_live; /* a leaf that takes part in execution */
+    bool is_live;                          /* a leaf that takes part in execution */
     struct graph_environment *environment; /* NULL when it names none; always a merged one once merged */
     struct graph_port *inputs;
     size_t input_count;
@@ -105,7 +105,6 @@ struct graph_transform {
     size_t output_count;
     struct graph_transform **children;
     size_t child_count;
-    struct graph_transform *parent;
     /* Place in a walk of the tree; the subtree is [order, order_end). 0, 0: not reachable from the roots. */
     unsigned order, order_end;
 
@@ -114,8 +113,8 @@ struct graph_transform {
     struct graph_coder *accumulator_coder; /* steps of a combine */
     struct graph_port *main_input;
     bool has_side_inputs;
-    bool is_keyed;         /* user state or timers */
-    bool needs_root;       /* must be fed by the source of its stage */
+    bool is_keyed;   /* user state or timers */
+    bool needs_root; /* must be fed by the source of its stage */
     bool is_sdf_process;
     /* FLATTEN: came from a reshuffle or redistribute. */
     bool is_reshuffle;
@@ -237,7 +236,7 @@ struct slice graph_stage_descriptor(struct graph *graph, struct graph_stage *sta
 struct graph_coder *graph_timer_coder(struct graph *graph, const struct graph_transform *transform);
 
 /* Messages say:  transform "Name": ... */
-#define graph_fail(transform, st, code, ...)                                                                 \
+#define graph_fail(transform, st, code, ...)                                                                           \
     (status_set(st, code, __VA_ARGS__), status_prefix(st, "transform \"%s\"", (transform)->user_name), -(code))
 
 #endif

@@ -65,7 +65,8 @@ static bool leaks(const struct combine *combine, const struct graph_transform *t
         const struct graph_collection *collection = transform->outputs[i].collection;
 
         if (collection != combine->out && collection->first_reader <= collection->last_reader &&
-            (collection->first_reader < combine->composite->order || collection->last_reader >= combine->composite->order_end))
+            (collection->first_reader < combine->composite->order ||
+             collection->last_reader >= combine->composite->order_end))
             return true;
     }
     for (size_t i = 0; i < transform->child_count; i++)
@@ -113,15 +114,15 @@ static void lift(struct graph *graph, const struct combine *combine) {
     struct graph_windowing *windowing = grouped_windowing(combine);
     struct graph_transform *step;
 
-    step = add_step(graph, combine, "/Precombine", GRAPH_SDK, URN_TRANSFORM_COMBINE_PER_KEY_PRECOMBINE, combine->in, partial,
-                    combine->in->windowing);
+    step = add_step(graph, combine, "/Precombine", GRAPH_SDK, URN_TRANSFORM_COMBINE_PER_KEY_PRECOMBINE, combine->in,
+                    partial, combine->in->windowing);
     step->outputs->collection->is_bounded = combine->in->is_bounded;
-    step = add_step(graph, combine, "/Group", GRAPH_GROUP_BY_KEY, URN_TRANSFORM_GROUP_BY_KEY, step->outputs->collection, grouped,
-                    windowing);
+    step = add_step(graph, combine, "/Group", GRAPH_GROUP_BY_KEY, URN_TRANSFORM_GROUP_BY_KEY, step->outputs->collection,
+                    grouped, windowing);
     step = add_step(graph, combine, "/Merge", GRAPH_SDK, URN_TRANSFORM_COMBINE_PER_KEY_MERGE_ACCUMULATORS,
                     step->outputs->collection, partial, windowing);
-    add_step(graph, combine, "/Extract", GRAPH_SDK, URN_TRANSFORM_COMBINE_PER_KEY_EXTRACT_OUTPUTS, step->outputs->collection, NULL,
-             NULL);
+    add_step(graph, combine, "/Extract", GRAPH_SDK, URN_TRANSFORM_COMBINE_PER_KEY_EXTRACT_OUTPUTS,
+             step->outputs->collection, NULL, NULL);
 }
 
 /* For a composite that came without an expansion and cannot be lifted. */
@@ -132,19 +133,22 @@ static int expand(struct graph *graph, const struct combine *combine, struct sta
     struct graph_transform *step;
 
     if (!combine->composite->environment)
-        return status_set(st, STATUS_INVALID_ARGUMENT, "(%s) names no environment to run in", combine->composite->urn_text);
+        return status_set(st, STATUS_INVALID_ARGUMENT, "(%s) names no environment to run in",
+                          combine->composite->urn_text);
     if (combine->composite->input_count != 1)
         return status_set(st, STATUS_UNIMPLEMENTED, "a combine with side inputs and without an expansion");
     step = add_step(graph, combine, "/Group", GRAPH_GROUP_BY_KEY, URN_TRANSFORM_GROUP_BY_KEY, combine->in, grouped,
                     combine->in->windowing);
-    add_step(graph, combine, "/Combine", GRAPH_SDK, URN_TRANSFORM_COMBINE_GROUPED_VALUES, step->outputs->collection, NULL, NULL);
+    add_step(graph, combine, "/Combine", GRAPH_SDK, URN_TRANSFORM_COMBINE_GROUPED_VALUES, step->outputs->collection,
+             NULL, NULL);
     return 0;
 }
 
-static int read_combine(struct graph *graph, struct graph_transform *composite, struct combine *combine, struct status *st) {
+static int read_combine(struct graph *graph, struct graph_transform *composite, struct combine *combine,
+                        struct status *st) {
     Beam__CombinePayload *payload;
-    int r = pb_unpack(&beam__combine_payload__descriptor, composite->payload.data, composite->payload.len, PB_STRINGS_STRICT,
-                      &graph->arena, (ProtobufCMessage **)(void *)&payload, st);
+    int r = pb_unpack(&beam__combine_payload__descriptor, composite->payload.data, composite->payload.len,
+                      PB_STRINGS_STRICT, &graph->arena, (ProtobufCMessage **)(void *)&payload, st);
 
     if (r < 0)
         return r;
@@ -155,7 +159,8 @@ static int read_combine(struct graph *graph, struct graph_transform *composite, 
     combine->in = composite->inputs[0].collection;
     combine->out = composite->outputs[0].collection;
     if (combine->in->coder->kind != CODER_KV)
-        return status_set(st, STATUS_INVALID_ARGUMENT, "the input of a combine per key must be encoded as KV, not as \"%s\"",
+        return status_set(st, STATUS_INVALID_ARGUMENT,
+                          "the input of a combine per key must be encoded as KV, not as \"%s\"",
                           combine->in->coder->urn);
     combine->group = find_leaf(composite, GRAPH_GROUP_BY_KEY);
     if (!composite->environment) {

@@ -17,7 +17,8 @@ static int check_requirement(const char *requirement, struct status *st) {
     for (size_t i = 0; i < ARRAY_COUNT(known_requirements); i++)
         if (known_requirements[i] == urn)
             return 0;
-    return status_set(st, STATUS_UNIMPLEMENTED, "the pipeline requires \"%s\", which Trestle does not know", requirement);
+    return status_set(st, STATUS_UNIMPLEMENTED, "the pipeline requires \"%s\", which Trestle does not know",
+                      requirement);
 }
 
 /* ---- environments, windowing strategies, PCollections ---- */
@@ -38,7 +39,8 @@ static int load_environment(struct graph *graph, const Beam__Components__Environ
 }
 
 /* NULL for the empty id, which names none. */
-static int find_environment(const struct graph *graph, const char *id, struct graph_environment **ret, struct status *st) {
+static int find_environment(const struct graph *graph, const char *id, struct graph_environment **ret,
+                            struct status *st) {
     struct graph_environment *environment = *id ? map_get_string(&graph->environment_ids, id) : NULL;
 
     if (*id && !environment)
@@ -47,7 +49,8 @@ static int find_environment(const struct graph *graph, const char *id, struct gr
     return 0;
 }
 
-static int load_windowing(struct graph *graph, const Beam__Components__WindowingStrategiesEntry *entry, struct status *st) {
+static int load_windowing(struct graph *graph, const Beam__Components__WindowingStrategiesEntry *entry,
+                          struct status *st) {
     static const Beam__WindowingStrategy nothing = BEAM__WINDOWING_STRATEGY__INIT;
     struct graph_windowing *windowing = arena_new(&graph->arena, struct graph_windowing);
     int r;
@@ -59,8 +62,8 @@ static int load_windowing(struct graph *graph, const Beam__Components__Windowing
     windowing->window_coder = graph_find_coder(graph, windowing->proto->window_coder_id);
     if (!windowing->window_coder)
         return status_set(st, STATUS_INVALID_ARGUMENT,
-                          "windowing strategy \"%s\" names window coder \"%s\", which is not in the pipeline", windowing->id,
-                          windowing->proto->window_coder_id);
+                          "windowing strategy \"%s\" names window coder \"%s\", which is not in the pipeline",
+                          windowing->id, windowing->proto->window_coder_id);
     r = find_environment(graph, windowing->proto->environment_id, &windowing->environment, st);
     if (r < 0)
         return status_prefix(st, "windowing strategy \"%s\"", windowing->id);
@@ -157,15 +160,16 @@ static int load_children(struct graph *graph, struct graph_transform *transform,
 
         if (!child)
             return graph_fail(transform, st, STATUS_INVALID_ARGUMENT,
-                              "names subtransform \"%s\", which is not in the pipeline", transform->proto->subtransforms[i]);
+                              "names subtransform \"%s\", which is not in the pipeline",
+                              transform->proto->subtransforms[i]);
         transform->children[i] = child;
     }
     return 0;
 }
 
 /* Numbers the tree below `transform`; every transform is met once or the composites are no tree. */
-static int walk(struct graph *graph, struct graph_transform *transform, struct graph_transform *parent, unsigned level,
-                unsigned *next, struct status *st) {
+static int walk(struct graph *graph, struct graph_transform *transform, unsigned level, unsigned *next,
+                struct status *st) {
     int r = 0;
 
     if (transform->order > 0)
@@ -174,7 +178,6 @@ static int walk(struct graph *graph, struct graph_transform *transform, struct g
         return graph_fail(transform, st, STATUS_INVALID_ARGUMENT, "composites are nested more than %d deep",
                           TRANSLATE_MAX_NESTING);
     transform->order = (*next)++;
-    transform->parent = parent;
     if (transform->child_count == 0) {
         r = graph_load_leaf(graph, transform, st);
         for (size_t i = 0; i < transform->input_count; i++) {
@@ -185,7 +188,7 @@ static int walk(struct graph *graph, struct graph_transform *transform, struct g
         }
     }
     for (size_t i = 0; i < transform->child_count && r == 0; i++)
-        r = walk(graph, transform->children[i], transform, level + 1, next, st);
+        r = walk(graph, transform->children[i], level + 1, next, st);
     transform->order_end = *next;
     return r;
 }
@@ -199,9 +202,10 @@ static int load_roots(struct graph *graph, const Beam__Pipeline *pipeline, struc
 
         if (!root)
             return status_set(st, STATUS_INVALID_ARGUMENT,
-                              "the pipeline names root transform \"%s\", which is not in it", pipeline->root_transform_ids[i]);
+                              "the pipeline names root transform \"%s\", which is not in it",
+                              pipeline->root_transform_ids[i]);
         vec_push(&graph->roots, root);
-        r = walk(graph, root, NULL, 1, &next, st);
+        r = walk(graph, root, 1, &next, st);
     }
     return r;
 }
@@ -209,12 +213,14 @@ static int load_roots(struct graph *graph, const Beam__Pipeline *pipeline, struc
 /* ---- components ---- */
 
 static int check_sizes(const Beam__Components *components, struct status *st) {
-    size_t largest = MAX(MAX(components->n_transforms, components->n_pcollections),
-                         MAX(MAX(components->n_coders, components->n_windowing_strategies), components->n_environments));
+    size_t largest =
+        MAX(MAX(components->n_transforms, components->n_pcollections),
+            MAX(MAX(components->n_coders, components->n_windowing_strategies), components->n_environments));
 
     if (largest > TRANSLATE_MAX_TRANSFORMS)
-        return status_set(st, STATUS_INVALID_ARGUMENT, "the pipeline has %zu transforms, PCollections or coders; the limit is %d",
-                          largest, TRANSLATE_MAX_TRANSFORMS);
+        return status_set(st, STATUS_INVALID_ARGUMENT,
+                          "the pipeline has %zu transforms, PCollections or coders; the limit is %d", largest,
+                          TRANSLATE_MAX_TRANSFORMS);
     return 0;
 }
 

@@ -67,10 +67,11 @@ static bool passes_through(const struct graph_transform *transform, const struct
 
 /* ---- payloads ---- */
 
-static int check_coder(const struct graph *graph, const char *what, const char *name, const char *id, struct status *st) {
+static int check_coder(const struct graph *graph, const char *what, const char *name, const char *id,
+                       struct status *st) {
     if (!graph_find_coder(graph, id))
-        return status_set(st, STATUS_INVALID_ARGUMENT, "%s \"%s\" names coder \"%s\", which is not in the pipeline", what,
-                          name, id);
+        return status_set(st, STATUS_INVALID_ARGUMENT, "%s \"%s\" names coder \"%s\", which is not in the pipeline",
+                          what, name, id);
     return 0;
 }
 
@@ -180,7 +181,8 @@ int graph_set_roles(struct graph_transform *transform, struct status *st) {
         }
     }
     if (mains != 1)
-        return status_set(st, STATUS_INVALID_ARGUMENT, "(%s) has %zu main inputs instead of one", transform->urn_text, mains);
+        return status_set(st, STATUS_INVALID_ARGUMENT, "(%s) has %zu main inputs instead of one", transform->urn_text,
+                          mains);
     transform->is_sdf_process = transform->urn == URN_TRANSFORM_SDF_PROCESS_SIZED_ELEMENTS_AND_RESTRICTIONS;
     transform->is_keyed = pardo && (pardo->n_state_specs || pardo->n_timer_family_specs);
     if (transform->is_keyed && (transform->urn != URN_TRANSFORM_PAR_DO || *pardo->restriction_coder_id))
@@ -196,12 +198,13 @@ static int check_runner_step(const struct graph_transform *transform, struct sta
     switch (transform->kind) {
     case GRAPH_IMPULSE:
         if (in != 0 || out != 1)
-            return status_set(st, STATUS_INVALID_ARGUMENT, "an impulse has no input and one output, not %zu and %zu", in, out);
+            return status_set(st, STATUS_INVALID_ARGUMENT, "an impulse has no input and one output, not %zu and %zu",
+                              in, out);
         return 0;
     case GRAPH_GROUP_BY_KEY:
         if (in != 1 || out != 1)
-            return status_set(st, STATUS_INVALID_ARGUMENT, "a group by key has one input and one output, not %zu and %zu",
-                              in, out);
+            return status_set(st, STATUS_INVALID_ARGUMENT,
+                              "a group by key has one input and one output, not %zu and %zu", in, out);
         return 0;
     case GRAPH_FLATTEN:
         if (out != 1)
@@ -216,7 +219,8 @@ static int check_runner_step(const struct graph_transform *transform, struct sta
     }
 }
 
-static int load_sdk_leaf(struct graph *graph, struct graph_transform *transform, enum leaf_payload payload, struct status *st) {
+static int load_sdk_leaf(struct graph *graph, struct graph_transform *transform, enum leaf_payload payload,
+                         struct status *st) {
     int r = 0;
 
     if (!transform->environment)

@@ -9,7 +9,8 @@ static int compare_id(const void *id, const void *name) {
 
 const char *plan_transform_unique_name(const struct plan *plan, const char *transform_id) {
     const struct plan_transform_name *found =
-        plan->name_count ? bsearch(transform_id, plan->names, plan->name_count, sizeof(*plan->names), compare_id) : NULL;
+        plan->name_count ? bsearch(transform_id, plan->names, plan->name_count, sizeof(*plan->names), compare_id)
+                         : NULL;
 
     return found ? found->unique_name : transform_id;
 }

@@ -4,7 +4,7 @@
 
 static bool is_read(const struct graph_transform *transform) {
     for (size_t i = 0; i < transform->output_count; i++)
-        vec_foreach(consumer, &transform->outputs[i].collection->consumers)
+        vec_foreach (consumer, &transform->outputs[i].collection->consumers)
             if ((*consumer)->is_live)
                 return true;
     return false;

@@ -9,10 +9,10 @@ static struct graph_environment *find_environment(const struct graph *graph, con
 
     if (input->producer->environment)
         return input->producer->environment;
-    vec_foreach(consumer, &input->consumers)
+    vec_foreach (consumer, &input->consumers)
         if ((*consumer)->kind == GRAPH_SDK)
             return (*consumer)->environment;
-    vec_foreach(consumer, &out->consumers)
+    vec_foreach (consumer, &out->consumers)
         if ((*consumer)->kind == GRAPH_SDK)
             return (*consumer)->environment;
     return graph->environments.count ? graph->environments.items[0]->merged : NULL;
@@ -45,7 +45,7 @@ int graph_unify_flattens(struct graph *graph, struct status *st) {
     size_t before = graph->transforms.count;
 
     /* In topological order, because the coder of grouped data follows from its input's. */
-    vec_foreach(item, &graph->order) {
+    vec_foreach (item, &graph->order) {
         struct graph_transform *transform = *item;
 
         for (size_t i = 0; i < transform->output_count; i++)

@@ -11,14 +11,15 @@
 static int to_ms(int64_t seconds, int32_t nanos, const char *what, int64_t *ret_ms, struct status *st) {
     int64_t ms;
 
-    if (__builtin_mul_overflow(seconds, 1000, &ms) || __builtin_add_overflow(ms, nanos / 1000000, &ms) || ms < TIME_MIN ||
-        ms > TIME_MAX)
+    if (__builtin_mul_overflow(seconds, 1000, &ms) || __builtin_add_overflow(ms, nanos / 1000000, &ms) ||
+        ms < TIME_MIN || ms > TIME_MAX)
         return status_set(st, STATUS_INVALID_ARGUMENT, "its %s is out of range", what);
     *ret_ms = ms;
     return 0;
 }
 
-static int duration_ms(const Google__Protobuf__Duration *duration, const char *what, int64_t *ret_ms, struct status *st) {
+static int duration_ms(const Google__Protobuf__Duration *duration, const char *what, int64_t *ret_ms,
+                       struct status *st) {
     int64_t ms = 0;
     int r = duration ? to_ms(duration->seconds, duration->nanos, what, &ms, st) : 0;
 
@@ -34,12 +35,13 @@ static int offset_ms(const Google__Protobuf__Timestamp *offset, int64_t *ret_ms,
     return offset ? to_ms(offset->seconds, offset->nanos, "offset", ret_ms, st) : 0;
 }
 
-static int unpack(struct graph *graph, const Beam__FunctionSpec *spec, const ProtobufCMessageDescriptor *type, void *ret,
-                  struct status *st) {
+static int unpack(struct graph *graph, const Beam__FunctionSpec *spec, const ProtobufCMessageDescriptor *type,
+                  void *ret, struct status *st) {
     return pb_unpack(type, spec->payload.data, spec->payload.len, PB_STRINGS_STRICT, &graph->arena, ret, st);
 }
 
-static int make_fixed(struct graph *graph, const Beam__FunctionSpec *spec, struct windowing *windowing, struct status *st) {
+static int make_fixed(struct graph *graph, const Beam__FunctionSpec *spec, struct windowing *windowing,
+                      struct status *st) {
     Beam__FixedWindowsPayload *payload;
     int r = unpack(graph, spec, &beam__fixed_windows_payload__descriptor, &payload, st);
 
@@ -48,7 +50,8 @@ static int make_fixed(struct graph *graph, const Beam__FunctionSpec *spec, struc
     return r < 0 ? r : offset_ms(payload->offset, &windowing->offset_ms, st);
 }
 
-static int make_sliding(struct graph *graph, const Beam__FunctionSpec *spec, struct windowing *windowing, struct status *st) {
+static int make_sliding(struct graph *graph, const Beam__FunctionSpec *spec, struct windowing *windowing,
+                        struct status *st) {
     Beam__SlidingWindowsPayload *payload;
     int r = unpack(graph, spec, &beam__sliding_windows_payload__descriptor, &payload, st);
 
@@ -59,7 +62,8 @@ static int make_sliding(struct graph *graph, const Beam__FunctionSpec *spec, str
     return r < 0 ? r : offset_ms(payload->offset, &windowing->offset_ms, st);
 }
 
-static int make_sessions(struct graph *graph, const Beam__FunctionSpec *spec, struct windowing *windowing, struct status *st) {
+static int make_sessions(struct graph *graph, const Beam__FunctionSpec *spec, struct windowing *windowing,
+                         struct status *st) {
     Beam__SessionWindowsPayload *payload;
     int r = unpack(graph, spec, &beam__session_windows_payload__descriptor, &payload, st);
 
@@ -77,7 +81,8 @@ static const struct window_fn_type {
     {URN_WINDOW_FN_SESSION, WINDOW_FN_SESSIONS, make_sessions},
 };
 
-static int make_window_fn(struct graph *graph, const Beam__FunctionSpec *spec, struct windowing *windowing, struct status *st) {
+static int make_window_fn(struct graph *graph, const Beam__FunctionSpec *spec, struct windowing *windowing,
+                          struct status *st) {
     enum urn urn = urn_lookup(spec->urn, strlen(spec->urn));
 
     windowing->fn = WINDOW_FN_CUSTOM;
@@ -136,7 +141,8 @@ static void make_delays(struct graph *graph, struct trigger *trigger, const Beam
     }
 }
 
-static int make_trigger(struct graph *graph, const Beam__Trigger *proto, const struct trigger **ret, struct status *st) {
+static int make_trigger(struct graph *graph, const Beam__Trigger *proto, const struct trigger **ret,
+                        struct status *st) {
     struct trigger *trigger = arena_new(graph->plan_arena, struct trigger);
     Beam__Trigger *pair[2];
 
@@ -200,7 +206,8 @@ static const enum timestamp_combiner timestamp_combiners[] = {
 };
 
 /* All but the environment, which is the plan's to number. */
-static int make_strategy(struct graph *graph, struct graph_windowing *source, struct windowing *windowing, struct status *st) {
+static int make_strategy(struct graph *graph, struct graph_windowing *source, struct windowing *windowing,
+                         struct status *st) {
     static const Beam__FunctionSpec no_fn = BEAM__FUNCTION_SPEC__INIT;
     const Beam__WindowingStrategy *proto = source->proto;
     int r = make_window_fn(graph, proto->window_fn ? proto->window_fn : &no_fn, windowing, st);
@@ -227,7 +234,8 @@ static int make_strategy(struct graph *graph, struct graph_windowing *source, st
     return make_trigger(graph, proto->trigger, &windowing->trigger, st);
 }
 
-int graph_make_windowing(struct graph *graph, struct graph_windowing *windowing, struct windowing *ret, struct status *st) {
+int graph_make_windowing(struct graph *graph, struct graph_windowing *windowing, struct windowing *ret,
+                         struct status *st) {
     int r = make_strategy(graph, windowing, ret, st);
 
     return r < 0 ? status_prefix(st, "windowing strategy \"%s\"", windowing->id) : 0;

@@ -183,8 +183,8 @@ static uint8_t *put_string(uint8_t *out, unsigned field, const char *string, siz
     return out + size;
 }
 
-struct slice elements_header(const char *instruction_id, const char *transform_id, const char *family,
-                             size_t data_size, bool is_last) {
+struct slice elements_header(const char *instruction_id, const char *transform_id, const char *family, size_t data_size,
+                             bool is_last) {
     size_t instruction_size = strlen(instruction_id);
     size_t transform_size = strlen(transform_id);
     size_t family_size = family ? strlen(family) : 0;

@@ -278,6 +278,33 @@ void harness_log(struct harness *harness, const struct bundle *bundle, const str
     send_message(harness->logging, &list.base);
 }
 
+static void logging_closed(struct rpc_stream *stream, void *user, const struct status *status) {
+    struct harness *harness = user;
+
+    (void)stream;
+    (void)status;
+    pthread_mutex_lock(&harness->lock);
+    harness->is_logging_over = true;
+    pthread_cond_broadcast(&harness->changed);
+    pthread_mutex_unlock(&harness->lock);
+}
+
+/* The last lines on their way; a runner that never ends the stream does not hold us. */
+static void drain_logging(struct harness *harness) {
+    struct timespec deadline;
+
+    if (!harness->logging)
+        return;
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += 2;
+    rpc_stream_finish(harness->logging, STATUS_OK, NULL);
+    pthread_mutex_lock(&harness->lock);
+    while (!harness->is_logging_over)
+        if (pthread_cond_timedwait(&harness->changed, &harness->lock, &deadline) != 0)
+            break;
+    pthread_mutex_unlock(&harness->lock);
+}
+
 /* ---- life ---- */
 
 static void drop_message(struct rpc_stream *stream, void *user, struct slice message) {
@@ -297,7 +324,7 @@ struct harness *harness_start(struct rpc_client *client, const struct harness_op
     static const struct rpc_handler control = {.message = control_message, .closed = control_closed};
     static const struct rpc_handler data = {.message = data_message, .sent = data_sent};
     static const struct rpc_handler state = {.message = state_message};
-    static const struct rpc_handler logging = {.message = drop_message};
+    static const struct rpc_handler logging = {.message = drop_message, .closed = logging_closed};
     struct harness *harness = xcalloc(1, sizeof(*harness));
 
     pthread_mutex_init(&harness->lock, NULL);
@@ -348,6 +375,7 @@ bool harness_destroy(struct harness *harness) {
         return false;
     }
     pthread_mutex_unlock(&harness->lock);
+    drain_logging(harness);
     end_stream(harness->data);
     end_stream(harness->state);
     end_stream(harness->logging);

@@ -35,6 +35,7 @@ struct harness {
     unsigned running;    /* bundle threads */
     uint64_t next_request;
     bool is_over; /* Control ended */
+    bool is_logging_over;
 };
 
 struct bundle {

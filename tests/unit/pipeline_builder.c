@@ -19,8 +19,7 @@ static char *copy(const char *string) {
 }
 
 Beam__Coder *build_coder(const char *id, const char *urn, const char *first, const char *second) {
-    Beam__Components__CodersEntry *entry =
-        NEW(Beam__Components__CodersEntry, BEAM__COMPONENTS__CODERS_ENTRY__INIT);
+    Beam__Components__CodersEntry *entry = NEW(Beam__Components__CodersEntry, BEAM__COMPONENTS__CODERS_ENTRY__INIT);
 
     entry->key = copy(id);
     entry->value = NEW(Beam__Coder, BEAM__CODER__INIT);

@@ -72,7 +72,8 @@ static enum coder_result skip_hex(const struct coder *coder, const char *hex) {
     return coder_skip(coder, &at);
 }
 
-START_TEST(values_of_every_coder_are_skipped_exactly) {
+START_TEST(values_of_every_coder_are_skipped_exactly)
+{
     const struct coder *bytes = leaf(CODER_BYTES), *varint = leaf(CODER_VARINT);
 
     check_vector(bytes, "00");
@@ -95,7 +96,8 @@ START_TEST(values_of_every_coder_are_skipped_exactly) {
 }
 END_TEST
 
-START_TEST(iterables_come_in_three_forms) {
+START_TEST(iterables_come_in_three_forms)
+{
     const struct coder *varints = of(CODER_ITERABLE, leaf(CODER_VARINT));
     const struct coder *doubles = of(CODER_ITERABLE, leaf(CODER_DOUBLE));
     const struct coder *backed = of(CODER_STATE_BACKED_ITERABLE, leaf(CODER_BYTES));
@@ -110,7 +112,8 @@ START_TEST(iterables_come_in_three_forms) {
 }
 END_TEST
 
-START_TEST(timers_are_skipped) {
+START_TEST(timers_are_skipped)
+{
     const struct coder *global = coder_create(&arena, CODER_TIMER, leaf(CODER_BYTES), leaf(CODER_GLOBAL_WINDOW));
     const struct coder *interval = coder_create(&arena, CODER_TIMER, leaf(CODER_BYTES), leaf(CODER_INTERVAL_WINDOW));
 
@@ -122,7 +125,8 @@ START_TEST(timers_are_skipped) {
 }
 END_TEST
 
-START_TEST(windowed_values_are_skipped) {
+START_TEST(windowed_values_are_skipped)
+{
     const struct coder *bytes = leaf(CODER_BYTES);
 
     check_vector(windowed(bytes, leaf(CODER_INTERVAL_WINDOW)),
@@ -134,7 +138,8 @@ START_TEST(windowed_values_are_skipped) {
 }
 END_TEST
 
-START_TEST(what_no_value_starts_with_is_bad) {
+START_TEST(what_no_value_starts_with_is_bad)
+{
     const struct coder *varint = leaf(CODER_VARINT);
 
     ck_assert_int_eq(skip_hex(varint, "ffffffffffffffffffff01"), CODER_BAD);
@@ -150,7 +155,8 @@ START_TEST(what_no_value_starts_with_is_bad) {
 }
 END_TEST
 
-START_TEST(hostile_counts_cost_no_time) {
+START_TEST(hostile_counts_cost_no_time)
+{
     const struct coder *empty = kv(leaf(CODER_GLOBAL_WINDOW), leaf(CODER_GLOBAL_WINDOW));
     const struct coder *empties = of(CODER_ITERABLE, empty);
     const struct coder *varints = of(CODER_ITERABLE, leaf(CODER_VARINT));
@@ -161,8 +167,8 @@ START_TEST(hostile_counts_cost_no_time) {
     ck_assert_int_eq(skip_hex(empties, "ffffffff ffffffffffffffff7f 00"), CODER_OK);
     ck_assert_int_eq(skip_hex(varints, "7fffffff 00 00"), CODER_SHORT);
     ck_assert_int_eq(skip_hex(of(CODER_ITERABLE, leaf(CODER_DOUBLE)), "ffffffff ffffffffffffffff7f 00"), CODER_SHORT);
-    ck_assert_int_eq(skip_hex(windowed(leaf(CODER_BYTES), leaf(CODER_GLOBAL_WINDOW)), "80000000000003e8 7fffffff 0f 00"),
-                     CODER_OK);
+    ck_assert_int_eq(
+        skip_hex(windowed(leaf(CODER_BYTES), leaf(CODER_GLOBAL_WINDOW)), "80000000000003e8 7fffffff 0f 00"), CODER_OK);
     for (int i = 0; i < 64; i++)
         deep = kv(deep, deep);
     ck_assert_int_eq(skip_hex(of(CODER_ITERABLE, deep), "7fffffff"), CODER_OK);
@@ -178,7 +184,8 @@ START_TEST(hostile_counts_cost_no_time) {
 }
 END_TEST
 
-START_TEST(sizes_are_known_where_they_can_be) {
+START_TEST(sizes_are_known_where_they_can_be)
+{
     const struct coder *boolean = leaf(CODER_BOOL), *real = leaf(CODER_DOUBLE), *global = leaf(CODER_GLOBAL_WINDOW);
 
     ck_assert_uint_eq(kv(boolean, real)->fixed_size, 9);
@@ -191,7 +198,8 @@ START_TEST(sizes_are_known_where_they_can_be) {
 }
 END_TEST
 
-START_TEST(urns_name_kinds) {
+START_TEST(urns_name_kinds)
+{
     unsigned components = 9;
 
     ck_assert_int_eq(coder_kind_of_urn("beam:coder:kv:v1", &components), CODER_KV);

@@ -70,7 +70,7 @@ START_TEST(the_defaults_are_the_documented_ones)
     ck_assert_str_eq(config.listen, "127.0.0.1:8099");
     ck_assert_str_eq(config.state_dir, "");
     ck_assert_uint_eq(config.worker_connect_timeout_ms, 60000);
-    ck_assert_uint_eq(config.workers_per_environment, 1);
+    ck_assert_uint_eq(config.workers_per_environment, 0);
     ck_assert_uint_eq(config.workers_stop_grace_ms, 10000);
     ck_assert_uint_eq(config.retry_worker_lost_attempts, 4);
     ck_assert_uint_eq(config.retry_user_exception_attempts, 2);
@@ -171,8 +171,8 @@ START_TEST(an_impossible_value_is_refused)
     refuse("listen: a:65536\n", ":1: listen: \"a:65536\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH");
     refuse("listen: ::1:80\n", ":1: listen: \"::1:80\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH");
     refuse("listen:\n", ":1: listen: has no value; leave the line out for the default");
-    refuse("workers:\n  per_environment: 0\n",
-           ":2: workers.per_environment: 0 is out of range, it must be from 1 to 1024");
+    refuse("workers:\n  per_environment: 1025\n",
+           ":2: workers.per_environment: 1025 is out of range, it must be from 0 to 1024");
     refuse("workers:\n  per_environment: -1\n", ":2: workers.per_environment: \"-1\" is not a whole number");
     refuse("workers:\n  per_environment: 99999999999999999999999\n",
            ":2: workers.per_environment: \"99999999999999999999999\" is not a whole number");

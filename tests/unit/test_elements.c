@@ -45,7 +45,8 @@ static struct slice sample_message(void) {
     return buf_finish(&buf);
 }
 
-START_TEST(scanner_reads_what_the_writer_wrote) {
+START_TEST(scanner_reads_what_the_writer_wrote)
+{
     struct slice message = sample_message();
     struct elements_scanner scanner = elements_scan(message);
     struct elements_part part;
@@ -71,7 +72,8 @@ START_TEST(scanner_reads_what_the_writer_wrote) {
 }
 END_TEST
 
-START_TEST(header_with_large_data_has_long_lengths) {
+START_TEST(header_with_large_data_has_long_lengths)
+{
     struct slice header = elements_header("i", "t", NULL, 200000, false);
     const uint8_t expected[] = {0x0a, 0xca, 0x9a, 0x0c, 0x0a, 1, 'i', 0x12, 1, 't', 0x1a, 0xc0, 0x9a, 0x0c};
 
@@ -81,7 +83,8 @@ START_TEST(header_with_large_data_has_long_lengths) {
 }
 END_TEST
 
-START_TEST(empty_message_has_no_parts) {
+START_TEST(empty_message_has_no_parts)
+{
     struct elements_scanner scanner = elements_scan(SLICE_EMPTY);
     struct elements_part part;
 
@@ -89,7 +92,8 @@ START_TEST(empty_message_has_no_parts) {
 }
 END_TEST
 
-START_TEST(every_truncation_is_malformed_or_a_shorter_message) {
+START_TEST(every_truncation_is_malformed_or_a_shorter_message)
+{
     struct slice message = sample_message();
     struct elements_part part;
     size_t count, whole = 0;
@@ -108,12 +112,13 @@ START_TEST(every_truncation_is_malformed_or_a_shorter_message) {
 }
 END_TEST
 
-START_TEST(lengths_that_leave_their_message_are_malformed) {
+START_TEST(lengths_that_leave_their_message_are_malformed)
+{
     static const uint8_t cases[][16] = {
         {2, 0x0a, 0x01},
-        {6, 0x0a, 0x02, 0x0a, 0x01, 0x00, 0x00},       /* inner length leaves the part but not the message */
+        {6, 0x0a, 0x02, 0x0a, 0x01, 0x00, 0x00}, /* inner length leaves the part but not the message */
         {3, 0x0a, 0xff, 0xff},
-        {11, 0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, /* 2^64 - 1 */
+        {11, 0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01},       /* 2^64 - 1 */
         {12, 0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, /* eleven bytes */
         {12, 0x0a, 10, 0x1a, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
         {4, 0x0a, 0x02, 0x20, 0x80},                   /* is_last without an end */
@@ -131,18 +136,19 @@ START_TEST(lengths_that_leave_their_message_are_malformed) {
 }
 END_TEST
 
-START_TEST(unknown_fields_are_skipped) {
+START_TEST(unknown_fields_are_skipped)
+{
     static const uint8_t message[] = {
-        0x18, 0x96, 0x01,                  /* field 3 varint */
-        0x22, 0x02, 'x',  'y',             /* field 4 bytes */
-        0x0d, 1,    2,    3,    4,         /* field 1, but fixed32 */
-        0x0a, 26,                          /* Data */
-        0x0a, 1,    'i',                   /* instruction */
-        0x31, 1,    2,    3,    4, 5, 6, 7, 8, /* field 6 fixed64 */
-        0x1a, 1,    'd',                   /* data */
-        0x20, 0x80, 0x01,                  /* is_last in two bytes */
-        0x12, 1,    't',                   /* transform, out of order */
-        0x2d, 1,    2,    3,    4,         /* field 5 fixed32 */
+        0x18, 0x96, 0x01,                     /* field 3 varint */
+        0x22, 0x02, 'x',  'y',                /* field 4 bytes */
+        0x0d, 1,    2,    3,   4,             /* field 1, but fixed32 */
+        0x0a, 26,                             /* Data */
+        0x0a, 1,    'i',                      /* instruction */
+        0x31, 1,    2,    3,   4, 5, 6, 7, 8, /* field 6 fixed64 */
+        0x1a, 1,    'd',                      /* data */
+        0x20, 0x80, 0x01,                     /* is_last in two bytes */
+        0x12, 1,    't',                      /* transform, out of order */
+        0x2d, 1,    2,    3,   4,             /* field 5 fixed32 */
     };
     struct slice bytes = slice_of_static(message, sizeof(message));
     struct elements_scanner scanner = elements_scan(bytes);
@@ -157,7 +163,8 @@ START_TEST(unknown_fields_are_skipped) {
 }
 END_TEST
 
-START_TEST(random_bytes_never_lead_outside) {
+START_TEST(random_bytes_never_lead_outside)
+{
     struct slice good = sample_message();
     struct elements_part part;
     uint8_t bytes[256];

@@ -38,6 +38,16 @@ int host_start_job(struct host *host, struct job *job, struct status *st) {
     return 0;
 }
 
+/* The last job that was started; borrowed. */
+static struct job *started_job(void) {
+    struct job *job;
+
+    pthread_mutex_lock(&stage.mutex);
+    job = stage.job;
+    pthread_mutex_unlock(&stage.mutex);
+    return job;
+}
+
 void host_cancel_job(struct host *host, struct job *job) {
     (void)host;
     job_set_state(job, JOB_CANCELLING);
@@ -250,7 +260,7 @@ static const char *start_job(void) {
     const char *id = NULL;
 
     ck_assert_int_eq(run(prepare(0, NULL)->preparation_id, &id, NULL), STATUS_OK);
-    ck_assert_str_eq(id, job_id(stage.job));
+    ck_assert_str_eq(id, job_id(started_job()));
     return id;
 }
 
@@ -417,7 +427,7 @@ START_TEST(run_starts_a_job_with_an_id_of_its_own) {
 
     ck_assert_int_eq(run(prepared->preparation_id, &id, NULL), STATUS_OK);
     ck_assert_str_ne(id, prepared->preparation_id);
-    ck_assert_str_eq(job_specification(stage.job)->name, "Test Job");
+    ck_assert_str_eq(job_specification(started_job())->name, "Test Job");
     ck_assert_int_eq(run(prepared->preparation_id, &id, &st), STATUS_NOT_FOUND);
 }
 END_TEST
@@ -464,14 +474,14 @@ START_TEST(the_state_stream_replays_follows_and_ends) {
     const char *id = start_job();
     struct follower *follower;
 
-    job_set_state(stage.job, JOB_STARTING);
-    job_add_message(stage.job, JOB_MESSAGE_BASIC, "not for this stream");
+    job_set_state(started_job(), JOB_STARTING);
+    job_add_message(started_job(), JOB_MESSAGE_BASIC, "not for this stream");
     follower = follow_job(JOB_PATH("GetStateStream"), id);
     ck_assert_int_eq(next_state(follower), JOB_STOPPED);
     ck_assert_int_eq(next_state(follower), JOB_STARTING);
-    job_set_state(stage.job, JOB_RUNNING);
+    job_set_state(started_job(), JOB_RUNNING);
     ck_assert_int_eq(next_state(follower), JOB_RUNNING);
-    job_set_state(stage.job, JOB_DONE);
+    job_set_state(started_job(), JOB_DONE);
     ck_assert_int_eq(next_state(follower), JOB_DONE);
     ck_assert_int_eq(end_of(follower), STATUS_OK);
 }
@@ -480,10 +490,10 @@ END_TEST
 START_TEST(the_message_stream_interleaves_states_and_replays_after_the_end) {
     const char *id = start_job();
 
-    job_set_state(stage.job, JOB_RUNNING);
-    job_add_message(stage.job, JOB_MESSAGE_BASIC, "hello");
-    job_fail(stage.job, "the reason");
-    job_add_message(stage.job, JOB_MESSAGE_ERROR, "too late to be the reason");
+    job_set_state(started_job(), JOB_RUNNING);
+    job_add_message(started_job(), JOB_MESSAGE_BASIC, "hello");
+    job_fail(started_job(), "the reason");
+    job_add_message(started_job(), JOB_MESSAGE_ERROR, "too late to be the reason");
     for (int i = 0; i < 2; i++) {
         struct follower *follower = follow_job(JOB_PATH("GetMessageStream"), id);
         struct slice nothing;
@@ -505,7 +515,7 @@ START_TEST(a_slow_reader_gets_everything_and_the_queue_stays_small) {
 
     /* 4 MB of history through a queue of 4 KB */
     for (int i = 0; i < 1000; i++)
-        job_add_message(stage.job, JOB_MESSAGE_DEBUG, "%d %04000d", i, 0);
+        job_add_message(started_job(), JOB_MESSAGE_DEBUG, "%d %04000d", i, 0);
     follower = follow_job(JOB_PATH("GetMessageStream"), id);
     expect_state(follower, JOB_STOPPED);
     rpc_stream_pause(follower->stream);
@@ -515,7 +525,7 @@ START_TEST(a_slow_reader_gets_everything_and_the_queue_stays_small) {
 
         ck_assert_int_eq(atoi(response->message_response->message_text), i);
     }
-    job_set_state(stage.job, JOB_DONE);
+    job_set_state(started_job(), JOB_DONE);
     expect_state(follower, JOB_DONE);
     ck_assert_int_eq(end_of(follower), STATUS_OK);
 }
@@ -529,7 +539,7 @@ START_TEST(a_client_that_goes_away_is_forgotten) {
     rpc_stream_cancel(follower->stream);
     ck_assert_int_eq(end_of(follower), STATUS_CANCELLED);
     for (int i = 0; i < 100; i++)
-        job_add_message(stage.job, JOB_MESSAGE_BASIC, "nobody listens");
+        job_add_message(started_job(), JOB_MESSAGE_BASIC, "nobody listens");
 }
 END_TEST
 
@@ -538,7 +548,7 @@ START_TEST(get_state_and_get_pipeline_answer) {
     Job__JobStateEvent *state;
     Job__GetJobPipelineResponse *pipeline;
 
-    job_set_state(stage.job, JOB_RUNNING);
+    job_set_state(started_job(), JOB_RUNNING);
     ck_assert_int_eq(call_with_id(JOB_PATH("GetState"), id, &job__job_state_event__descriptor, &state, NULL), STATUS_OK);
     ck_assert_int_eq(state->state, JOB_RUNNING);
     ck_assert_int_eq(
@@ -566,7 +576,7 @@ static void *end_when_cancelling(void *user) {
     do
         state = next_state(follower);
     while (state != JOB_CANCELLING);
-    job_set_state(stage.job, JOB_CANCELLED);
+    job_set_state(started_job(), JOB_CANCELLED);
     ck_assert_int_eq(end_of(follower), STATUS_OK);
     return NULL;
 }
@@ -621,7 +631,7 @@ START_TEST(metrics_come_as_monitoring_infos) {
     metric_table_add(&attempted, &metric);
     metric_table_add(&attempted, &metric);
     metric_table_add(&committed, &metric);
-    job_set_metrics(stage.job, &attempted, &committed);
+    job_set_metrics(started_job(), &attempted, &committed);
     slice_unref(&metric.identity);
     ck_assert_int_eq(
         call_with_id(JOB_PATH("GetJobMetrics"), id, &job__get_job_metrics_response__descriptor, &response, NULL), STATUS_OK);
@@ -749,7 +759,7 @@ static void expect_get(struct follower *staging) {
 static Beam__Environment *staged_environment(void) {
     Beam__Pipeline *pipeline;
 
-    ck_assert_int_eq(PB_UNPACK(Beam__Pipeline, beam__pipeline, job_specification(stage.job)->pipeline, PB_STRINGS_STRICT,
+    ck_assert_int_eq(PB_UNPACK(Beam__Pipeline, beam__pipeline, job_specification(started_job())->pipeline, PB_STRINGS_STRICT,
                                &arena, &pipeline, NULL),
                      0);
     return pipeline->components->environments[0]->value;

@@ -51,7 +51,8 @@ static void check_merge_owned(const char *type, struct slice a, struct slice b, 
     slice_unref(&expected);
 }
 
-START_TEST(identity_does_not_depend_on_label_order) {
+START_TEST(identity_does_not_depend_on_label_order)
+{
     const char *forth[][2] = {{"NAME", "n"}, {"PTRANSFORM", "t"}, {"NAMESPACE", "ns"}};
     const char *back[][2] = {{"PTRANSFORM", "t"}, {"NAMESPACE", "ns"}, {"NAME", "n"}};
     struct slice a = metric_identity("urn", "type", (const char *const(*)[2])forth, 3);
@@ -73,7 +74,8 @@ START_TEST(identity_does_not_depend_on_label_order) {
 }
 END_TEST
 
-START_TEST(sums_add_and_may_be_negative) {
+START_TEST(sums_add_and_may_be_negative)
+{
     struct slice minus_two = metric_encode_int64(-2), minus_one = metric_encode_int64(-1);
     int64_t value;
 
@@ -91,7 +93,8 @@ START_TEST(sums_add_and_may_be_negative) {
 }
 END_TEST
 
-START_TEST(empty_distribution_does_not_disturb_the_extremes) {
+START_TEST(empty_distribution_does_not_disturb_the_extremes)
+{
     const char *type = "beam:metrics:distribution_int64:v1";
     struct metric_distribution distribution;
 
@@ -104,7 +107,8 @@ START_TEST(empty_distribution_does_not_disturb_the_extremes) {
 }
 END_TEST
 
-START_TEST(double_distribution_merges) {
+START_TEST(double_distribution_merges)
+{
     struct buf a = {0}, b = {0}, expected = {0};
     struct slice values;
 
@@ -124,7 +128,8 @@ START_TEST(double_distribution_merges) {
 }
 END_TEST
 
-START_TEST(latest_keeps_the_greater_time) {
+START_TEST(latest_keeps_the_greater_time)
+{
     const char *type = "beam:metrics:latest_int64:v1";
 
     check_merge(type, BYTES(9, 1), BYTES(5, 2), BYTES(9, 1));
@@ -136,13 +141,14 @@ START_TEST(latest_keeps_the_greater_time) {
 }
 END_TEST
 
-START_TEST(extremes_merge_and_are_cut_to_the_longer_list) {
+START_TEST(extremes_merge_and_are_cut_to_the_longer_list)
+{
     check_merge("beam:metrics:top_n_int64:v1", BYTES(0, 0, 0, 3, 9, 5, 1), BYTES(0, 0, 0, 2, 7, 6),
                 BYTES(0, 0, 0, 3, 9, 7, 6));
     check_merge("beam:metrics:bottom_n_int64:v1", BYTES(0, 0, 0, 2, 5, 9), BYTES(0, 0, 0, 2, 6, 7),
                 BYTES(0, 0, 0, 2, 5, 6));
-    check_merge_owned("beam:metrics:top_n_double:v1", doubles(true, (double[]){2, 1}, 2), doubles(true, (double[]){1.5}, 1),
-                      doubles(true, (double[]){2, 1.5}, 2));
+    check_merge_owned("beam:metrics:top_n_double:v1", doubles(true, (double[]){2, 1}, 2),
+                      doubles(true, (double[]){1.5}, 1), doubles(true, (double[]){2, 1.5}, 2));
     check_merge("beam:metrics:bottom_n_double:v1", BYTES(0, 0, 0, 0), BYTES(0, 0, 0, 0), BYTES(0, 0, 0, 0));
     check_malformed("beam:metrics:top_n_int64:v1", BYTES(0, 0, 0, 0), BYTES(0, 0, 0, 2, 1));
     check_malformed("beam:metrics:top_n_int64:v1", BYTES(0, 0, 0, 0), BYTES(0x7f, 0xff, 0xff, 0xff, 1));
@@ -150,17 +156,20 @@ START_TEST(extremes_merge_and_are_cut_to_the_longer_list) {
 }
 END_TEST
 
-START_TEST(progress_adds_up_work) {
+START_TEST(progress_adds_up_work)
+{
     struct slice two = doubles(true, (double[]){1, 2.5}, 2);
     double sum;
 
     ck_assert(metric_decode_progress(two, &sum) && sum == 3.5);
     ck_assert(!metric_decode_progress(BYTES(0, 0, 0, 1), &sum));
-    check_merge_owned("beam:metrics:progress:v1", two, doubles(true, (double[]){4}, 1), doubles(true, (double[]){7.5}, 1));
+    check_merge_owned("beam:metrics:progress:v1", two, doubles(true, (double[]){4}, 1),
+                      doubles(true, (double[]){7.5}, 1));
 }
 END_TEST
 
-START_TEST(string_sets_unite) {
+START_TEST(string_sets_unite)
+{
     const char *type = "beam:metrics:set_string:v1";
 
     check_merge(type, BYTES(0, 0, 0, 2, 1, 'a', 2, 'b', 'c'), BYTES(0, 0, 0, 2, 1, 'd', 1, 'a'),
@@ -187,11 +196,12 @@ static struct slice singleton(const char *first, const char *second) {
     return buf_finish(&buf);
 }
 
-START_TEST(bounded_tries_unite_paths) {
-    static const uint8_t expected[] = {0x08, 100,  0x12, 22,                                     /* bound, root */
-                                       0x12, 20,   0x0a, 1,   'a',  0x12, 15,                    /* a */
-                                       0x12, 5,    0x0a, 1,   'b',  0x12, 0,                     /* a/b */
-                                       0x12, 6,    0x0a, 2,   'c',  'c',  0x12, 0};              /* a/cc */
+START_TEST(bounded_tries_unite_paths)
+{
+    static const uint8_t expected[] = {0x08, 100, 0x12, 22,                      /* bound, root */
+                                       0x12, 20,  0x0a, 1,  'a', 0x12, 15,       /* a */
+                                       0x12, 5,   0x0a, 1,  'b', 0x12, 0,        /* a/b */
+                                       0x12, 6,   0x0a, 2,  'c', 'c',  0x12, 0}; /* a/cc */
 
     check_merge_owned("beam:metrics:bounded_trie:v1", singleton("a", "b"), singleton("a", "cc"),
                       slice_of_static(expected, sizeof(expected)));
@@ -199,13 +209,14 @@ START_TEST(bounded_tries_unite_paths) {
 }
 END_TEST
 
-START_TEST(bounded_tries_are_trimmed_to_the_least_bound) {
+START_TEST(bounded_tries_are_trimmed_to_the_least_bound)
+{
     static const uint8_t one[] = {0x08, 2, 0x1a, 1, 'a', 0x1a, 1, 'x'};
     static const uint8_t two[] = {0x1a, 1, 'a', 0x1a, 1, 'y'};
     static const uint8_t three[] = {0x1a, 1, 'b'};
     /* root { a { truncated }, b } */
-    static const uint8_t expected[] = {0x08, 2, 0x12, 16, 0x12, 7,   0x0a, 1, 'a', 0x12, 2,
-                                       0x08, 1, 0x12, 5,  0x0a, 1,   'b',  0x12, 0};
+    static const uint8_t expected[] = {0x08, 2,    0x12, 16,   0x12, 7,    0x0a, 1,   'a',  0x12,
+                                       2,    0x08, 1,    0x12, 5,    0x0a, 1,    'b', 0x12, 0};
     struct slice merged;
 
     ck_assert_int_eq(metric_merge("beam:metrics:bounded_trie:v1", slice_of_static(one, sizeof(one)),
@@ -217,7 +228,8 @@ START_TEST(bounded_tries_are_trimmed_to_the_least_bound) {
 }
 END_TEST
 
-START_TEST(hostile_tries_are_refused) {
+START_TEST(hostile_tries_are_refused)
+{
     struct buf nested = {0};
     struct slice bomb = SLICE_EMPTY, path = singleton("a", "b");
 
@@ -236,22 +248,24 @@ START_TEST(hostile_tries_are_refused) {
 }
 END_TEST
 
-START_TEST(histograms_add_equal_buckets) {
+START_TEST(histograms_add_equal_buckets)
+{
     const char *type = "beam:metrics:histogram_int64:v1";
 
     check_merge(type, BYTES(8, 3, 0x12, 2, 8, 9, 0x1a, 2, 1, 2), BYTES(8, 4, 0x12, 2, 8, 9, 0x18, 4, 0x18, 0, 0x18, 1),
                 BYTES(8, 7, 0x12, 2, 8, 9, 0x1a, 3, 5, 2, 1));
-    check_merge(type, BYTES(0x12, 2, 8, 9, 0x1a, 1, 1), BYTES(0x12, 2, 8, 8, 0x1a, 1, 4), BYTES(0x12, 2, 8, 8, 0x1a, 1, 4));
+    check_merge(type, BYTES(0x12, 2, 8, 9, 0x1a, 1, 1), BYTES(0x12, 2, 8, 8, 0x1a, 1, 4),
+                BYTES(0x12, 2, 8, 8, 0x1a, 1, 4));
     check_malformed(type, BYTES(8, 3), BYTES(0x1a, 3, 1));
 }
 END_TEST
 
-START_TEST(unknown_types_keep_the_newer) {
-    check_merge("my:type", BYTES(1), BYTES(9), BYTES(9));
-}
+START_TEST(unknown_types_keep_the_newer)
+{ check_merge("my:type", BYTES(1), BYTES(9), BYTES(9)); }
 END_TEST
 
-START_TEST(every_truncation_of_every_type_is_harmless) {
+START_TEST(every_truncation_of_every_type_is_harmless)
+{
     static const char *const types[] = {
         SUM,
         "beam:metrics:sum_double:v1",
@@ -287,7 +301,8 @@ START_TEST(every_truncation_of_every_type_is_harmless) {
 }
 END_TEST
 
-START_TEST(table_merges_by_identity_and_drops_nonsense) {
+START_TEST(table_merges_by_identity_and_drops_nonsense)
+{
     struct metric_table table = {0};
     struct slice one = metric_identity("urn", SUM, NULL, 0), two = metric_identity("other", SUM, NULL, 0);
 

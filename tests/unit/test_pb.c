@@ -30,7 +30,8 @@ static struct buf coder_with_component(const char *id, size_t size) {
     return buf;
 }
 
-START_TEST(a_message_survives_the_round_trip) {
+START_TEST(a_message_survives_the_round_trip)
+{
     Beam__FunctionSpec spec = BEAM__FUNCTION_SPEC__INIT;
     Beam__Coder coder = BEAM__CODER__INIT, *back;
     char urn[] = "beam:coder:kv:v1", a[] = "a", b[] = "\xe2\x82\xac";
@@ -50,17 +51,27 @@ START_TEST(a_message_survives_the_round_trip) {
 }
 END_TEST
 
-START_TEST(nothing_is_an_empty_message) {
+START_TEST(nothing_is_an_empty_message)
+{
     Beam__Coder *coder;
 
-    ck_assert_int_eq(pb_unpack(&beam__coder__descriptor, NULL, 0, PB_STRINGS_STRICT, &arena, (ProtobufCMessage **)&coder, &st), 0);
+    ck_assert_int_eq(
+        pb_unpack(&beam__coder__descriptor, NULL, 0, PB_STRINGS_STRICT, &arena, (ProtobufCMessage **)&coder, &st), 0);
     ck_assert_ptr_null(coder->spec);
 }
 END_TEST
 
-START_TEST(a_string_that_is_not_utf8_is_refused) {
-    static const char *const bad[] = {"\x80", "a\xff", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                                      "\xf8\x88\x80\x80\x80", "\xe2\x82", "12345678\xc3"};
+START_TEST(a_string_that_is_not_utf8_is_refused)
+{
+    static const char *const bad[] = {"\x80",
+                                      "a\xff",
+                                      "\xc0\xaf",
+                                      "\xe0\x80\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf8\x88\x80\x80\x80",
+                                      "\xe2\x82",
+                                      "12345678\xc3"};
 
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct buf buf = coder_with_component(bad[i], strlen(bad[i]));
@@ -74,7 +85,8 @@ START_TEST(a_string_that_is_not_utf8_is_refused) {
 }
 END_TEST
 
-START_TEST(a_string_with_a_nul_is_refused) {
+START_TEST(a_string_with_a_nul_is_refused)
+{
     struct buf buf = coder_with_component("123456789\0x", 11);
     Beam__Coder *coder;
 
@@ -84,8 +96,11 @@ START_TEST(a_string_with_a_nul_is_refused) {
 }
 END_TEST
 
-START_TEST(lenient_strings_are_mended) {
-    struct buf buf = coder_with_component("a\0b\xff" "c\xe2\x82\xac\xe2", 9);
+START_TEST(lenient_strings_are_mended)
+{
+    struct buf buf = coder_with_component("a\0b\xff"
+                                          "c\xe2\x82\xac\xe2",
+                                          9);
     Beam__Coder *coder;
 
     ck_assert_int_eq(unpack_coder(&buf, PB_STRINGS_LENIENT, &coder), 0);
@@ -107,12 +122,14 @@ static struct slice nested_values(size_t depth) {
     return inner;
 }
 
-START_TEST(nesting_ends_at_the_limit) {
+START_TEST(nesting_ends_at_the_limit)
+{
     Google__Protobuf__Value *value;
 
     for (size_t depth = 1; depth < 20001; depth = depth < 120 ? depth + 1 : depth * 5) {
         struct slice bytes = nested_values(depth);
-        int r = PB_UNPACK(Google__Protobuf__Value, google__protobuf__value, bytes, PB_STRINGS_STRICT, &arena, &value, &st);
+        int r =
+            PB_UNPACK(Google__Protobuf__Value, google__protobuf__value, bytes, PB_STRINGS_STRICT, &arena, &value, &st);
 
         slice_unref(&bytes);
         ck_assert_int_eq(r, depth <= PB_MAX_DEPTH ? 0 : -STATUS_INVALID_ARGUMENT);
@@ -121,14 +138,17 @@ START_TEST(nesting_ends_at_the_limit) {
 }
 END_TEST
 
-START_TEST(malformed_bytes_are_refused) {
+START_TEST(malformed_bytes_are_refused)
+{
     static const struct {
         const char *bytes;
         size_t size;
         const char *what;
     } bad[] = {
         {"\x0a", 1, "cut short"},
-        {"\x0a\x05" "a", 3, "reaches past"},
+        {"\x0a\x05"
+         "a",
+         3, "reaches past"},
         {"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, "reaches past"},
         {"\x0b\x0c", 2, "group"},
         {"\x0e", 1, "wire type"},
@@ -151,7 +171,8 @@ START_TEST(malformed_bytes_are_refused) {
 }
 END_TEST
 
-START_TEST(unknown_fields_are_let_through) {
+START_TEST(unknown_fields_are_let_through)
+{
     struct buf buf = coder_with_component("a", 1);
     Beam__Coder *coder;
 
@@ -161,7 +182,8 @@ START_TEST(unknown_fields_are_let_through) {
 }
 END_TEST
 
-START_TEST(a_single_message_repeated_without_end_is_refused) {
+START_TEST(a_single_message_repeated_without_end_is_refused)
+{
     struct buf buf = {0};
     Beam__Coder *coder;
 
@@ -172,7 +194,8 @@ START_TEST(a_single_message_repeated_without_end_is_refused) {
 }
 END_TEST
 
-START_TEST(every_truncation_fails_or_unpacks) {
+START_TEST(every_truncation_fails_or_unpacks)
+{
     struct slice bytes = nested_values(40);
 
     for (size_t cut = 0; cut < bytes.size; cut++) {
@@ -180,7 +203,8 @@ START_TEST(every_truncation_fails_or_unpacks) {
         Google__Protobuf__Value *value;
 
         memcpy(exact, bytes.data, cut);
-        (void)pb_unpack(&google__protobuf__value__descriptor, exact, cut, PB_STRINGS_STRICT, &arena, (ProtobufCMessage **)&value, &st);
+        (void)pb_unpack(&google__protobuf__value__descriptor, exact, cut, PB_STRINGS_STRICT, &arena,
+                        (ProtobufCMessage **)&value, &st);
         free(exact);
     }
     slice_unref(&bytes);

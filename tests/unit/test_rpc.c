@@ -71,6 +71,13 @@ static void side_count(struct side *side, unsigned *counter) {
     pthread_mutex_unlock(&side->mutex);
 }
 
+/* What the server does when a stream opens. */
+static void when_opened(void (*on_opened)(struct rpc_stream *stream)) {
+    pthread_mutex_lock(&far_side.mutex);
+    far_side.on_opened = on_opened;
+    pthread_mutex_unlock(&far_side.mutex);
+}
+
 static void side_init(struct side *side) {
     *side = (struct side){.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 }
@@ -137,13 +144,17 @@ static void record_closed(struct rpc_stream *stream, void *user, const struct st
 
 static void record_opened(struct rpc_stream *stream, void *context) {
     struct slice worker_id = rpc_stream_metadata(stream, "worker_id");
+    void (*on_opened)(struct rpc_stream *);
 
     (void)context;
     rpc_stream_set_user(stream, &far_side);
     far_side.stream = rpc_stream_ref(stream);
     snprintf(far_side.metadata, sizeof(far_side.metadata), "%.*s", (int)worker_id.size, (const char *)worker_id.data);
-    if (far_side.on_opened)
-        far_side.on_opened(stream);
+    pthread_mutex_lock(&far_side.mutex); /* for ThreadSanitizer, which does not know that the network orders this */
+    on_opened = far_side.on_opened;
+    pthread_mutex_unlock(&far_side.mutex);
+    if (on_opened)
+        on_opened(stream);
     side_count(&far_side, &far_side.opened);
 }
 
@@ -507,7 +518,7 @@ static void send_much(struct rpc_stream *stream) {
 START_TEST(a_server_may_send_while_it_opens) {
     struct rpc_stream *stream;
 
-    far_side.on_opened = send_much;
+    when_opened(send_much);
     stream = open_recorded();
     side_wait(&near_side, &near_side.messages, 500);
     ck_assert(!near_side.out_of_order);
@@ -524,7 +535,7 @@ static void refuse_stream(struct rpc_stream *stream) {
 START_TEST(a_server_may_refuse_while_it_opens) {
     struct rpc_stream *stream;
 
-    far_side.on_opened = refuse_stream;
+    when_opened(refuse_stream);
     stream = open_recorded();
     wait_closed(&near_side, STATUS_NOT_FOUND);
     ck_assert_str_eq(status_message(&near_side.status), "no such job");
@@ -536,7 +547,7 @@ START_TEST(a_server_that_ends_the_call_stops_a_client_that_sends_with_its_own_st
     struct slice big = make_pattern(1u << 20);
     struct rpc_stream *stream;
 
-    far_side.on_opened = refuse_stream;
+    when_opened(refuse_stream);
     stream = open_stream("/test.Test/Record", 0);
     for (;;) {
         struct slice piece = slice_ref(big);
@@ -584,9 +595,22 @@ START_TEST(a_server_that_cancels_is_seen_by_the_client) {
 }
 END_TEST
 
+static unsigned blocks_freed;
+
+static void count_freed(struct block *block) {
+    free(block->data);
+    free(block);
+    side_count(&near_side, &blocks_freed);
+}
+
 START_TEST(cancelling_drops_what_is_queued) {
     struct rpc_stream *stream = open_recorded();
-    struct slice big = make_pattern(1u << 20);
+    struct block *block = xmalloc(sizeof(*block));
+    struct slice big;
+
+    blocks_freed = 0;
+    block_init(block, count_freed, xcalloc(1, 1u << 20), 1u << 20, NULL);
+    big = slice_of_block(block, 0, block->size);
 
     rpc_stream_pause(far_side.stream);
     for (unsigned i = 0; i < 200; i++) {
@@ -599,8 +623,8 @@ START_TEST(cancelling_drops_what_is_queued) {
     wait_closed(&near_side, STATUS_CANCELLED);
     wait_closed(&far_side, STATUS_CANCELLED);
     ck_assert_uint_eq(rpc_stream_queued_bytes(stream), 0);
-    ck_assert_uint_eq(atomic_load(&big.block->refs), 1);
     slice_unref(&big);
+    side_wait(&near_side, &blocks_freed, 1); /* gRPC lets go of what it was writing in its own time */
     rpc_stream_unref(stream);
 }
 END_TEST
@@ -639,7 +663,7 @@ START_TEST(a_paused_client_stream_still_sees_its_end_when_cancelled) {
     struct rpc_stream *stream;
 
     near_side.pause_at = 1;
-    far_side.on_opened = send_much;
+    when_opened(send_much);
     stream = open_recorded();
     side_wait(&near_side, &near_side.messages, 1);
     rpc_stream_cancel(stream);

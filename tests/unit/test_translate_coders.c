@@ -34,7 +34,8 @@ static void expect_wire(const char *coder, const char *wire) {
                               wire, wire, wire, wire));
 }
 
-START_TEST(what_the_runner_does_not_know_is_wrapped) {
+START_TEST(what_the_runner_does_not_know_is_wrapped)
+{
     expect_wire("bytes", "bytes");
     expect_wire("opaque", "length_prefix");
     expect_wire("row", "length_prefix");
@@ -47,7 +48,8 @@ START_TEST(what_the_runner_does_not_know_is_wrapped) {
 }
 END_TEST
 
-START_TEST(grouped_bytes_keep_their_parts) {
+START_TEST(grouped_bytes_keep_their_parts)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     build_step("Map", URN_MAP, "a", "b", "kvo");
     build_step("Group", URN_GBK, "b", "g", "opaque"); /* whatever the SDK says of the output */
@@ -65,7 +67,8 @@ START_TEST(grouped_bytes_keep_their_parts) {
 }
 END_TEST
 
-START_TEST(an_unknown_window_coder_gets_its_maximum_timestamp_in_front) {
+START_TEST(an_unknown_window_coder_gets_its_maximum_timestamp_in_front)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     build_windowing("mine", "opaque")->window_fn->urn = (char *)"test:window_fn:mine:v1";
     build_step("Map", URN_MAP, "a", "b", "kv");
@@ -78,7 +81,8 @@ START_TEST(an_unknown_window_coder_gets_its_maximum_timestamp_in_front) {
 }
 END_TEST
 
-START_TEST(a_shared_coder_does_not_explode) {
+START_TEST(a_shared_coder_does_not_explode)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     for (int i = 0; i < 100; i++) {
         const char *below = i ? arena_printf(&build.arena, "x%d", i - 1) : "opaque";

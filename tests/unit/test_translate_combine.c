@@ -44,7 +44,8 @@ static const char expanded[] = "stage 0 impulse: Start\n"
                                "stage 3 executable env 0: Values + Use\n"
                                "  in 2 Group.out kv<length_prefix,iterable<length_prefix>> in global_window\n";
 
-START_TEST(a_combine_is_lifted) {
+START_TEST(a_combine_is_lifted)
+{
     combine(true);
     build_expect(lifted);
     ck_assert_str_eq(plan_transform_unique_name(build.plan, "t-Sum/Precombine"), "Sum");
@@ -53,19 +54,22 @@ START_TEST(a_combine_is_lifted) {
 }
 END_TEST
 
-START_TEST(a_combine_without_an_expansion_is_lifted_too) {
+START_TEST(a_combine_without_an_expansion_is_lifted_too)
+{
     combine(false);
     build_expect(lifted);
 }
 END_TEST
 
-START_TEST(the_environment_may_come_from_inside) {
+START_TEST(the_environment_may_come_from_inside)
+{
     combine(true)->environment_id = (char *)"";
     build_expect(lifted);
 }
 END_TEST
 
-START_TEST(a_trigger_that_counts_forbids_lifting) {
+START_TEST(a_trigger_that_counts_forbids_lifting)
+{
     combine(true);
     build.components->windowing_strategies[0]->value->trigger = build_count_trigger(2);
     build_expect(expanded);
@@ -74,7 +78,8 @@ START_TEST(a_trigger_that_counts_forbids_lifting) {
 }
 END_TEST
 
-START_TEST(a_combine_that_cannot_be_lifted_gets_an_expansion) {
+START_TEST(a_combine_that_cannot_be_lifted_gets_an_expansion)
+{
     combine(false);
     build.components->windowing_strategies[0]->value->trigger = build_count_trigger(2);
     ck_assert_msg(build_dump() != NULL, "%s", status_message(&build.st));
@@ -82,20 +87,23 @@ START_TEST(a_combine_that_cannot_be_lifted_gets_an_expansion) {
 }
 END_TEST
 
-START_TEST(merging_windows_forbid_lifting) {
+START_TEST(merging_windows_forbid_lifting)
+{
     combine(true);
     build.components->windowing_strategies[0]->value->merge_status = BEAM__MERGE_STATUS__ENUM__NEEDS_MERGE;
     build_expect(expanded);
 }
 END_TEST
 
-START_TEST(side_inputs_forbid_lifting) {
+START_TEST(side_inputs_forbid_lifting)
+{
     build_in(combine(true), "side", "a");
     build_expect(expanded);
 }
 END_TEST
 
-START_TEST(somebody_outside_who_reads_inside_forbids_lifting) {
+START_TEST(somebody_outside_who_reads_inside_forbids_lifting)
+{
     combine(true);
     build_step("Peek", URN_MAP, "g", NULL, NULL);
     ck_assert_msg(build_dump() != NULL, "%s", status_message(&build.st));
@@ -103,25 +111,31 @@ START_TEST(somebody_outside_who_reads_inside_forbids_lifting) {
 }
 END_TEST
 
-START_TEST(a_missing_accumulator_coder_is_named) {
+START_TEST(a_missing_accumulator_coder_is_named)
+{
     build_combine_payload(combine(true), "nocoder");
     build_expect_error("transform \"Sum\"", "\"nocoder\"");
 }
 END_TEST
 
-START_TEST(steps_that_the_sdk_lifted_are_left_alone) {
+START_TEST(steps_that_the_sdk_lifted_are_left_alone)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     build_combine_payload(build_step("Pre", "beam:transform:combine_per_key_precombine:v1", "a", "k", "kvo"), "varint");
     build_step("Group", URN_GBK, "k", "g", "bytes");
-    build_combine_payload(build_step("Merge", "beam:transform:combine_per_key_merge_accumulators:v1", "g", "m", "kvo"), "varint");
-    build_combine_payload(build_step("Extract", "beam:transform:combine_per_key_extract_outputs:v1", "m", "s", "kvo"), "varint");
+    build_combine_payload(build_step("Merge", "beam:transform:combine_per_key_merge_accumulators:v1", "g", "m", "kvo"),
+                          "varint");
+    build_combine_payload(build_step("Extract", "beam:transform:combine_per_key_extract_outputs:v1", "m", "s", "kvo"),
+                          "varint");
     ck_assert_msg(build_dump() != NULL, "%s", status_message(&build.st));
     ck_assert_ptr_nonnull(strstr(build_dump(), "executable env 0: Merge + Extract\n"));
 }
 END_TEST
 
-START_TEST(triggers_are_told_apart) {
-    Beam__Trigger repeat = BEAM__TRIGGER__INIT, any = BEAM__TRIGGER__INIT, all = BEAM__TRIGGER__INIT, empty = BEAM__TRIGGER__INIT;
+START_TEST(triggers_are_told_apart)
+{
+    Beam__Trigger repeat = BEAM__TRIGGER__INIT, any = BEAM__TRIGGER__INIT, all = BEAM__TRIGGER__INIT,
+                  empty = BEAM__TRIGGER__INIT;
     Beam__Trigger__Repeat of_repeat = BEAM__TRIGGER__REPEAT__INIT;
     Beam__Trigger__AfterAny of_any = BEAM__TRIGGER__AFTER_ANY__INIT;
     Beam__Trigger__AfterAll of_all = BEAM__TRIGGER__AFTER_ALL__INIT;

@@ -2,7 +2,8 @@
 
 #include "pipeline_builder.h"
 
-START_TEST(a_flatten_is_a_step_of_the_runner) {
+START_TEST(a_flatten_is_a_step_of_the_runner)
+{
     Beam__PTransform *flatten;
 
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
@@ -29,7 +30,8 @@ START_TEST(a_flatten_is_a_step_of_the_runner) {
 }
 END_TEST
 
-START_TEST(another_coder_is_reencoded_where_it_was_made) {
+START_TEST(another_coder_is_reencoded_where_it_was_made)
+{
     Beam__PTransform *flatten;
 
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
@@ -52,7 +54,8 @@ START_TEST(another_coder_is_reencoded_where_it_was_made) {
 }
 END_TEST
 
-START_TEST(a_flatten_of_nothing_is_legal) {
+START_TEST(a_flatten_of_nothing_is_legal)
+{
     build_step("None", URN_FLATTEN, NULL, "f", "varint");
     build_step("Use", URN_MAP, "f", NULL, NULL);
     build_expect("stage 0 flatten: None\n"
@@ -62,7 +65,8 @@ START_TEST(a_flatten_of_nothing_is_legal) {
 }
 END_TEST
 
-START_TEST(runner_steps_that_nobody_reads_vanish) {
+START_TEST(runner_steps_that_nobody_reads_vanish)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     build_step("Map", URN_MAP, "a", "b", "kv");
     build_step("Group", URN_GBK, "b", "g", "bytes");
@@ -74,7 +78,8 @@ START_TEST(runner_steps_that_nobody_reads_vanish) {
 }
 END_TEST
 
-START_TEST(a_view_is_made_from_what_its_readers_say) {
+START_TEST(a_view_is_made_from_what_its_readers_say)
+{
     Beam__PTransform *use;
 
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
@@ -109,7 +114,8 @@ static Beam__PTransform *reshuffle(const char *out_coder) {
     return mix;
 }
 
-START_TEST(a_reshuffle_is_folded) {
+START_TEST(a_reshuffle_is_folded)
+{
     reshuffle("kv");
     build_expect("stage 0 impulse: Start\n"
                  "  out 0 Start.out bytes in global_window\n"
@@ -124,7 +130,8 @@ START_TEST(a_reshuffle_is_folded) {
 }
 END_TEST
 
-START_TEST(an_equal_coder_by_another_name_is_equal) {
+START_TEST(an_equal_coder_by_another_name_is_equal)
+{
     build_coder("kv2", "beam:coder:kv:v1", "bytes", "bytes");
     reshuffle("kv2");
     ck_assert_msg(build_dump() != NULL, "%s", status_message(&build.st));
@@ -132,7 +139,8 @@ START_TEST(an_equal_coder_by_another_name_is_equal) {
 }
 END_TEST
 
-START_TEST(a_reshuffle_that_changes_the_coder_is_expanded) {
+START_TEST(a_reshuffle_that_changes_the_coder_is_expanded)
+{
     reshuffle("kvo");
     ck_assert_msg(build_dump() != NULL, "%s", status_message(&build.st));
     ck_assert_ptr_nonnull(strstr(build_dump(), "group_by_key: Group"));
@@ -140,7 +148,8 @@ START_TEST(a_reshuffle_that_changes_the_coder_is_expanded) {
 }
 END_TEST
 
-START_TEST(redistribute_is_folded_too) {
+START_TEST(redistribute_is_folded_too)
+{
     reshuffle("kv")->spec->urn = (char *)"beam:transform:redistribute_by_key:v1";
     ck_assert_msg(build_dump() != NULL, "%s", status_message(&build.st));
     ck_assert_ptr_nonnull(strstr(build_dump(), "reshuffle: Mix/Fold"));

@@ -35,7 +35,8 @@ static void expect_stages(const char *expected) {
     buf_clear(&stages);
 }
 
-START_TEST(a_chain_is_one_stage) {
+START_TEST(a_chain_is_one_stage)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     build_step("One", URN_MAP, "a", "b", "opaque");
     build_step("Two", URN_MAP, "b", "c", "opaque");
@@ -44,7 +45,8 @@ START_TEST(a_chain_is_one_stage) {
 }
 END_TEST
 
-START_TEST(readers_of_one_source_share_a_stage) {
+START_TEST(readers_of_one_source_share_a_stage)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     build_step("One", URN_MAP, "a", "b", "opaque");
     build_step("Two", URN_MAP, "a", "c", "opaque");
@@ -53,7 +55,8 @@ START_TEST(readers_of_one_source_share_a_stage) {
 }
 END_TEST
 
-START_TEST(environments_are_not_mixed) {
+START_TEST(environments_are_not_mixed)
+{
     build_environment("other")->urn = (char *)"beam:env:process:v1";
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     build_step("One", URN_MAP, "a", "b", "opaque");
@@ -63,7 +66,8 @@ START_TEST(environments_are_not_mixed) {
 }
 END_TEST
 
-START_TEST(environments_that_differ_in_nothing_that_counts_are_one) {
+START_TEST(environments_that_differ_in_nothing_that_counts_are_one)
+{
     Beam__Environment *other = build_environment("other"), *first = build.components->environments[0]->value;
     Beam__ArtifactInformation *jar = arena_new(&build.arena, Beam__ArtifactInformation);
     Beam__ArtifactInformation *zip = arena_new(&build.arena, Beam__ArtifactInformation);
@@ -88,7 +92,8 @@ START_TEST(environments_that_differ_in_nothing_that_counts_are_one) {
 }
 END_TEST
 
-START_TEST(an_output_read_inside_and_outside_goes_both_ways) {
+START_TEST(an_output_read_inside_and_outside_goes_both_ways)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     build_step("One", URN_MAP, "a", "b", "kv");
     build_step("Inside", URN_MAP, "b", NULL, NULL);
@@ -102,7 +107,8 @@ START_TEST(an_output_read_inside_and_outside_goes_both_ways) {
 }
 END_TEST
 
-START_TEST(state_starts_a_stage) {
+START_TEST(state_starts_a_stage)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     build_step("Make", URN_MAP, "a", "b", "kv");
     stateful_payload(build_step("Count", URN_PARDO, "b", "c", "kv"));
@@ -116,14 +122,16 @@ START_TEST(state_starts_a_stage) {
 }
 END_TEST
 
-START_TEST(state_needs_a_kv) {
+START_TEST(state_needs_a_kv)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     stateful_payload(build_step("Count", URN_PARDO, "a", NULL, NULL));
     build_expect_error("transform \"Count\"", "must be encoded as KV");
 }
 END_TEST
 
-START_TEST(stable_input_is_not_fused) {
+START_TEST(stable_input_is_not_fused)
+{
     Beam__ParDoPayload pardo = BEAM__PAR_DO_PAYLOAD__INIT;
 
     pardo.requires_stable_input = true;
@@ -148,7 +156,8 @@ static void with_side_input(const char *side_of) {
     build_side_inputs(use, ITERABLE, "side", NULL);
 }
 
-START_TEST(a_reader_of_a_foreign_view_is_fused) {
+START_TEST(a_reader_of_a_foreign_view_is_fused)
+{
     with_side_input("a2");
     expect_stages("impulse: Start\nimpulse: Start2\nexecutable env 0: Side\nexecutable env 0: One + Use\n");
     ck_assert_uint_eq(build.plan->stages[3].side_input_count, 1);
@@ -157,13 +166,15 @@ START_TEST(a_reader_of_a_foreign_view_is_fused) {
 }
 END_TEST
 
-START_TEST(a_stage_does_not_wait_for_itself) {
+START_TEST(a_stage_does_not_wait_for_itself)
+{
     with_side_input("a");
     expect_stages("impulse: Start\nexecutable env 0: One + Side\nexecutable env 0: Use\n"); /* Start2 is pruned */
 }
 END_TEST
 
-START_TEST(a_stage_does_not_wait_for_what_comes_behind_it) {
+START_TEST(a_stage_does_not_wait_for_what_comes_behind_it)
+{
     Beam__PTransform *use;
 
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
@@ -179,7 +190,8 @@ START_TEST(a_stage_does_not_wait_for_what_comes_behind_it) {
 END_TEST
 
 /* Two branches that each read a view of the other: joining both ways would make a circle of stages. */
-START_TEST(crossed_views_do_not_close_a_circle) {
+START_TEST(crossed_views_do_not_close_a_circle)
+{
     Beam__PTransform *use;
 
     build_step("S1", URN_IMPULSE, NULL, "a1", "bytes");
@@ -196,7 +208,8 @@ START_TEST(crossed_views_do_not_close_a_circle) {
 }
 END_TEST
 
-START_TEST(in_a_stream_a_reader_of_a_view_stands_alone) {
+START_TEST(in_a_stream_a_reader_of_a_view_stands_alone)
+{
     with_side_input("a2");
     build.components->pcollections[2]->value->is_bounded = BEAM__IS_BOUNDED__ENUM__UNBOUNDED; /* b */
     expect_stages("impulse: Start\nimpulse: Start2\nexecutable unbounded env 0: One\nexecutable env 0: Side\n"
@@ -204,7 +217,8 @@ START_TEST(in_a_stream_a_reader_of_a_view_stands_alone) {
 }
 END_TEST
 
-START_TEST(a_view_of_the_own_input_is_read) {
+START_TEST(a_view_of_the_own_input_is_read)
+{
     Beam__PTransform *use;
 
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
@@ -217,7 +231,8 @@ START_TEST(a_view_of_the_own_input_is_read) {
 }
 END_TEST
 
-START_TEST(large_pipelines_take_little_time) {
+START_TEST(large_pipelines_take_little_time)
+{
     clock_t start;
 
     build_step("Start", URN_IMPULSE, NULL, "c0", "bytes");

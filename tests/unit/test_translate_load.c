@@ -12,7 +12,8 @@ static Beam__PTransform *small_pipeline(void) {
     return build_step("Map", URN_MAP, "a", "b", "bytes");
 }
 
-START_TEST(a_small_pipeline_is_translated) {
+START_TEST(a_small_pipeline_is_translated)
+{
     small_pipeline();
     build_expect("stage 0 impulse: Start\n"
                  "  out 0 Start.out bytes in global_window\n"
@@ -21,54 +22,60 @@ START_TEST(a_small_pipeline_is_translated) {
 }
 END_TEST
 
-START_TEST(nothing_is_refused) {
-    build_expect_error("no transforms", "");
-}
+START_TEST(nothing_is_refused)
+{ build_expect_error("no transforms", ""); }
 END_TEST
 
-START_TEST(a_missing_root_is_refused) {
+START_TEST(a_missing_root_is_refused)
+{
     small_pipeline();
     build.pipeline->root_transform_ids[0] = (char *)"nobody";
     build_expect_error("root transform", "\"nobody\"");
 }
 END_TEST
 
-START_TEST(a_missing_subtransform_is_refused) {
+START_TEST(a_missing_subtransform_is_refused)
+{
     small_pipeline();
     build_child(build_transform("Whole", ""), "nobody");
     build_expect_error("transform \"Whole\"", "\"t-nobody\"");
 }
 END_TEST
 
-START_TEST(a_missing_collection_is_refused) {
+START_TEST(a_missing_collection_is_refused)
+{
     small_pipeline();
     build_step("Other", URN_MAP, "nothing", NULL, NULL);
     build_expect_error("transform \"Other\"", "\"nothing\"");
 }
 END_TEST
 
-START_TEST(a_missing_coder_is_refused) {
+START_TEST(a_missing_coder_is_refused)
+{
     small_pipeline();
     build_collection("c", "nocoder");
     build_expect_error("PCollection \"c\"", "\"nocoder\"");
 }
 END_TEST
 
-START_TEST(a_missing_component_coder_is_refused) {
+START_TEST(a_missing_component_coder_is_refused)
+{
     small_pipeline();
     build_coder("list", "beam:coder:iterable:v1", "nocoder", NULL);
     build_expect_error("coder \"list\"", "\"nocoder\"");
 }
 END_TEST
 
-START_TEST(a_coder_with_the_wrong_number_of_components_is_refused) {
+START_TEST(a_coder_with_the_wrong_number_of_components_is_refused)
+{
     small_pipeline();
     build_coder("half", "beam:coder:kv:v1", "bytes", NULL);
     build_expect_error("coder \"half\"", "1 components, not 2");
 }
 END_TEST
 
-START_TEST(a_coder_that_contains_itself_is_refused) {
+START_TEST(a_coder_that_contains_itself_is_refused)
+{
     small_pipeline();
     build_coder("x", "beam:coder:iterable:v1", "y", NULL);
     build_coder("y", "beam:coder:iterable:v1", "x", NULL);
@@ -76,38 +83,44 @@ START_TEST(a_coder_that_contains_itself_is_refused) {
 }
 END_TEST
 
-START_TEST(coders_nest_within_bounds) {
+START_TEST(coders_nest_within_bounds)
+{
     small_pipeline();
     for (int i = 0; i < TRANSLATE_MAX_CODER_NESTING - 1; i++)
         build_coder(arena_printf(&build.arena, "n%d", i), "beam:coder:iterable:v1",
                     i ? arena_printf(&build.arena, "n%d", i - 1) : "bytes", NULL);
     ck_assert_ptr_nonnull(build_dump());
-    build_coder("deepest", "beam:coder:iterable:v1", arena_printf(&build.arena, "n%d", TRANSLATE_MAX_CODER_NESTING - 2), NULL);
+    build_coder("deepest", "beam:coder:iterable:v1", arena_printf(&build.arena, "n%d", TRANSLATE_MAX_CODER_NESTING - 2),
+                NULL);
     build_expect_error("coder \"deepest\"", "nested");
 }
 END_TEST
 
-START_TEST(a_missing_windowing_strategy_is_refused) {
+START_TEST(a_missing_windowing_strategy_is_refused)
+{
     small_pipeline();
     build_collection("c", "bytes")->windowing_strategy_id = (char *)"nowindows";
     build_expect_error("PCollection \"c\"", "\"nowindows\"");
 }
 END_TEST
 
-START_TEST(a_missing_window_coder_is_refused) {
+START_TEST(a_missing_window_coder_is_refused)
+{
     small_pipeline();
     build_windowing("w", "nocoder");
     build_expect_error("windowing strategy \"w\"", "\"nocoder\"");
 }
 END_TEST
 
-START_TEST(a_missing_environment_is_refused) {
+START_TEST(a_missing_environment_is_refused)
+{
     small_pipeline()->environment_id = (char *)"nowhere";
     build_expect_error("transform \"Map\"", "\"nowhere\"");
 }
 END_TEST
 
-START_TEST(a_transform_that_needs_an_environment_must_name_one) {
+START_TEST(a_transform_that_needs_an_environment_must_name_one)
+{
     Beam__PTransform *pardo;
 
     small_pipeline();
@@ -117,14 +130,16 @@ START_TEST(a_transform_that_needs_an_environment_must_name_one) {
 }
 END_TEST
 
-START_TEST(an_unknown_leaf_without_environment_is_refused_by_name) {
+START_TEST(an_unknown_leaf_without_environment_is_refused_by_name)
+{
     small_pipeline()->environment_id = (char *)"";
     build_expect_error("transform \"Map\"", "\"" URN_MAP "\"");
     ck_assert_int_eq(build.st.code, STATUS_UNIMPLEMENTED);
 }
 END_TEST
 
-START_TEST(an_unknown_requirement_is_refused) {
+START_TEST(an_unknown_requirement_is_refused)
+{
     small_pipeline();
     build_requirement("beam:requirement:pardo:stateful:v1");
     ck_assert_ptr_nonnull(build_dump());
@@ -133,7 +148,8 @@ START_TEST(an_unknown_requirement_is_refused) {
 }
 END_TEST
 
-START_TEST(a_cycle_of_data_is_refused) {
+START_TEST(a_cycle_of_data_is_refused)
+{
     Beam__PTransform *flatten;
 
     small_pipeline();
@@ -144,7 +160,8 @@ START_TEST(a_cycle_of_data_is_refused) {
 }
 END_TEST
 
-START_TEST(a_cycle_of_composites_is_refused) {
+START_TEST(a_cycle_of_composites_is_refused)
+{
     Beam__PTransform *outer, *inner;
 
     small_pipeline();
@@ -157,7 +174,8 @@ START_TEST(a_cycle_of_composites_is_refused) {
 }
 END_TEST
 
-START_TEST(composites_nest_within_bounds) {
+START_TEST(composites_nest_within_bounds)
+{
     small_pipeline();
     for (int i = 0; i <= TRANSLATE_MAX_NESTING; i++) {
         Beam__PTransform *composite = build_transform(arena_printf(&build.arena, "c%d", i), "");
@@ -168,14 +186,16 @@ START_TEST(composites_nest_within_bounds) {
 }
 END_TEST
 
-START_TEST(two_producers_are_refused) {
+START_TEST(two_producers_are_refused)
+{
     small_pipeline();
     build_step("Other", URN_MAP, "a", "b", NULL);
     build_expect_error("\"Map\"", "\"Other\"");
 }
 END_TEST
 
-START_TEST(a_collection_that_nobody_produces_is_refused) {
+START_TEST(a_collection_that_nobody_produces_is_refused)
+{
     small_pipeline();
     build_collection("orphan", "bytes");
     build_step("Reader", URN_MAP, "orphan", NULL, NULL);
@@ -183,7 +203,8 @@ START_TEST(a_collection_that_nobody_produces_is_refused) {
 }
 END_TEST
 
-START_TEST(a_truncated_payload_is_refused) {
+START_TEST(a_truncated_payload_is_refused)
+{
     Beam__PTransform *pardo;
 
     small_pipeline();
@@ -194,14 +215,16 @@ START_TEST(a_truncated_payload_is_refused) {
 }
 END_TEST
 
-START_TEST(a_side_input_that_is_no_input_is_refused) {
+START_TEST(a_side_input_that_is_no_input_is_refused)
+{
     small_pipeline();
     build_side_inputs(build_step("Do", URN_PARDO, "b", NULL, NULL), "beam:side_input:iterable:v1", "side", NULL);
     build_expect_error("transform \"Do\"", "side input \"side\"");
 }
 END_TEST
 
-START_TEST(an_unknown_access_pattern_is_refused) {
+START_TEST(an_unknown_access_pattern_is_refused)
+{
     Beam__PTransform *pardo;
 
     small_pipeline();
@@ -212,7 +235,8 @@ START_TEST(an_unknown_access_pattern_is_refused) {
 }
 END_TEST
 
-START_TEST(grouping_needs_a_kv) {
+START_TEST(grouping_needs_a_kv)
+{
     small_pipeline();
     build_step("Group", URN_GBK, "b", "g", "bytes");
     build_step("Use", URN_MAP, "g", NULL, NULL);
@@ -220,7 +244,8 @@ START_TEST(grouping_needs_a_kv) {
 }
 END_TEST
 
-START_TEST(a_multimap_side_input_needs_a_kv) {
+START_TEST(a_multimap_side_input_needs_a_kv)
+{
     Beam__PTransform *pardo;
 
     small_pipeline();
@@ -231,20 +256,23 @@ START_TEST(a_multimap_side_input_needs_a_kv) {
 }
 END_TEST
 
-START_TEST(an_impulse_makes_bytes) {
+START_TEST(an_impulse_makes_bytes)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "varint");
     build_step("Map", URN_MAP, "a", NULL, NULL);
     build_expect_error("transform \"Start\"", "bytes");
 }
 END_TEST
 
-START_TEST(two_main_inputs_are_refused) {
+START_TEST(two_main_inputs_are_refused)
+{
     build_in(small_pipeline(), "other", "a");
     build_expect_error("transform \"Map\"", "2 main inputs");
 }
 END_TEST
 
-START_TEST(pass_throughs_vanish) {
+START_TEST(pass_throughs_vanish)
+{
     Beam__PTransform *identity;
 
     small_pipeline();
@@ -260,7 +288,8 @@ START_TEST(pass_throughs_vanish) {
 }
 END_TEST
 
-START_TEST(composites_are_expanded_whatever_their_urn) {
+START_TEST(composites_are_expanded_whatever_their_urn)
+{
     Beam__PTransform *composite;
 
     small_pipeline();
@@ -272,7 +301,8 @@ START_TEST(composites_are_expanded_whatever_their_urn) {
 }
 END_TEST
 
-START_TEST(an_sdk_fused_stage_is_unfolded) {
+START_TEST(an_sdk_fused_stage_is_unfolded)
+{
     Beam__ExecutableStagePayload payload = BEAM__EXECUTABLE_STAGE_PAYLOAD__INIT;
     Beam__Components inner = BEAM__COMPONENTS__INIT;
     Beam__Components__TransformsEntry *entries[2];
@@ -303,7 +333,8 @@ START_TEST(an_sdk_fused_stage_is_unfolded) {
 END_TEST
 
 /* No bytes, however they were bent, do harm. */
-START_TEST(mutated_pipelines_are_refused_or_translated) {
+START_TEST(mutated_pipelines_are_refused_or_translated)
+{
     Beam__PTransform *flatten, *pardo;
     struct slice packed;
     uint8_t *bytes;
@@ -329,7 +360,8 @@ START_TEST(mutated_pipelines_are_refused_or_translated) {
         memcpy(bytes, packed.data, packed.size);
         for (int flips = 0; flips <= round % 4; flips++) {
             random = random * 6364136223846793005u + 1442695040888963407u;
-            bytes[(random >> 20) % packed.size] = flips % 2 ? bytes[(random >> 40) % packed.size] : (uint8_t)(random >> 56);
+            bytes[(random >> 20) % packed.size] =
+                flips % 2 ? bytes[(random >> 40) % packed.size] : (uint8_t)(random >> 56);
         }
         if (pb_unpack(&beam__pipeline__descriptor, bytes, packed.size, PB_STRINGS_STRICT, &arena,
                       (ProtobufCMessage **)(void *)&pipeline, &st) == 0 &&

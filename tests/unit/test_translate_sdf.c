@@ -12,7 +12,8 @@ static void splittable_payload(Beam__PTransform *transform, const char *restrict
     build_payload(transform, &pardo.base);
 }
 
-START_TEST(a_splittable_pardo_becomes_three_steps) {
+START_TEST(a_splittable_pardo_becomes_three_steps)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     splittable_payload(build_step("Read", URN_PARDO, "a", "b", "varint"), "opaque");
     build_step("Use", URN_MAP, "b", NULL, NULL);
@@ -31,7 +32,8 @@ START_TEST(a_splittable_pardo_becomes_three_steps) {
 }
 END_TEST
 
-START_TEST(side_inputs_go_to_all_three) {
+START_TEST(side_inputs_go_to_all_three)
+{
     Beam__ParDoPayload pardo = BEAM__PAR_DO_PAYLOAD__INIT;
     Beam__ParDoPayload__SideInputsEntry side = BEAM__PAR_DO_PAYLOAD__SIDE_INPUTS_ENTRY__INIT, *sides[] = {&side};
     Beam__FunctionSpec access = BEAM__FUNCTION_SPEC__INIT;
@@ -57,26 +59,31 @@ START_TEST(side_inputs_go_to_all_three) {
 }
 END_TEST
 
-START_TEST(an_expanded_one_stays) {
+START_TEST(an_expanded_one_stays)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     splittable_payload(build_step("Pair", "beam:transform:sdf_pair_with_restriction:v1", "a", "p", "kvo"), "opaque");
-    splittable_payload(build_step("Split", "beam:transform:sdf_split_and_size_restrictions:v1", "p", "s", "kvo"), "opaque");
-    splittable_payload(build_step("Process", "beam:transform:sdf_process_sized_element_and_restrictions:v1", "s", NULL, NULL),
+    splittable_payload(build_step("Split", "beam:transform:sdf_split_and_size_restrictions:v1", "p", "s", "kvo"),
                        "opaque");
+    splittable_payload(
+        build_step("Process", "beam:transform:sdf_process_sized_element_and_restrictions:v1", "s", NULL, NULL),
+        "opaque");
     ck_assert_msg(build_dump() != NULL, "%s", status_message(&build.st));
     ck_assert_uint_eq(build.plan->stage_count, 3);
     ck_assert_str_eq(build.plan->stages[2].process_transform_id, "t-Process");
 }
 END_TEST
 
-START_TEST(a_missing_restriction_coder_is_named) {
+START_TEST(a_missing_restriction_coder_is_named)
+{
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
     splittable_payload(build_step("Read", URN_PARDO, "a", NULL, NULL), "nocoder");
     build_expect_error("transform \"Read\"", "\"nocoder\"");
 }
 END_TEST
 
-START_TEST(an_old_read_gets_an_impulse) {
+START_TEST(an_old_read_gets_an_impulse)
+{
     build_step("Read", "beam:transform:read:v1", NULL, "b", "varint");
     build_step("Use", URN_MAP, "b", NULL, NULL);
     build_expect("stage 0 impulse: Read/Impulse\n"

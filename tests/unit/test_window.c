@@ -40,7 +40,8 @@ static void check_pane(struct pane pane, const char *expected, size_t expected_s
     buf_clear(&buf);
 }
 
-START_TEST(panes_take_the_shortest_form) {
+START_TEST(panes_take_the_shortest_form)
+{
     check_pane(PANE_NO_FIRING, "\x0f", 1);
     check_pane(PANE_ONLY_FIRING, "\x07", 1);
     check_pane((struct pane){true, false, PANE_EARLY, 0, -1}, "\x11\x00", 2);
@@ -50,7 +51,8 @@ START_TEST(panes_take_the_shortest_form) {
 }
 END_TEST
 
-START_TEST(a_one_byte_early_pane_has_no_nonspeculative_index) {
+START_TEST(a_one_byte_early_pane_has_no_nonspeculative_index)
+{
     struct cursor at = cursor_of("\x01", 1);
     struct pane pane;
 
@@ -60,7 +62,8 @@ START_TEST(a_one_byte_early_pane_has_no_nonspeculative_index) {
 }
 END_TEST
 
-START_TEST(an_unknown_pane_bit_is_bad) {
+START_TEST(an_unknown_pane_bit_is_bad)
+{
     for (unsigned first = 0; first < 256; first++) {
         uint8_t bytes[3] = {(uint8_t)first, 0, 0};
         struct cursor at = cursor_of(bytes, sizeof(bytes)), skip = at;
@@ -73,7 +76,8 @@ START_TEST(an_unknown_pane_bit_is_bad) {
 }
 END_TEST
 
-START_TEST(interval_windows_hold_their_end_first) {
+START_TEST(interval_windows_hold_their_end_first)
+{
     static const uint8_t expected[] = {0x80, 0, 0, 0, 0, 0, 0x27, 0x10, 0x90, 0x4e};
     struct buf buf = {0};
     event_time start, end, max;
@@ -97,7 +101,8 @@ START_TEST(interval_windows_hold_their_end_first) {
 }
 END_TEST
 
-START_TEST(windows_far_out_do_not_overflow) {
+START_TEST(windows_far_out_do_not_overflow)
+{
     struct buf buf = {0};
     event_time start, end;
     struct cursor at;
@@ -114,13 +119,14 @@ START_TEST(windows_far_out_do_not_overflow) {
 }
 END_TEST
 
-START_TEST(maximum_timestamps_of_other_windows) {
+START_TEST(maximum_timestamps_of_other_windows)
+{
     static const uint8_t custom[] = {0x80, 0, 0, 0, 0, 0, 0x27, 0x0f, 1, 'w'};
     struct cursor at = cursor_of(custom, sizeof(custom));
     event_time max;
 
-    ck_assert_int_eq(window_max_timestamp(coder_create(&arena, CODER_CUSTOM_WINDOW, leaf(CODER_BYTES), NULL), &at, &max),
-                     CODER_OK);
+    ck_assert_int_eq(
+        window_max_timestamp(coder_create(&arena, CODER_CUSTOM_WINDOW, leaf(CODER_BYTES), NULL), &at, &max), CODER_OK);
     ck_assert_int_eq(max, 9999);
     ck_assert(at.at == at.end);
     at = cursor_of(NULL, 0);
@@ -130,8 +136,10 @@ START_TEST(maximum_timestamps_of_other_windows) {
 }
 END_TEST
 
-START_TEST(a_windowed_value_comes_apart) {
-    const struct coder *coder = coder_create(&arena, CODER_WINDOWED_VALUE, leaf(CODER_BYTES), leaf(CODER_INTERVAL_WINDOW));
+START_TEST(a_windowed_value_comes_apart)
+{
+    const struct coder *coder =
+        coder_create(&arena, CODER_WINDOWED_VALUE, leaf(CODER_BYTES), leaf(CODER_INTERVAL_WINDOW));
     struct pane no_firing = PANE_NO_FIRING;
     struct windowed_value value;
     struct buf window = {0}, buf = {0};
@@ -140,7 +148,10 @@ START_TEST(a_windowed_value_comes_apart) {
     interval_window_encode(&window, 0, 10000);
     windowed_value_write_header(&buf, 1000, buf_data(&window), window.size, &no_firing);
     buf_add_prefixed(&buf, "ab", 2);
-    ck_assert_mem_eq(buf_data(&buf), "\x80\0\0\0\0\0\x03\xe8\0\0\0\x01\x80\0\0\0\0\0\x27\x10\x90\x4e\x0f\x02" "ab", 26);
+    ck_assert_mem_eq(buf_data(&buf),
+                     "\x80\0\0\0\0\0\x03\xe8\0\0\0\x01\x80\0\0\0\0\0\x27\x10\x90\x4e\x0f\x02"
+                     "ab",
+                     26);
     for (size_t cut = 0; cut < buf.size; cut++) {
         at = skip = cursor_of(buf_data(&buf), cut);
         ck_assert_int_eq(windowed_value_read(coder, &at, &value), CODER_SHORT);
@@ -153,14 +164,18 @@ START_TEST(a_windowed_value_comes_apart) {
     ck_assert_uint_eq(cursor_left(&value.windows), 10);
     ck_assert_uint_eq(cursor_left(&value.pane), 1);
     ck_assert_uint_eq(cursor_left(&value.value), 3);
-    ck_assert_mem_eq(value.value.at, "\x02" "ab", 3);
+    ck_assert_mem_eq(value.value.at,
+                     "\x02"
+                     "ab",
+                     3);
     ck_assert(at.at == at.end);
     buf_clear(&window);
     buf_clear(&buf);
 }
 END_TEST
 
-START_TEST(time_arithmetic_clamps) {
+START_TEST(time_arithmetic_clamps)
+{
     ck_assert_int_eq(time_add(TIME_MAX, 1), TIME_MAX);
     ck_assert_int_eq(time_add(TIME_MIN, INT64_MIN), TIME_MIN);
     ck_assert_int_eq(time_add(0, INT64_MAX), TIME_MAX);

@@ -1,0 +1,153 @@
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* ---- children ---- */
+
+static void become(const char *const *argv, const int in[2], const int out[2], const char *log) {
+    if (log) {
+        int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+        if (fd >= 0)
+            dup2(fd, STDERR_FILENO);
+    }
+    dup2(in[0], STDIN_FILENO);
+    dup2(out[1], STDOUT_FILENO);
+    close(in[1]);
+    close(out[0]);
+    execv(argv[0], (char *const *)argv);
+    fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+bool child_start(struct child *child, const char *const *argv, const char *log) {
+    int in[2], out[2];
+
+    if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+        return false;
+    child->pid = fork();
+    if (child->pid == 0)
+        become(argv, in, out, log);
+    close(in[0]);
+    close(out[1]);
+    child->in = in[1];
+    child->out = out[0];
+    return child->pid > 0;
+}
+
+bool child_read_line(struct child *child, char *line, size_t size) {
+    size_t used = 0;
+    char c;
+
+    while (read(child->out, &c, 1) == 1 && c != '\n')
+        if (used + 1 < size)
+            line[used++] = c;
+    line[used] = '\0';
+    return used > 0;
+}
+
+/* ---- the daemon ---- */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void show_log(const struct daemon_process *daemon) {
+    CLEANUP(freep) char *path = xasprintf("%s/log", daemon->directory);
+    FILE *file = fopen(path, "r");
+    char line[1000];
+
+    while (file && fgets(line, sizeof(line), file))
+        fprintf(stderr, "  daemon: %s", line);
+    if (file)
+        fclose(file);
+}
+
+static bool write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    bool good = file && fputs(text, file) >= 0;
+
+    return (file ? fclose(file) == 0 : false) && good;
+}
+
+bool daemon_start(struct daemon_process *daemon, const char *yaml) {
+    const char *binary = getenv("TRESTLE_BINARY"), *prefix = "listening on ";
+    CLEANUP(freep) char *config = NULL, *state = NULL, *log = NULL;
+    struct child child;
+    char line[200];
+
+    if (!binary) {
+        fprintf(stderr, "TRESTLE_BINARY is not set\n");
+        return false;
+    }
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    snprintf(daemon->directory, sizeof(daemon->directory), "/tmp/trestle-harness-XXXXXX");
+    if (!mkdtemp(daemon->directory))
+        return false;
+    config = xasprintf("%s/config.yaml", daemon->directory);
+    state = xasprintf("%s/state", daemon->directory);
+    log = xasprintf("%s/log", daemon->directory);
+    if (!write_file(config, yaml) ||
+        !child_start(&child,
+                     (const char *[]){binary, "serve", "--listen", "127.0.0.1:0", "--state-dir", state, "--config", config, NULL}, log))
+        return false;
+    daemon->pid = child.pid;
+    if (!child_read_line(&child, line, sizeof(line)) || strncmp(line, prefix, strlen(prefix)) != 0) {
+        fprintf(stderr, "the daemon did not start: \"%s\"\n", line);
+        show_log(daemon);
+        return false;
+    }
+    snprintf(daemon->endpoint, sizeof(daemon->endpoint), "%.60s", line + strlen(prefix));
+    return true;
+}
+
+/* With PR_SET_CHILD_SUBREAPER what the daemon leaves behind is ours now. */
+static bool nothing_is_left(void) {
+    char command[100], line[200];
+    int status;
+    pid_t pid;
+    FILE *file;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        fprintf(stderr, "the daemon left process %d behind, ended (status %d)\n", (int)pid, status);
+    if (pid < 0)
+        return true;
+    snprintf(command, sizeof(command), "/proc/self/task/%d/children", (int)getpid());
+    file = fopen(command, "r");
+    if (file && fgets(line, sizeof(line), file))
+        fprintf(stderr, "the daemon left processes behind: %s\n", line);
+    if (file)
+        fclose(file);
+    return false;
+}
+
+bool daemon_stop(struct daemon_process *daemon) {
+    bool good = true;
+    int status = 0;
+
+    kill(daemon->pid, SIGTERM);
+    if (waitpid(daemon->pid, &status, 0) != daemon->pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        fprintf(stderr, "the daemon did not end with exit code 0 at SIGTERM: status %#x\n", (unsigned)status);
+        good = false;
+    }
+    good = nothing_is_left() && good;
+    if (!good)
+        show_log(daemon);
+    nftw(daemon->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return good;
+}

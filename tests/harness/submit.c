@@ -1,0 +1,208 @@
+#include "submit.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/pb.h"
+
+#define JOB_SERVICE "/org.apache.beam.model.job_management.v1.JobService/"
+
+enum { CALL_MS = 60000 };
+
+void submitter_init(struct submitter *s, const char *endpoint) {
+    s->client = rpc_client_create(1);
+    s->channel = rpc_channel_create(s->client, endpoint);
+}
+
+void submitter_clear(struct submitter *s) {
+    rpc_channel_destroy(s->channel);
+    rpc_client_destroy(s->client);
+}
+
+void job_clear(struct job *job) {
+    if (job->stream) {
+        rpc_stream_cancel(job->stream);
+        job_wait(job);
+        rpc_stream_unref(job->stream);
+    }
+    vec_foreach(line, &job->lines)
+        free(line->text);
+    vec_free(&job->lines);
+    free(job->id);
+    free(job->error);
+    pthread_mutex_destroy(&job->lock);
+    pthread_cond_destroy(&job->changed);
+    *job = (struct job){0};
+}
+
+/* ---- the message stream ---- */
+
+static void add_line(struct job *job, const Job__JobMessage *message) {
+    struct job_line line = {(int)message->importance, xstrdup(message->message_text)};
+
+    vec_push(&job->lines, line);
+    if (message->importance == JOB__JOB_MESSAGE__MESSAGE_IMPORTANCE__JOB_MESSAGE_ERROR) {
+        free(job->error);
+        job->error = xstrdup(message->message_text);
+    }
+}
+
+static void on_message(struct rpc_stream *stream, void *user, struct slice bytes) {
+    struct job *job = user;
+    Job__JobMessagesResponse *message;
+    struct arena arena = {0};
+
+    (void)stream;
+    if (PB_UNPACK(Job__JobMessagesResponse, job__job_messages_response, bytes, PB_STRINGS_STRICT, &arena, &message, NULL) == 0) {
+        pthread_mutex_lock(&job->lock);
+        if (message->response_case == JOB__JOB_MESSAGES_RESPONSE__RESPONSE_MESSAGE_RESPONSE)
+            add_line(job, message->message_response);
+        if (message->response_case == JOB__JOB_MESSAGES_RESPONSE__RESPONSE_STATE_RESPONSE)
+            job->state = message->state_response->state;
+        pthread_cond_broadcast(&job->changed);
+        pthread_mutex_unlock(&job->lock);
+    }
+    arena_clear(&arena);
+    slice_unref(&bytes);
+}
+
+static void on_closed(struct rpc_stream *stream, void *user, const struct status *status) {
+    struct job *job = user;
+
+    (void)stream;
+    pthread_mutex_lock(&job->lock);
+    if (status->code != STATUS_OK && !job->error)
+        job->error = xasprintf("the message stream ended: %s", status_message(status));
+    job->end = job->state;
+    job->is_over = true;
+    pthread_cond_broadcast(&job->changed);
+    pthread_mutex_unlock(&job->lock);
+}
+
+static void open_stream(struct submitter *s, struct job *job) {
+    static const struct rpc_handler handler = {.message = on_message, .closed = on_closed};
+    Job__JobMessagesRequest request = JOB__JOB_MESSAGES_REQUEST__INIT;
+    struct slice bytes;
+
+    request.job_id = job->id;
+    bytes = pb_pack(&request.base, NULL);
+    job->stream = rpc_channel_open(s->channel, JOB_SERVICE "GetMessageStream", NULL, 0, 0, false, &handler, job);
+    rpc_stream_send(job->stream, &bytes, 1);
+    rpc_stream_finish(job->stream, STATUS_OK, NULL);
+}
+
+/* ---- calls ---- */
+
+static void refuse(struct job *job, const struct status *st) {
+    job->is_refused = job->is_over = true;
+    free(job->error);
+    job->error = xstrdup(status_message(st));
+}
+
+static int call(struct submitter *s, const char *path, struct slice request, struct slice *ret, struct status *st) {
+    return rpc_channel_call_wait(s->channel, path, NULL, 0, CALL_MS, true, request, ret, st);
+}
+
+static int prepare(struct submitter *s, struct slice request, char **ret_id, struct status *st) {
+    Job__PrepareJobResponse *message;
+    struct slice response = SLICE_EMPTY;
+    struct arena arena = {0};
+    int r = call(s, JOB_SERVICE "Prepare", request, &response, st);
+
+    if (r == 0)
+        r = PB_UNPACK(Job__PrepareJobResponse, job__prepare_job_response, response, PB_STRINGS_STRICT, &arena, &message, st);
+    if (r == 0)
+        *ret_id = xstrdup(message->preparation_id);
+    arena_clear(&arena);
+    slice_unref(&response);
+    return r;
+}
+
+static int run(struct submitter *s, const char *preparation, char **ret_id, struct status *st) {
+    Job__RunJobRequest request = JOB__RUN_JOB_REQUEST__INIT;
+    Job__RunJobResponse *message;
+    struct slice response = SLICE_EMPTY;
+    struct arena arena = {0};
+    int r;
+
+    request.preparation_id = (char *)preparation;
+    r = call(s, JOB_SERVICE "Run", pb_pack(&request.base, NULL), &response, st);
+    if (r == 0)
+        r = PB_UNPACK(Job__RunJobResponse, job__run_job_response, response, PB_STRINGS_STRICT, &arena, &message, st);
+    if (r == 0)
+        *ret_id = xstrdup(message->job_id);
+    arena_clear(&arena);
+    slice_unref(&response);
+    return r;
+}
+
+void job_start_bytes(struct submitter *s, struct slice request, struct job *ret) {
+    CLEANUP(freep) char *preparation = NULL;
+    CLEANUP_STATUS struct status st = {0};
+
+    *ret = (struct job){0};
+    pthread_mutex_init(&ret->lock, NULL);
+    pthread_cond_init(&ret->changed, NULL);
+    if (prepare(s, request, &preparation, &st) < 0 || run(s, preparation, &ret->id, &st) < 0)
+        refuse(ret, &st);
+    else
+        open_stream(s, ret);
+}
+
+void job_start(struct submitter *s, struct pipeline *p, const char *name, struct job *ret) {
+    Job__PrepareJobRequest request = JOB__PREPARE_JOB_REQUEST__INIT;
+
+    request.pipeline = &p->message;
+    request.job_name = (char *)name;
+    job_start_bytes(s, pb_pack(&request.base, NULL), ret);
+}
+
+void job_wait(struct job *job) {
+    pthread_mutex_lock(&job->lock);
+    while (!job->is_over)
+        pthread_cond_wait(&job->changed, &job->lock);
+    pthread_mutex_unlock(&job->lock);
+}
+
+static size_t count_lines(const struct job *job, const char *text) {
+    size_t count = 0;
+
+    vec_foreach(line, &job->lines)
+        count += strstr(line->text, text) != NULL;
+    return count;
+}
+
+size_t job_count_lines(struct job *job, const char *text) {
+    size_t count;
+
+    pthread_mutex_lock(&job->lock);
+    count = count_lines(job, text);
+    pthread_mutex_unlock(&job->lock);
+    return count;
+}
+
+bool job_has_line(struct job *job, const char *text) {
+    return job_count_lines(job, text) > 0;
+}
+
+void job_wait_for_line(struct job *job, const char *text) {
+    pthread_mutex_lock(&job->lock);
+    while (!job->is_over && count_lines(job, text) == 0)
+        pthread_cond_wait(&job->changed, &job->lock);
+    pthread_mutex_unlock(&job->lock);
+}
+
+void job_cancel(struct submitter *s, struct job *job) {
+    Job__CancelJobRequest request = JOB__CANCEL_JOB_REQUEST__INIT;
+    struct slice response = SLICE_EMPTY;
+
+    request.job_id = job->id;
+    call(s, JOB_SERVICE "Cancel", pb_pack(&request.base, NULL), &response, NULL);
+    slice_unref(&response);
+}
+
+void job_run(struct submitter *s, struct pipeline *p, const char *name, struct job *ret) {
+    job_start(s, p, name, ret);
+    job_wait(ret);
+}

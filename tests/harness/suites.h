@@ -1,0 +1,11 @@
+/* The test files of tests/harness; test_main.c runs them against one daemon. */
+#ifndef HARNESS_SUITES_H
+#define HARNESS_SUITES_H
+
+#include <check.h>
+
+void add_error_tests(Suite *suite);
+void add_protocol_tests(Suite *suite);
+void add_job_tests(Suite *suite);
+
+#endif
