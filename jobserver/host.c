@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "jobserver/job_run.h"
+#include "jobserver/pipeline_options.h"
 
 struct host {
     struct host_options options;
@@ -40,6 +41,24 @@ static int check_environments(const struct plan *plan, struct status *st) {
     return 0;
 }
 
+/* Trestle's own options, and the one that Python's and Java's SDKs have for the same thing. They were checked at Prepare. */
+static void read_options(struct job_run *run) {
+    struct pipeline_options *options;
+    int64_t workers = 0, attempts = 0;
+
+    if (pipeline_options_create(job_specification(run->job)->pipeline_options, &options, NULL) < 0)
+        return;
+    pipeline_options_int(options, "sdk_worker_parallelism", &workers, NULL);
+    /* The SDKs send their default of 1 whether the user asked for it or not, so it means nothing here. */
+    if (workers <= 1 || workers > 1024)
+        workers = 0;
+    pipeline_options_int(options, "trestle_workers", &workers, NULL);
+    pipeline_options_int(options, "trestle_bundle_attempts", &attempts, NULL);
+    run->workers_wanted = (unsigned)workers;
+    run->attempts_wanted = (unsigned)attempts;
+    pipeline_options_destroy(options);
+}
+
 int host_start_job(struct host *host, struct job *job, struct status *st) {
     const struct plan *plan = job_specification(job)->plan;
     struct job_run *run;
@@ -53,6 +72,7 @@ int host_start_job(struct host *host, struct job *job, struct status *st) {
     run->options = &host->options;
     run->job = job_ref(job);
     run->plan = plan;
+    read_options(run);
     run->account = account_create("job", host->options.account, 0);
     run->wake_ns = INT64_MAX;
     mailbox_init(&run->mailbox);

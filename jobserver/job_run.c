@@ -262,7 +262,8 @@ static void *run_thread(void *user) {
 int job_run_start(struct job_run *run, struct status *st) {
     struct engine_options options = {
         .max_attempts_lost = run->options->config->retry_worker_lost_attempts,
-        .max_attempts_user = run->options->config->retry_user_exception_attempts,
+        .max_attempts_user =
+            run->attempts_wanted ? run->attempts_wanted : run->options->config->retry_user_exception_attempts,
         .max_element_bytes = run->options->config->limits_max_element_bytes,
         .account = run->account,
     };

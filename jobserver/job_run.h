@@ -69,6 +69,8 @@ struct job_run {
     struct job *job;
     const struct plan *plan;
     struct account *account;
+    unsigned workers_wanted;  /* per environment, by option; 0: as configured */
+    unsigned attempts_wanted; /* of a bundle that the SDK fails, by option; 0: as configured */
     pthread_t thread;
     struct mailbox mailbox;
     struct engine *engine;

@@ -242,10 +242,6 @@ const char *pipeline_options_experiment(const struct pipeline_options *options, 
 static const struct pipeline_option own_options[] = {
     {"trestle_workers", PIPELINE_OPTION_INT,
      "How many SDK worker processes an environment gets. 0, the default: what the server's configuration says.", 0, 1024},
-    {"trestle_job_memory_mb", PIPELINE_OPTION_INT,
-     "How much memory the job's data may take in the server before it goes to disk, in MiB. 0, the default: what the "
-     "server's configuration says.",
-     0, 1 << 20},
     {"trestle_bundle_attempts", PIPELINE_OPTION_INT,
      "How often a bundle is tried when user code fails in it. 0, the default: what the server's configuration says.", 0,
      100},

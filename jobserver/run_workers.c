@@ -93,7 +93,7 @@ static void plan_environment_workers(const struct job_run *run, unsigned index, 
 
     ret->is_used = true;
     ret->slots = is_multi_core ? (unsigned)MAX(cores, 1L) : 1;
-    ret->wanted = run->options->config->workers_per_environment;
+    ret->wanted = run->workers_wanted ? run->workers_wanted : run->options->config->workers_per_environment;
     if (ret->wanted == 0)
         ret->wanted = is_multi_core || is_external ? 1 : (unsigned)MAX(cores, 1L);
 }

@@ -359,26 +359,26 @@ void harness_stop(struct harness *harness) {
     pthread_mutex_unlock(&harness->lock);
 }
 
-static void end_stream(struct rpc_stream *stream) {
+static void end_stream(struct rpc_stream *stream, bool drop) {
     if (!stream)
         return;
     rpc_stream_cancel(stream);
-    rpc_stream_unref(stream);
+    if (drop)
+        rpc_stream_unref(stream);
 }
 
 /* The streams' callbacks use the harness until they are closed, which rpc_client_destroy() waits for: the memory itself is freed only
  * when the process ends. */
 bool harness_destroy(struct harness *harness) {
-    pthread_mutex_lock(&harness->lock);
-    if (harness->running) {
-        pthread_mutex_unlock(&harness->lock);
-        return false;
-    }
-    pthread_mutex_unlock(&harness->lock);
+    bool is_idle;
+
     drain_logging(harness);
-    end_stream(harness->data);
-    end_stream(harness->state);
-    end_stream(harness->logging);
-    end_stream(harness->control);
-    return true;
+    pthread_mutex_lock(&harness->lock);
+    is_idle = harness->running == 0;
+    pthread_mutex_unlock(&harness->lock);
+    end_stream(harness->data, is_idle);
+    end_stream(harness->state, is_idle);
+    end_stream(harness->logging, is_idle);
+    end_stream(harness->control, is_idle);
+    return is_idle;
 }

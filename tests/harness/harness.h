@@ -61,7 +61,7 @@ struct harness *harness_start(struct rpc_client *client, const struct harness_op
 /* Until the runner has ended Control, or harness_stop() did. */
 void harness_wait(struct harness *harness);
 void harness_stop(struct harness *harness);
-/* After harness_wait(). Bundles that stall keep a thread: then the harness is left as it is and false returned. */
+/* After harness_wait() or harness_stop(): sends the last log lines and ends the streams. False: a bundle that stalls keeps a thread. */
 bool harness_destroy(struct harness *harness);
 
 /* For bundle.c and functions.c; any thread. */

@@ -56,7 +56,7 @@ START_TEST(a_truncated_payload_is_refused_and_names_its_transform) {
     begin_pipeline(&p);
     transform = pipeline_add_fn(&p, "Cut", "identity", "Start", "bytes");
     transform->spec->payload.len -= 3;
-    expect_refused(&p, "Cut", "payload", NULL);
+    expect_refused(&p, "Cut", "ParDoPayload", NULL);
 }
 END_TEST
 

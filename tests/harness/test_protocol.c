@@ -50,7 +50,7 @@ START_TEST(output_that_never_ends_fails_the_job_and_says_so) {
     for (int i = 0; i < 2; i++) {
         job_wait(&jobs[i]);
         ck_assert_msg(jobs[i].end == JOB__JOB_STATE__ENUM__FAILED, "%s: state %d", functions[i], (int)jobs[i].end);
-        ck_assert_msg(jobs[i].error && strstr(jobs[i].error, "Bad") && strstr(jobs[i].error, "end"), "%s: \"%s\"", functions[i],
+        ck_assert_msg(jobs[i].error && strstr(jobs[i].error, "Bad") && strstr(jobs[i].error, "never ended"), "%s: \"%s\"", functions[i],
                       jobs[i].error ? jobs[i].error : "no error");
         job_clear(&jobs[i]);
         pipeline_clear(&pipelines[i]);

@@ -23,8 +23,8 @@
 static struct {
     pthread_mutex_t mutex;
     struct job *job; /* the last one started */
-    bool refuses;
-    bool cancel_ends; /* host_cancel_job ends the job at once */
+    atomic_bool refuses;
+    atomic_bool cancel_ends; /* host_cancel_job ends the job at once */
 } stage = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 int host_start_job(struct host *host, struct job *job, struct status *st) {
@@ -105,8 +105,8 @@ static void setup(void) {
 static void teardown(void) {
     rpc_channel_destroy(channel);
     rpc_client_destroy(client);
-    if (stage.job)
-        job_set_state(stage.job, JOB_DONE); /* whoever still watches it lets go */
+    if (started_job())
+        job_set_state(started_job(), JOB_DONE); /* whoever still watches it lets go */
     rpc_server_stop(server, 1000);
     pool_destroy(pool);
     artifact_service_destroy(artifact_service);
