@@ -99,7 +99,8 @@ static int process_piece(struct bundle *bundle, struct slice piece) {
         struct value value;
 
         if (windowed_value_read(source->coder, &at, &wv) != CODER_OK)
-            return bundle_fail(bundle, "the input of %s is not what its coder says, or does not end at an element", source->id);
+            return bundle_fail(bundle, "the input of %s is not what its coder says, or does not end at an element",
+                               source->id);
         value.header = (struct cursor){begin, wv.value.at};
         value.window = wv.windows;
         value.bytes = wv.value;

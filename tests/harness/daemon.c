@@ -102,9 +102,10 @@ bool daemon_start(struct daemon_process *daemon, const char *yaml) {
     config = xasprintf("%s/config.yaml", daemon->directory);
     state = xasprintf("%s/state", daemon->directory);
     log = xasprintf("%s/log", daemon->directory);
-    if (!write_file(config, yaml) ||
-        !child_start(&child,
-                     (const char *[]){binary, "serve", "--listen", "127.0.0.1:0", "--state-dir", state, "--config", config, NULL}, log))
+    if (!write_file(config, yaml) || !child_start(&child,
+                                                  (const char *[]){binary, "serve", "--listen", "127.0.0.1:0",
+                                                                   "--state-dir", state, "--config", config, NULL},
+                                                  log))
         return false;
     daemon->pid = child.pid;
     if (!child_read_line(&child, line, sizeof(line)) || strncmp(line, prefix, strlen(prefix)) != 0) {

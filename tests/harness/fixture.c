@@ -71,10 +71,11 @@ static void expect_end(struct pipeline *p, bool is_refused, va_list parts) {
     struct job job;
 
     job_run(&test_client, p, "bad", &job);
-    ck_assert_msg(job.is_refused == is_refused, is_refused ? "the job was not refused (state %d, %s)" : "the job was refused (state %d, %s)",
+    ck_assert_msg(job.is_refused == is_refused,
+                  is_refused ? "the job was not refused (state %d, %s)" : "the job was refused (state %d, %s)",
                   (int)job.end, job.error ? job.error : "no error");
-    ck_assert_msg(is_refused || job.end == JOB__JOB_STATE__ENUM__FAILED, "the job ended in state %d, not FAILED (%s)", (int)job.end,
-                  job.error ? job.error : "no error");
+    ck_assert_msg(is_refused || job.end == JOB__JOB_STATE__ENUM__FAILED, "the job ended in state %d, not FAILED (%s)",
+                  (int)job.end, job.error ? job.error : "no error");
     expect_parts(&job, parts);
     job_clear(&job);
     pipeline_clear(p);
@@ -122,7 +123,8 @@ void expect_function_is_harmless(const char *function) {
     job_run(&test_client, &p, "harmless", &job);
     ck_assert_msg(job.end == JOB__JOB_STATE__ENUM__DONE, "the job ended in state %d: %s", (int)job.end,
                   job.error ? job.error : "no error");
-    ck_assert_msg(job_count_lines(&job, "the rest ran") == 1, "the element went on %zu times", job_count_lines(&job, "the rest ran"));
+    ck_assert_msg(job_count_lines(&job, "the rest ran") == 1, "the element went on %zu times",
+                  job_count_lines(&job, "the rest ran"));
     job_clear(&job);
     pipeline_clear(&p);
 }

@@ -80,8 +80,9 @@ static int key_by(struct bundle *bundle, const struct node *node, const struct v
     char key[24];
 
     bundle->scratch.size = 0;
-    buf_add_prefixed(&bundle->scratch, key,
-                     (size_t)snprintf(key, sizeof(key), "k%" PRIu64, hash_bytes(value->bytes.at, cursor_left(&value->bytes)) % n));
+    buf_add_prefixed(
+        &bundle->scratch, key,
+        (size_t)snprintf(key, sizeof(key), "k%" PRIu64, hash_bytes(value->bytes.at, cursor_left(&value->bytes)) % n));
     buf_add(&bundle->scratch, value->bytes.at, cursor_left(&value->bytes));
     return emit_scratch(bundle, node, value);
 }
@@ -229,7 +230,8 @@ static int half_close(struct bundle *bundle, const struct node *node, const stru
     return stall(bundle, node, value);
 }
 
-static int nonsense(struct bundle *bundle, struct rpc_stream *stream, const struct node *node, const struct value *value) {
+static int nonsense(struct bundle *bundle, struct rpc_stream *stream, const struct node *node,
+                    const struct value *value) {
     struct slice bytes = slice_of_literal("\xff\xff\xff\xff nonsense \x07\x08");
 
     rpc_stream_send(stream, &bytes, 1);

@@ -77,8 +77,8 @@ const struct program *harness_program(struct harness *harness, const char *descr
     if (program)
         return program;
     request.process_bundle_descriptor_id = (char *)descriptor;
-    if (rpc_channel_call_wait(harness->channel, FN_API "BeamFnControl/GetProcessBundleDescriptor", &metadata, 1, DESCRIPTOR_MS,
-                              true, pb_pack(&request.base, NULL), &bytes, st) < 0)
+    if (rpc_channel_call_wait(harness->channel, FN_API "BeamFnControl/GetProcessBundleDescriptor", &metadata, 1,
+                              DESCRIPTOR_MS, true, pb_pack(&request.base, NULL), &bytes, st) < 0)
         return NULL;
     if (program_create(bytes, &program, st) < 0)
         program = NULL;
@@ -130,7 +130,8 @@ static void control_message(struct rpc_stream *stream, void *user, struct slice 
     Fn__InstructionRequest *request;
     struct arena arena = {0};
 
-    if (PB_UNPACK(Fn__InstructionRequest, fn__instruction_request, message, PB_STRINGS_STRICT, &arena, &request, NULL) == 0) {
+    if (PB_UNPACK(Fn__InstructionRequest, fn__instruction_request, message, PB_STRINGS_STRICT, &arena, &request,
+                  NULL) == 0) {
         if (request->request_case == FN__INSTRUCTION_REQUEST__REQUEST_PROCESS_BUNDLE)
             start_bundle(harness, request->instruction_id, request->process_bundle->process_bundle_descriptor_id);
         else
@@ -160,7 +161,8 @@ static void file_part(struct harness *harness, struct slice message, const struc
     if (!bundle || part->is_timers)
         return;
     if (cursor_left(&part->bytes))
-        vec_push(&bundle->input, slice_sub(message, (size_t)(part->bytes.at - message.data), cursor_left(&part->bytes)));
+        vec_push(&bundle->input,
+                 slice_sub(message, (size_t)(part->bytes.at - message.data), cursor_left(&part->bytes)));
     bundle->is_input_ended |= part->is_last;
 }
 
@@ -223,8 +225,8 @@ static void state_message(struct rpc_stream *stream, void *user, struct slice me
     slice_unref(&message);
 }
 
-bool harness_ask_state(struct harness *harness, const struct bundle *bundle, const struct node *node, struct cursor window,
-                       struct slice continuation, struct slice *ret_response) {
+bool harness_ask_state(struct harness *harness, const struct bundle *bundle, const struct node *node,
+                       struct cursor window, struct slice continuation, struct slice *ret_response) {
     Fn__StateRequest request = FN__STATE_REQUEST__INIT;
     Fn__StateKey key = FN__STATE_KEY__INIT;
     Fn__StateKey__IterableSideInput side = FN__STATE_KEY__ITERABLE_SIDE_INPUT__INIT;

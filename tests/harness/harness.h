@@ -17,7 +17,8 @@
 
 struct harness_options {
     const char *id;
-    const char *control_endpoint; /* HOST:PORT; data and state are at the same one unless the descriptor says otherwise */
+    const char
+        *control_endpoint; /* HOST:PORT; data and state are at the same one unless the descriptor says otherwise */
     const char *logging_endpoint; /* may be NULL */
 };
 
@@ -69,8 +70,8 @@ void harness_send_data(struct harness *harness, const struct slice *pieces, size
 void harness_log(struct harness *harness, const struct bundle *bundle, const struct node *node, int severity,
                  const char *text, size_t size);
 /* The StateResponse (a reference) to a StateRequest whose id this sets; false when the harness is over. */
-bool harness_ask_state(struct harness *harness, const struct bundle *bundle, const struct node *node, struct cursor window,
-                       struct slice continuation, struct slice *ret_response);
+bool harness_ask_state(struct harness *harness, const struct bundle *bundle, const struct node *node,
+                       struct cursor window, struct slice continuation, struct slice *ret_response);
 void harness_respond(struct harness *harness, const char *instruction, const char *error);
 const struct program *harness_program(struct harness *harness, const char *descriptor, struct status *st);
 

@@ -22,8 +22,10 @@ static void read_arguments(int argc, char **argv, struct arguments *ret) {
     const struct {
         const char *name;
         const char **value;
-    } options[] = {
-        {"id", &ret->id}, {"control_endpoint", &ret->control}, {"logging_endpoint", &ret->logging}, {"pool_port", &ret->pool_port}};
+    } options[] = {{"id", &ret->id},
+                   {"control_endpoint", &ret->control},
+                   {"logging_endpoint", &ret->logging},
+                   {"pool_port", &ret->pool_port}};
 
     for (int i = 1; i < argc; i++)
         for (size_t j = 0; j < ARRAY_COUNT(options) && strncmp(argv[i], "--", 2) == 0; j++) {
@@ -63,7 +65,8 @@ int main(int argc, char **argv) {
 
     read_arguments(argc, argv, &arguments);
     if (!arguments.pool_port && (!arguments.id || !arguments.control)) {
-        fprintf(stderr, "usage: %s --id=ID --control_endpoint=HOST:PORT [--logging_endpoint=HOST:PORT] | --pool_port=PORT\n",
+        fprintf(stderr,
+                "usage: %s --id=ID --control_endpoint=HOST:PORT [--logging_endpoint=HOST:PORT] | --pool_port=PORT\n",
                 argv[0]);
         return 2;
     }

@@ -52,7 +52,8 @@ static ProtobufCBinaryData text_payload(struct pipeline *p, const char *text) {
 
 /* ---- components ---- */
 
-Beam__Coder *pipeline_add_coder(struct pipeline *p, const char *id, const char *urn, const char *first, const char *second) {
+Beam__Coder *pipeline_add_coder(struct pipeline *p, const char *id, const char *urn, const char *first,
+                                const char *second) {
     Beam__Components__CodersEntry *entry = NEW(p, Beam__Components__CodersEntry, BEAM__COMPONENTS__CODERS_ENTRY__INIT);
     Beam__Coder *coder = NEW(p, Beam__Coder, BEAM__CODER__INIT);
 
@@ -120,7 +121,8 @@ void pipeline_init_process(struct pipeline *p, const char *command, ...) {
     payload.command = string(p, command);
     va_start(args, command);
     while ((name = va_arg(args, const char *))) {
-        Beam__ProcessPayload__EnvEntry *entry = NEW(p, Beam__ProcessPayload__EnvEntry, BEAM__PROCESS_PAYLOAD__ENV_ENTRY__INIT);
+        Beam__ProcessPayload__EnvEntry *entry =
+            NEW(p, Beam__ProcessPayload__EnvEntry, BEAM__PROCESS_PAYLOAD__ENV_ENTRY__INIT);
 
         entry->key = string(p, name);
         entry->value = string(p, va_arg(args, const char *));
@@ -161,7 +163,8 @@ Beam__PCollection *pipeline_add_collection(struct pipeline *p, const char *id, c
     return collection;
 }
 
-void pipeline_add_input(struct pipeline *p, Beam__PTransform *transform, const char *local_name, const char *collection) {
+void pipeline_add_input(struct pipeline *p, Beam__PTransform *transform, const char *local_name,
+                        const char *collection) {
     Beam__PTransform__InputsEntry *input = NEW(p, Beam__PTransform__InputsEntry, BEAM__PTRANSFORM__INPUTS_ENTRY__INIT);
 
     input->key = string(p, local_name);
@@ -169,7 +172,8 @@ void pipeline_add_input(struct pipeline *p, Beam__PTransform *transform, const c
     ADD(p, transform->inputs, transform->n_inputs, input);
 }
 
-Beam__PTransform *pipeline_add_transform(struct pipeline *p, const char *name, const char *urn, const char *input, const char *coder) {
+Beam__PTransform *pipeline_add_transform(struct pipeline *p, const char *name, const char *urn, const char *input,
+                                         const char *coder) {
     Beam__Components__TransformsEntry *entry =
         NEW(p, Beam__Components__TransformsEntry, BEAM__COMPONENTS__TRANSFORMS_ENTRY__INIT);
     Beam__PTransform *transform = NEW(p, Beam__PTransform, BEAM__PTRANSFORM__INIT);
@@ -179,7 +183,8 @@ Beam__PTransform *pipeline_add_transform(struct pipeline *p, const char *name, c
     if (input)
         pipeline_add_input(p, transform, "i0", input);
     if (coder) {
-        Beam__PTransform__OutputsEntry *output = NEW(p, Beam__PTransform__OutputsEntry, BEAM__PTRANSFORM__OUTPUTS_ENTRY__INIT);
+        Beam__PTransform__OutputsEntry *output =
+            NEW(p, Beam__PTransform__OutputsEntry, BEAM__PTRANSFORM__OUTPUTS_ENTRY__INIT);
 
         output->key = string(p, "o0");
         output->value = string(p, name);
@@ -201,7 +206,8 @@ Beam__PTransform *pipeline_add_grouping(struct pipeline *p, const char *name, co
     return pipeline_add_transform(p, name, urn_string(URN_TRANSFORM_GROUP_BY_KEY), input, "grouped");
 }
 
-Beam__PTransform *pipeline_add_fn(struct pipeline *p, const char *name, const char *function, const char *input, const char *coder) {
+Beam__PTransform *pipeline_add_fn(struct pipeline *p, const char *name, const char *function, const char *input,
+                                  const char *coder) {
     Beam__PTransform *transform = pipeline_add_transform(p, name, urn_string(URN_TRANSFORM_PAR_DO), input, coder);
     Beam__ParDoPayload payload = BEAM__PAR_DO_PAYLOAD__INIT;
 
@@ -211,7 +217,8 @@ Beam__PTransform *pipeline_add_fn(struct pipeline *p, const char *name, const ch
     return transform;
 }
 
-void pipeline_add_side_input(struct pipeline *p, Beam__PTransform *transform, const char *function, const char *collection) {
+void pipeline_add_side_input(struct pipeline *p, Beam__PTransform *transform, const char *function,
+                             const char *collection) {
     Beam__ParDoPayload payload = BEAM__PAR_DO_PAYLOAD__INIT;
     Beam__ParDoPayload__SideInputsEntry entry = BEAM__PAR_DO_PAYLOAD__SIDE_INPUTS_ENTRY__INIT, *entries = &entry;
     Beam__SideInput side = BEAM__SIDE_INPUT__INIT;

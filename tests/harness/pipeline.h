@@ -21,17 +21,22 @@ void pipeline_init_process(struct pipeline *p, const char *command, ...);
 void pipeline_init_external(struct pipeline *p, const char *endpoint);
 void pipeline_clear(struct pipeline *p);
 
-Beam__Coder *pipeline_add_coder(struct pipeline *p, const char *id, const char *urn, const char *first, const char *second);
+Beam__Coder *pipeline_add_coder(struct pipeline *p, const char *id, const char *urn, const char *first,
+                                const char *second);
 Beam__PCollection *pipeline_add_collection(struct pipeline *p, const char *id, const char *coder);
 /* A root transform with one input (NULL: none) and one output of its own name (coder NULL: none). */
-Beam__PTransform *pipeline_add_transform(struct pipeline *p, const char *name, const char *urn, const char *input, const char *coder);
+Beam__PTransform *pipeline_add_transform(struct pipeline *p, const char *name, const char *urn, const char *input,
+                                         const char *coder);
 Beam__PTransform *pipeline_add_impulse(struct pipeline *p, const char *name);
 /* A ParDo that runs this function (functions.c). */
-Beam__PTransform *pipeline_add_fn(struct pipeline *p, const char *name, const char *function, const char *input, const char *coder);
+Beam__PTransform *pipeline_add_fn(struct pipeline *p, const char *name, const char *function, const char *input,
+                                  const char *coder);
 Beam__PTransform *pipeline_add_grouping(struct pipeline *p, const char *name, const char *input);
-void pipeline_add_input(struct pipeline *p, Beam__PTransform *transform, const char *local_name, const char *collection);
+void pipeline_add_input(struct pipeline *p, Beam__PTransform *transform, const char *local_name,
+                        const char *collection);
 /* The ParDo reads a PCollection as an iterable side input as well. */
-void pipeline_add_side_input(struct pipeline *p, Beam__PTransform *transform, const char *function, const char *collection);
+void pipeline_add_side_input(struct pipeline *p, Beam__PTransform *transform, const char *function,
+                             const char *collection);
 void pipeline_add_requirement(struct pipeline *p, const char *urn);
 
 #endif

@@ -21,7 +21,8 @@ static void start_worker(struct rpc_stream *call, void *context, struct slice re
     Fn__StartWorkerRequest *message;
     struct arena arena = {0};
 
-    if (PB_UNPACK(Fn__StartWorkerRequest, fn__start_worker_request, request, PB_STRINGS_STRICT, &arena, &message, NULL) < 0 ||
+    if (PB_UNPACK(Fn__StartWorkerRequest, fn__start_worker_request, request, PB_STRINGS_STRICT, &arena, &message,
+                  NULL) < 0 ||
         !message->control_endpoint || !message->control_endpoint->url[0]) {
         response.error = (char *)"no worker without a control endpoint";
     } else {
@@ -45,7 +46,8 @@ static void stop_worker(struct rpc_stream *call, void *context, struct slice req
     struct harness *harness = NULL;
     struct arena arena = {0};
 
-    if (PB_UNPACK(Fn__StopWorkerRequest, fn__stop_worker_request, request, PB_STRINGS_STRICT, &arena, &message, NULL) == 0) {
+    if (PB_UNPACK(Fn__StopWorkerRequest, fn__stop_worker_request, request, PB_STRINGS_STRICT, &arena, &message, NULL) ==
+        0) {
         pthread_mutex_lock(&pool->lock);
         harness = map_remove_string(&pool->harnesses, message->worker_id);
         pthread_mutex_unlock(&pool->lock);

@@ -62,8 +62,8 @@ static const struct coder *load_coder(struct loader *l, const char *id, unsigned
 static int load_port(struct loader *l, struct node *node, const Beam__FunctionSpec *spec) {
     struct arena arena = {0};
     Fn__RemoteGrpcPort *port;
-    int r = PB_UNPACK(Fn__RemoteGrpcPort, fn__remote_grpc_port,
-                      slice_of_static(spec->payload.data, spec->payload.len), PB_STRINGS_STRICT, &arena, &port, l->st);
+    int r = PB_UNPACK(Fn__RemoteGrpcPort, fn__remote_grpc_port, slice_of_static(spec->payload.data, spec->payload.len),
+                      PB_STRINGS_STRICT, &arena, &port, l->st);
 
     if (r == 0) {
         node->coder = load_coder(l, port->coder_id, 0);
@@ -91,16 +91,16 @@ static int load_function(struct loader *l, struct node *node, const Beam__PTrans
     Beam__ParDoPayload *pardo;
     struct slice payload;
     const char *colon;
-    int r = PB_UNPACK(Beam__ParDoPayload, beam__par_do_payload,
-                      slice_of_static(spec->payload.data, spec->payload.len), PB_STRINGS_STRICT, &arena, &pardo, l->st);
+    int r = PB_UNPACK(Beam__ParDoPayload, beam__par_do_payload, slice_of_static(spec->payload.data, spec->payload.len),
+                      PB_STRINGS_STRICT, &arena, &pardo, l->st);
 
     if (r == 0 && (!pardo->do_fn || strcmp(pardo->do_fn->urn, TEST_FN_URN) != 0))
         r = status_set(l->st, STATUS_INVALID_ARGUMENT, "transform %s is no " TEST_FN_URN, node->id);
     if (r == 0) {
         payload = slice_of_static(pardo->do_fn->payload.data, pardo->do_fn->payload.len);
         colon = memchr(payload.data, ':', payload.size);
-        node->process =
-            function_find((const char *)payload.data, colon ? (size_t)(colon - (const char *)payload.data) : payload.size);
+        node->process = function_find((const char *)payload.data,
+                                      colon ? (size_t)(colon - (const char *)payload.data) : payload.size);
         load_arguments(l, node, payload);
         if (!node->process)
             r = status_set(l->st, STATUS_INVALID_ARGUMENT, "transform %s: unknown function \"%.*s\"", node->id,

@@ -26,7 +26,7 @@ void job_clear(struct job *job) {
         job_wait(job);
         rpc_stream_unref(job->stream);
     }
-    vec_foreach(line, &job->lines)
+    vec_foreach (line, &job->lines)
         free(line->text);
     vec_free(&job->lines);
     free(job->id);
@@ -54,7 +54,8 @@ static void on_message(struct rpc_stream *stream, void *user, struct slice bytes
     struct arena arena = {0};
 
     (void)stream;
-    if (PB_UNPACK(Job__JobMessagesResponse, job__job_messages_response, bytes, PB_STRINGS_STRICT, &arena, &message, NULL) == 0) {
+    if (PB_UNPACK(Job__JobMessagesResponse, job__job_messages_response, bytes, PB_STRINGS_STRICT, &arena, &message,
+                  NULL) == 0) {
         pthread_mutex_lock(&job->lock);
         if (message->response_case == JOB__JOB_MESSAGES_RESPONSE__RESPONSE_MESSAGE_RESPONSE)
             add_line(job, message->message_response);
@@ -111,7 +112,8 @@ static int prepare(struct submitter *s, struct slice request, char **ret_id, str
     int r = call(s, JOB_SERVICE "Prepare", request, &response, st);
 
     if (r == 0)
-        r = PB_UNPACK(Job__PrepareJobResponse, job__prepare_job_response, response, PB_STRINGS_STRICT, &arena, &message, st);
+        r = PB_UNPACK(Job__PrepareJobResponse, job__prepare_job_response, response, PB_STRINGS_STRICT, &arena, &message,
+                      st);
     if (r == 0)
         *ret_id = xstrdup(message->preparation_id);
     arena_clear(&arena);
@@ -168,7 +170,7 @@ void job_wait(struct job *job) {
 static size_t count_lines(const struct job *job, const char *text) {
     size_t count = 0;
 
-    vec_foreach(line, &job->lines)
+    vec_foreach (line, &job->lines)
         count += strstr(line->text, text) != NULL;
     return count;
 }

@@ -9,7 +9,8 @@
 
 /* ---- pipelines that are refused ---- */
 
-START_TEST(a_cycle_is_refused_and_names_its_transforms) {
+START_TEST(a_cycle_is_refused_and_names_its_transforms)
+{
     struct pipeline p;
     Beam__PTransform *first;
 
@@ -21,7 +22,8 @@ START_TEST(a_cycle_is_refused_and_names_its_transforms) {
 }
 END_TEST
 
-START_TEST(a_missing_coder_is_refused_and_named) {
+START_TEST(a_missing_coder_is_refused_and_named)
+{
     struct pipeline p;
 
     begin_pipeline(&p);
@@ -30,7 +32,8 @@ START_TEST(a_missing_coder_is_refused_and_named) {
 }
 END_TEST
 
-START_TEST(an_unknown_requirement_is_refused_and_named) {
+START_TEST(an_unknown_requirement_is_refused_and_named)
+{
     struct pipeline p;
 
     begin_pipeline(&p);
@@ -40,7 +43,8 @@ START_TEST(an_unknown_requirement_is_refused_and_named) {
 }
 END_TEST
 
-START_TEST(an_unknown_leaf_without_environment_is_refused_and_named) {
+START_TEST(an_unknown_leaf_without_environment_is_refused_and_named)
+{
     struct pipeline p;
 
     begin_pipeline(&p);
@@ -49,7 +53,8 @@ START_TEST(an_unknown_leaf_without_environment_is_refused_and_named) {
 }
 END_TEST
 
-START_TEST(a_truncated_payload_is_refused_and_names_its_transform) {
+START_TEST(a_truncated_payload_is_refused_and_names_its_transform)
+{
     struct pipeline p;
     Beam__PTransform *transform;
 
@@ -81,7 +86,8 @@ static struct slice deep_options(unsigned levels) {
     return result;
 }
 
-START_TEST(a_nesting_bomb_in_the_options_is_refused) {
+START_TEST(a_nesting_bomb_in_the_options_is_refused)
+{
     struct buf request = {0}, entry = {0}, options = {0};
     struct slice bomb = deep_options(20000);
     struct pipeline p;
@@ -108,7 +114,8 @@ START_TEST(a_nesting_bomb_in_the_options_is_refused) {
 }
 END_TEST
 
-START_TEST(a_nesting_bomb_in_the_coders_is_refused) {
+START_TEST(a_nesting_bomb_in_the_coders_is_refused)
+{
     enum { LEVELS = 5000 };
     Beam__Components__CodersEntry **coders;
     struct pipeline p;
@@ -125,7 +132,8 @@ START_TEST(a_nesting_bomb_in_the_coders_is_refused) {
         p.components.n_coders = 0;
         snprintf(id, sizeof(id), "deep%d", i);
         snprintf(next, sizeof(next), "deep%d", i + 1);
-        pipeline_add_coder(&p, id, "beam:coder:kv:v1", i + 1 < LEVELS ? next : "bytes", i + 1 < LEVELS ? next : "bytes");
+        pipeline_add_coder(&p, id, "beam:coder:kv:v1", i + 1 < LEVELS ? next : "bytes",
+                           i + 1 < LEVELS ? next : "bytes");
         coders[kept] = p.components.coders[0];
         p.components.coders = coders;
         p.components.n_coders = kept + 1;
@@ -135,7 +143,8 @@ START_TEST(a_nesting_bomb_in_the_coders_is_refused) {
 }
 END_TEST
 
-START_TEST(a_coder_that_contains_itself_is_refused) {
+START_TEST(a_coder_that_contains_itself_is_refused)
+{
     struct pipeline p;
 
     begin_pipeline(&p);
@@ -147,17 +156,16 @@ END_TEST
 
 /* ---- user code ---- */
 
-START_TEST(a_user_function_that_raises_fails_the_job_with_its_text_and_its_transform) {
-    expect_function_fails("fail:ValueError: no such thing", "ValueError: no such thing", "Bad", NULL);
-}
+START_TEST(a_user_function_that_raises_fails_the_job_with_its_text_and_its_transform)
+{ expect_function_fails("fail:ValueError: no such thing", "ValueError: no such thing", "Bad", NULL); }
 END_TEST
 
-START_TEST(an_element_over_the_limit_fails_the_job_and_names_the_limit) {
-    expect_function_fails("big:200000000", "max_element", "Bad", NULL);
-}
+START_TEST(an_element_over_the_limit_fails_the_job_and_names_the_limit)
+{ expect_function_fails("big:200000000", "max_element", "Bad", NULL); }
 END_TEST
 
-START_TEST(a_job_whose_bundle_stalls_can_be_cancelled) {
+START_TEST(a_job_whose_bundle_stalls_can_be_cancelled)
+{
     struct pipeline p;
     struct job job;
 
@@ -178,7 +186,8 @@ END_TEST
 
 /* ---- workers ---- */
 
-START_TEST(a_worker_that_never_connects_fails_the_job_and_says_so) {
+START_TEST(a_worker_that_never_connects_fails_the_job_and_says_so)
+{
     struct pipeline p;
 
     pipeline_init_process(&p, harness_binary(), "TRESTLE_HARNESS", "never_connect", NULL);
@@ -188,7 +197,8 @@ START_TEST(a_worker_that_never_connects_fails_the_job_and_says_so) {
 }
 END_TEST
 
-START_TEST(a_worker_that_dies_before_it_connects_fails_the_job_with_its_last_words) {
+START_TEST(a_worker_that_dies_before_it_connects_fails_the_job_with_its_last_words)
+{
     struct pipeline p;
 
     pipeline_init_process(&p, harness_binary(), "TRESTLE_HARNESS", "exit:7:no module named luck", NULL);
@@ -198,7 +208,8 @@ START_TEST(a_worker_that_dies_before_it_connects_fails_the_job_with_its_last_wor
 }
 END_TEST
 
-START_TEST(a_command_that_does_not_exist_fails_the_job_and_is_named) {
+START_TEST(a_command_that_does_not_exist_fails_the_job_and_is_named)
+{
     struct pipeline p;
 
     pipeline_init_process(&p, "/no/such/harness", NULL);
@@ -208,7 +219,8 @@ START_TEST(a_command_that_does_not_exist_fails_the_job_and_is_named) {
 }
 END_TEST
 
-START_TEST(a_pool_that_nobody_serves_fails_the_job_and_is_named) {
+START_TEST(a_pool_that_nobody_serves_fails_the_job_and_is_named)
+{
     struct pipeline p;
 
     pipeline_init_external(&p, "127.0.0.1:1");
@@ -218,14 +230,12 @@ START_TEST(a_pool_that_nobody_serves_fails_the_job_and_is_named) {
 }
 END_TEST
 
-START_TEST(a_worker_killed_in_the_middle_of_a_bundle_fails_the_job_with_its_signal) {
-    expect_function_fails("signal:9:something smells of smoke", "signal 9", "something smells of smoke", "Bad", NULL);
-}
+START_TEST(a_worker_killed_in_the_middle_of_a_bundle_fails_the_job_with_its_signal)
+{ expect_function_fails("signal:9:something smells of smoke", "signal 9", "something smells of smoke", "Bad", NULL); }
 END_TEST
 
-START_TEST(a_worker_that_exits_in_the_middle_of_a_bundle_fails_the_job_with_its_code) {
-    expect_function_fails("exit:3:out of patience", "exited with code 3", "out of patience", "Bad", NULL);
-}
+START_TEST(a_worker_that_exits_in_the_middle_of_a_bundle_fails_the_job_with_its_code)
+{ expect_function_fails("exit:3:out of patience", "exited with code 3", "out of patience", "Bad", NULL); }
 END_TEST
 
 void add_error_tests(Suite *suite) {

@@ -7,13 +7,15 @@
 #include "fixture.h"
 #include "suites.h"
 
-START_TEST(jobs_run_one_after_the_other) {
+START_TEST(jobs_run_one_after_the_other)
+{
     run_good_pipeline();
     run_good_pipeline();
 }
 END_TEST
 
-START_TEST(two_jobs_run_at_once) {
+START_TEST(two_jobs_run_at_once)
+{
     struct pipeline pipelines[2];
     struct job jobs[2];
 
@@ -38,14 +40,16 @@ static void run_and_expect_line(struct pipeline *p, const char *line, size_t cou
     struct job job;
 
     job_run(&test_client, p, "lines", &job);
-    ck_assert_msg(job.end == JOB__JOB_STATE__ENUM__DONE, "state %d: %s", (int)job.end, job.error ? job.error : "no error");
-    ck_assert_msg(job_count_lines(&job, line) == count, "\"%s\" was logged %zu times, not %zu", line, job_count_lines(&job, line),
-                  count);
+    ck_assert_msg(job.end == JOB__JOB_STATE__ENUM__DONE, "state %d: %s", (int)job.end,
+                  job.error ? job.error : "no error");
+    ck_assert_msg(job_count_lines(&job, line) == count, "\"%s\" was logged %zu times, not %zu", line,
+                  job_count_lines(&job, line), count);
     job_clear(&job);
     pipeline_clear(p);
 }
 
-START_TEST(a_side_input_is_complete_and_read_over_pages) {
+START_TEST(a_side_input_is_complete_and_read_over_pages)
+{
     struct pipeline p;
     Beam__PTransform *sum;
 
@@ -61,7 +65,8 @@ START_TEST(a_side_input_is_complete_and_read_over_pages) {
 }
 END_TEST
 
-START_TEST(flatten_and_reshuffle_keep_every_element) {
+START_TEST(flatten_and_reshuffle_keep_every_element)
+{
     struct pipeline p;
     Beam__PTransform *flatten;
 
@@ -78,7 +83,8 @@ START_TEST(flatten_and_reshuffle_keep_every_element) {
 }
 END_TEST
 
-START_TEST(log_lines_reach_the_message_stream_but_no_error_of_a_harness_is_the_last_word) {
+START_TEST(log_lines_reach_the_message_stream_but_no_error_of_a_harness_is_the_last_word)
+{
     struct pipeline p;
     struct job job;
 
@@ -94,7 +100,8 @@ START_TEST(log_lines_reach_the_message_stream_but_no_error_of_a_harness_is_the_l
 }
 END_TEST
 
-START_TEST(an_external_pool_runs_a_job) {
+START_TEST(an_external_pool_runs_a_job)
+{
     struct child pool;
     struct pipeline p;
     struct job job;

@@ -11,7 +11,7 @@
 #include "random.h"
 
 void element_list_clear(struct element_list *list) {
-    vec_foreach(element, &list->all)
+    vec_foreach (element, &list->all)
         slice_unref(&element->value);
     vec_free(&list->all);
 }
@@ -82,7 +82,7 @@ static void add_sorted_iterable(struct buf *out, struct cursor at) {
         vec_push(&values, inner);
     if (values.count)
         qsort(values.items, values.count, sizeof(*values.items), compare_cursors);
-    vec_foreach(value, &values) {
+    vec_foreach (value, &values) {
         buf_add_u8(out, ',');
         add_hex(out, *value);
     }
@@ -95,8 +95,9 @@ char *element_text(enum value_type type, const struct element *element) {
     char head[80];
     char *text;
 
-    buf_add(&out, head,
-            (size_t)snprintf(head, sizeof(head), "w%" PRId64 " t%" PRId64 " ", element->window_end, element->timestamp));
+    buf_add(
+        &out, head,
+        (size_t)snprintf(head, sizeof(head), "w%" PRId64 " t%" PRId64 " ", element->window_end, element->timestamp));
     if (type == VALUE_GROUPED) {
         cursor_prefixed(&value, &inner);
         add_hex(&out, inner);
@@ -220,8 +221,8 @@ void function_apply(const struct function *function, const struct element *in, u
     }
     h = mix64(h ^ side_hash ^ mix64(step));
     for (unsigned i = 0; i < function->sink_count; i++) {
-        unsigned count = function->kind == FUNCTION_CREATE ? function->count
-                                                           : (unsigned)((h >> i) % (function->sinks[i].fan + 1));
+        unsigned count =
+            function->kind == FUNCTION_CREATE ? function->count : (unsigned)((h >> i) % (function->sinks[i].fan + 1));
 
         for (unsigned j = 0; j < count; j++)
             emit_one(function, &base, i, mix64(h + i * 1000003 + j), emit, user);

@@ -19,8 +19,8 @@ static volatile uint64_t current_seed;
 
 static void name_the_seed(int signal_number) {
     char line[300];
-    int size = snprintf(line, sizeof(line), "FAILED  %s --seed %" PRIu64 " --verbose   (signal %d)\n", program, current_seed,
-                        signal_number);
+    int size = snprintf(line, sizeof(line), "FAILED  %s --seed %" PRIu64 " --verbose   (signal %d)\n", program,
+                        current_seed, signal_number);
 
     if (size > 0 && write(STDOUT_FILENO, line, (size_t)size) < 0)
         _exit(3);
@@ -42,10 +42,11 @@ static char *compare_recording(const struct sim_plan *sim, size_t stage, const s
         i++;
     if (i == expected->texts.count && i == actual->texts.count)
         return NULL;
-    return xasprintf("%s recorded %zu elements instead of %zu; the first that differs is \"%.200s\" instead of \"%.200s\"",
-                     sim->plan.stages[stage].name, actual->texts.count, expected->texts.count,
-                     i < actual->texts.count ? actual->texts.items[i] : "(none)",
-                     i < expected->texts.count ? expected->texts.items[i] : "(none)");
+    return xasprintf(
+        "%s recorded %zu elements instead of %zu; the first that differs is \"%.200s\" instead of \"%.200s\"",
+        sim->plan.stages[stage].name, actual->texts.count, expected->texts.count,
+        i < actual->texts.count ? actual->texts.items[i] : "(none)",
+        i < expected->texts.count ? expected->texts.items[i] : "(none)");
 }
 
 static char *compare_recordings(const struct sim_plan *sim, const struct world_result *result) {

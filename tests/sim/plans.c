@@ -66,7 +66,8 @@ static unsigned add_collection(struct builder *b, unsigned producer, enum value_
     *collection = (struct plan_collection){
         .id = arena_printf(b->arena, "c%u", index),
         .name = arena_printf(b->arena, "Stage%u.out%u", producer, index),
-        .coder = coder_create(b->arena, CODER_WINDOWED_VALUE, b->values[type], plan->windowings[windowing].window_coder),
+        .coder =
+            coder_create(b->arena, CODER_WINDOWED_VALUE, b->values[type], plan->windowings[windowing].window_coder),
         .coder_id = "coder",
         .windowing = windowing,
         .is_bounded = true,
@@ -119,8 +120,8 @@ static unsigned pick(struct builder *b, int type, uint64_t max_estimate) {
         unsigned c = rng_below(b->rng, count);
         const struct plan_stage *producer = &b->sim->plan.stages[b->sim->plan.collections[c].producer];
 
-        if (!has_room(b, c) || (type >= 0 && b->sim->types[c] != (enum value_type)type) || b->estimates[c] > max_estimate ||
-            producer->kind == PLAN_IMPULSE)
+        if (!has_room(b, c) || (type >= 0 && b->sim->types[c] != (enum value_type)type) ||
+            b->estimates[c] > max_estimate || producer->kind == PLAN_IMPULSE)
             continue;
         best = c;
         if (b->consumed[c] == 0)
@@ -172,7 +173,8 @@ static void add_sink(struct builder *b, struct plan_stage *stage, struct functio
     collection = add_collection(b, stage->index, type, windowing, estimate);
     stage->outputs[stage->output_count++] = collection;
     stage->sinks[stage->sink_count] =
-        (struct plan_port){.transform_id = arena_printf(b->arena, "sink%zu", stage->sink_count), .local_name = "in",
+        (struct plan_port){.transform_id = arena_printf(b->arena, "sink%zu", stage->sink_count),
+                           .local_name = "in",
                            .collection = collection};
     stage->sink_count++;
 }
@@ -286,8 +288,9 @@ static void add_grouping(struct builder *b) {
         return;
     stage = add_stage(b, PLAN_GROUP_BY_KEY, 1);
     add_input(b, stage, input);
-    stage->outputs[stage->output_count++] = add_collection(
-        b, stage->index, VALUE_GROUPED, b->sim->plan.collections[input].windowing, MIN(b->estimates[input], (uint64_t)200));
+    stage->outputs[stage->output_count++] =
+        add_collection(b, stage->index, VALUE_GROUPED, b->sim->plan.collections[input].windowing,
+                       MIN(b->estimates[input], (uint64_t)200));
 }
 
 /* Inputs of a flatten have one coder and one windowing. */

@@ -22,7 +22,7 @@ void recording_sort(struct recording *recording) {
 
 void recordings_free(struct recording *recordings, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        vec_foreach(text, &recordings[i].texts)
+        vec_foreach (text, &recordings[i].texts)
             free(*text);
         vec_free(&recordings[i].texts);
     }
@@ -52,13 +52,14 @@ static bool same_bytes(struct cursor a, struct slice b) {
     return cursor_left(&a) == b.size && memcmp(a.at, b.data, b.size) == 0;
 }
 
-static uint64_t read_side(const struct evaluation *e, const struct function *function, unsigned index, const struct element *in) {
+static uint64_t read_side(const struct evaluation *e, const struct function *function, unsigned index,
+                          const struct element *in) {
     const struct side_spec *side = &function->sides[index];
     struct slice key = function_side_key(function, index, in);
     event_time window = side_window(side, in);
     uint64_t sum = 0;
 
-    vec_foreach(element, &e->collections[side->collection].all) {
+    vec_foreach (element, &e->collections[side->collection].all) {
         struct cursor item = cursor_of(element->value.data, element->value.size);
 
         if (element->window_end != window)
@@ -129,7 +130,8 @@ static event_time group_time(enum timestamp_combiner combiner, event_time a, eve
 /* Everything with the key and window of element `first`, which is the first of them; marks them as taken. */
 static void make_group(struct evaluation *e, size_t first, bool *taken) {
     const struct element_list *input = &e->collections[e->stage->inputs[0]];
-    const struct windowing *windowing = &e->sim->plan.windowings[e->sim->plan.collections[e->stage->inputs[0]].windowing];
+    const struct windowing *windowing =
+        &e->sim->plan.windowings[e->sim->plan.collections[e->stage->inputs[0]].windowing];
     struct element group = input->all.items[first];
     struct cursor key = kv_key(group.value);
     struct buf values = {0}, out = {0};
@@ -176,7 +178,7 @@ static void run_stage(struct evaluation *e) {
         break;
     case PLAN_FLATTEN:
         for (size_t i = 0; i < e->stage->input_count; i++)
-            vec_foreach(element, &e->collections[e->stage->inputs[i]].all)
+            vec_foreach (element, &e->collections[e->stage->inputs[i]].all)
                 add_element(e, e->stage->outputs[0], element);
         break;
     case PLAN_GROUP_BY_KEY:

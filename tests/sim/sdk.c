@@ -24,7 +24,8 @@ struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned 
         bundle->fault = (enum fault)rng_between(&world->rng, 1, FAULT_COUNT - 1);
     bundle->wants_finalization = rng_chance(&world->rng, 4);
     if (bundle->fault == FAULT_LOST) {
-        struct engine_event lost = {.type = ENGINE_EVENT_WORKER_LOST, .worker = worker, .error = xstrdup("killed by signal 9")};
+        struct engine_event lost = {
+            .type = ENGINE_EVENT_WORKER_LOST, .worker = worker, .error = xstrdup("killed by signal 9")};
 
         world_post(world, world->now + 3 * world_delay(world), lost, false);
     }
@@ -48,10 +49,10 @@ void sdk_bundle_free(struct sim_bundle *bundle) {
     map_clear(&bundle->cells, free_overlay_cell);
     for (unsigned i = 0; i < SIM_MAX_SINKS; i++)
         buf_clear(&bundle->out[i]);
-    vec_foreach(residual, &bundle->residuals)
+    vec_foreach (residual, &bundle->residuals)
         slice_unref(&residual->element);
     vec_free(&bundle->residuals);
-    vec_foreach(text, &bundle->consumed.texts)
+    vec_foreach (text, &bundle->consumed.texts)
         free(*text);
     vec_free(&bundle->consumed.texts);
     free(bundle);
@@ -164,20 +165,23 @@ static struct bundle_response *make_response(struct sim_bundle *bundle) {
     }
     response->metrics = arena_new_array(&response->arena, struct metric, 1);
     response->metric_count = 1;
-    response->metrics[0].identity = metric_identity("beam:metric:element_count:v1", "beam:metrics:sum_int64:v1", labels, 1);
+    response->metrics[0].identity =
+        metric_identity("beam:metric:element_count:v1", "beam:metrics:sum_int64:v1", labels, 1);
     response->metrics[0].payload = slice_copy(count, varint_encode(count, bundle->next_input), NULL);
     return response;
 }
 
 static void post_response(struct sim_bundle *bundle, event_time at, bool is_poison) {
-    struct engine_event event = {.type = ENGINE_EVENT_BUNDLE_DONE, .bundle = bundle->id, .response = make_response(bundle)};
+    struct engine_event event = {
+        .type = ENGINE_EVENT_BUNDLE_DONE, .bundle = bundle->id, .response = make_response(bundle)};
 
     world_post(bundle->world, at, event, is_poison);
 }
 
 static void post_error(struct sim_bundle *bundle) {
-    struct engine_event event = {
-        .type = ENGINE_EVENT_BUNDLE_FAILED, .bundle = bundle->id, .error = xstrdup("ValueError: the user's function raised")};
+    struct engine_event event = {.type = ENGINE_EVENT_BUNDLE_FAILED,
+                                 .bundle = bundle->id,
+                                 .error = xstrdup("ValueError: the user's function raised")};
 
     world_post(bundle->world, bundle->world->now + world_delay(bundle->world), event, false);
 }
@@ -321,7 +325,8 @@ static void check_page(struct sim_bundle *bundle, size_t from) {
     }
     while (cursor_left(&at))
         if (coder_skip(coder, &at) != CODER_OK) {
-            world_violation(bundle->world, "bundle %" PRIu64 ": a state page that does not end at an element", bundle->id);
+            world_violation(bundle->world, "bundle %" PRIu64 ": a state page that does not end at an element",
+                            bundle->id);
             return;
         }
 }
@@ -444,7 +449,8 @@ static void check_bag(struct sim_bundle *bundle, const struct buf *key) {
     buf_clear(&expected);
 }
 
-static void post_write(struct sim_bundle *bundle, const struct element *in, enum state_operation operation, struct slice data) {
+static void post_write(struct sim_bundle *bundle, const struct element *in, enum state_operation operation,
+                       struct slice data) {
     struct cursor key = kv_key(in->value);
     uint64_t token = bundle->next_token++;
     struct state_request *request = make_request(token, STATE_BAG, operation);

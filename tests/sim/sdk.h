@@ -23,7 +23,7 @@ struct sim_bundle {
     bool is_reading; /* a read is under way */
     unsigned side;   /* the side input to read next */
     uint64_t side_hash;
-    struct buf pages;         /* of the read, so far */
+    struct buf pages; /* of the read, so far */
     struct slice continuation;
     bool has_bag;
     uint64_t next_token, read_token;

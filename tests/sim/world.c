@@ -87,7 +87,7 @@ static void event_drop(struct engine_event *event) {
 /* ---- workers ---- */
 
 static struct world_worker *find_worker(struct world *world, unsigned number) {
-    vec_foreach(worker, &world->workers)
+    vec_foreach (worker, &world->workers)
         if (worker->number == number)
             return worker;
     return NULL;
@@ -119,7 +119,7 @@ static void note_lost(struct world *world, struct engine_event *event) {
     if (!worker || !worker->is_alive)
         return; /* lost twice: the engine must not mind */
     worker->is_alive = false;
-    map_foreach(entry, &world->bundles) {
+    map_foreach (entry, &world->bundles) {
         struct sim_bundle *bundle = entry->value;
 
         if (bundle->worker == worker->number)
@@ -170,9 +170,17 @@ static void note_event(struct world *world, struct world_entry *entry) {
 /* ---- actions ---- */
 
 static void trace_action(struct world *world, const struct engine_action *action) {
-    uint64_t fields[] = {(uint64_t)action->type, action->worker, action->bundle,  action->stage,          action->timer_family,
-                         action->is_last,        action->token,  (uint64_t)action->at_ms, action->bytes.size,
-                         hash_bytes(action->bytes.data, action->bytes.size), action->response.data_count,
+    uint64_t fields[] = {(uint64_t)action->type,
+                         action->worker,
+                         action->bundle,
+                         action->stage,
+                         action->timer_family,
+                         action->is_last,
+                         action->token,
+                         (uint64_t)action->at_ms,
+                         action->bytes.size,
+                         hash_bytes(action->bytes.data, action->bytes.size),
+                         action->response.data_count,
                          action->error ? hash_bytes(action->error, strlen(action->error)) : 0};
 
     world->trace = mix64(world->trace ^ hash_bytes(fields, sizeof(fields)));
@@ -184,9 +192,9 @@ static void print_action(const struct world *world, const struct engine_action *
     static const char *const names[] = {"START_BUNDLE", "SEND",    "REPLY_STATE", "FINALIZE",   "FORGET_BUNDLE",
                                         "WAKE",         "MESSAGE", "JOB_DONE",    "JOB_FAILED", "JOB_CANCELLED"};
 
-    printf("%8" PRId64 "  %-13s worker %u bundle %" PRIu64 " stage %u %zu bytes%s %s\n", world->now, names[action->type],
-           action->worker, action->bundle, action->stage, action->bytes.size, action->is_last ? " last" : "",
-           action->error ? action->error : "");
+    printf("%8" PRId64 "  %-13s worker %u bundle %" PRIu64 " stage %u %zu bytes%s %s\n", world->now,
+           names[action->type], action->worker, action->bundle, action->stage, action->bytes.size,
+           action->is_last ? " last" : "", action->error ? action->error : "");
 }
 
 static void start_bundle(struct world *world, const struct engine_action *action) {
@@ -194,7 +202,8 @@ static void start_bundle(struct world *world, const struct engine_action *action
     const struct plan_stage *stage = &world->sim->plan.stages[action->stage];
 
     if (!worker || !worker->is_alive) {
-        world_violation(world, "bundle %" PRIu64 " was started on worker %u, which is not alive", action->bundle, action->worker);
+        world_violation(world, "bundle %" PRIu64 " was started on worker %u, which is not alive", action->bundle,
+                        action->worker);
         return;
     }
     if (stage->kind != PLAN_EXECUTABLE || stage->environment != worker->environment)
@@ -223,8 +232,8 @@ static void claim_keys(struct world *world, struct sim_bundle *bundle, struct sl
         sdk_cell_key(&key, bundle->stage->index, 0, own);
         slot = map_slot(&world->running_keys, buf_data(&key), key.size);
         if (*slot && *slot != bundle)
-            world_violation(world, "a key of stage %u is in bundles %" PRIu64 " and %" PRIu64 " at once", bundle->stage->index,
-                            ((struct sim_bundle *)*slot)->id, bundle->id);
+            world_violation(world, "a key of stage %u is in bundles %" PRIu64 " and %" PRIu64 " at once",
+                            bundle->stage->index, ((struct sim_bundle *)*slot)->id, bundle->id);
         *slot = bundle;
     }
     buf_clear(&key);
@@ -252,7 +261,7 @@ static void send_input(struct world *world, struct sim_bundle *bundle, struct en
 
 /* What the bundle did to its bags holds from now on. */
 static void commit_cells(struct world *world, struct sim_bundle *bundle) {
-    map_foreach(entry, &bundle->cells) {
+    map_foreach (entry, &bundle->cells) {
         const struct cell *change = entry->value;
         void **slot = map_slot(&world->state, entry->key, entry->key_size);
         struct cell *cell;
@@ -270,13 +279,13 @@ static void commit_bundle(struct world *world, struct sim_bundle *bundle) {
     struct recording *to = &world->recordings[bundle->stage->index];
 
     commit_cells(world, bundle);
-    vec_foreach(text, &bundle->consumed.texts)
+    vec_foreach (text, &bundle->consumed.texts)
         vec_push(&to->texts, *text);
     bundle->consumed.texts.count = 0;
 }
 
 static void release_keys(struct world *world, const struct sim_bundle *bundle) {
-    map_foreach(entry, &world->running_keys)
+    map_foreach (entry, &world->running_keys)
         if (entry->value == bundle)
             entry->value = NULL;
 }
@@ -301,7 +310,8 @@ static void forget_bundle(struct world *world, struct sim_bundle *bundle) {
     if (bundle->stage->is_keyed)
         release_keys(world, bundle);
     if (rng_chance(&world->rng, 10)) {
-        struct engine_event late = {.type = ENGINE_EVENT_ELEMENTS, .bundle = bundle->id, .bytes = slice_of_literal("late")};
+        struct engine_event late = {
+            .type = ENGINE_EVENT_ELEMENTS, .bundle = bundle->id, .bytes = slice_of_literal("late")};
 
         late.is_last = rng_chance(&world->rng, 50);
         if (rng_chance(&world->rng, 30))
@@ -330,7 +340,7 @@ static void finalize_bundle(struct world *world, struct sim_bundle *bundle) {
 static bool failure_is_earned(struct world *world) {
     if (world->environment_failed)
         return true;
-    map_foreach(entry, &world->bundles)
+    map_foreach (entry, &world->bundles)
         if (is_overdue(world, entry->value))
             mark_failed(world, entry->value, false);
     for (size_t i = 0; i < world->sim->plan.stage_count; i++)
@@ -363,8 +373,8 @@ static void bundle_action(struct world *world, struct engine_action *action) {
     struct world_worker *worker;
 
     if (!bundle || bundle->worker != action->worker) {
-        world_violation(world, "action %d for bundle %" PRIu64 " on worker %u, which does not run it", (int)action->type,
-                        action->bundle, action->worker);
+        world_violation(world, "action %d for bundle %" PRIu64 " on worker %u, which does not run it",
+                        (int)action->type, action->bundle, action->worker);
         return;
     }
     worker = find_worker(world, action->worker);
@@ -416,7 +426,7 @@ static void handle_action(struct world *world, struct engine_action *action) {
 static void check_rest(struct world *world) {
     if (world->end != WORLD_RUNNING)
         return;
-    map_foreach(entry, &world->bundles) {
+    map_foreach (entry, &world->bundles) {
         const struct sim_bundle *bundle = entry->value;
 
         if (bundle->is_finalizing)
@@ -498,11 +508,11 @@ static void free_cell(void *cell) {
 static void world_free(struct world *world) {
     size_t left;
 
-    vec_foreach(entry, &world->queue)
+    vec_foreach (entry, &world->queue)
         if (!entry->is_run)
             event_drop(&entry->event);
     vec_free(&world->queue);
-    map_foreach(entry, &world->bundles)
+    map_foreach (entry, &world->bundles)
         sdk_bundle_free(entry->value);
     map_clear(&world->bundles, NULL);
     map_clear(&world->started, NULL);
@@ -538,7 +548,8 @@ void world_run(const struct sim_plan *sim, uint64_t seed, bool is_verbose, struc
         struct buf text = {0};
 
         engine_describe(world.engine, &text);
-        world_violation(&world, "nothing is under way and the job has not ended: %.*s", (int)text.size, buf_data(&text));
+        world_violation(&world, "nothing is under way and the job has not ended: %.*s", (int)text.size,
+                        buf_data(&text));
         buf_clear(&text);
     }
     world_free(&world);

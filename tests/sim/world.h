@@ -18,15 +18,15 @@ enum world_end { WORLD_RUNNING, WORLD_DONE, WORLD_FAILED, WORLD_CANCELLED };
 /* How a bundle's harness will misbehave. */
 enum fault {
     FAULT_NONE,
-    FAULT_ERROR,         /* an error of the SDK, before or after some of the output */
-    FAULT_LOST,          /* the worker is lost in the middle */
-    FAULT_STALL,         /* no answer; the worker is given up much later */
-    FAULT_NO_DATA,       /* a response, but the end marks never come; perhaps the worker is lost then */
-    FAULT_ANSWER_TWICE,  /* the response twice, before the end of the data */
-    FAULT_GARBAGE,       /* output that its coder cannot read */
-    FAULT_AFTER_END,     /* output behind the end mark */
-    FAULT_CUT,           /* the end mark inside an element */
-    FAULT_BAD_RESIDUAL,  /* a residual that the input's coder cannot read */
+    FAULT_ERROR,        /* an error of the SDK, before or after some of the output */
+    FAULT_LOST,         /* the worker is lost in the middle */
+    FAULT_STALL,        /* no answer; the worker is given up much later */
+    FAULT_NO_DATA,      /* a response, but the end marks never come; perhaps the worker is lost then */
+    FAULT_ANSWER_TWICE, /* the response twice, before the end of the data */
+    FAULT_GARBAGE,      /* output that its coder cannot read */
+    FAULT_AFTER_END,    /* output behind the end mark */
+    FAULT_CUT,          /* the end mark inside an element */
+    FAULT_BAD_RESIDUAL, /* a residual that the input's coder cannot read */
     FAULT_COUNT,
 };
 
