@@ -136,7 +136,7 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
         error = is_lost ? "the worker was lost" : "the harness reported an error without a text";
     if (runs >= limit) {
         /* The SDK's own text names the transform; the stage's name, all its transforms joined, would only bury it. */
-        if (is_lost)
+        if (failure != BUNDLE_FAILED_IN_SDK)
             engine_fail(engine, "%s: %s (attempt %u of %u)", stage->plan->name, error, runs, limit);
         else
             engine_fail(engine, "%s\n(attempt %u of %u)", error, runs, limit);
@@ -245,7 +245,7 @@ static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
     if (!bundle->response)
         return;
     if (!residuals_are_whole(engine, bundle)) {
-        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, "a residual of the bundle is not encoded as the input's coder says");
+        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, "a residual of the bundle is not encoded as the input's coder says");
         return;
     }
     if (bundle->open_ends == 0)
@@ -256,7 +256,7 @@ void bundle_done(struct engine *engine, struct bundle *bundle, struct bundle_res
     if (bundle->response) {
         bundle_response_clear(response);
         free(response);
-        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, "the harness answered the bundle twice");
+        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, "the harness answered the bundle twice");
         return;
     }
     bundle->response = response;
@@ -283,7 +283,7 @@ static void take_output(struct engine *engine, struct bundle *bundle, struct run
 
     if (bytes.size && bundle->is_ended[stream]) {
         slice_unref(&bytes);
-        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, "the harness sent output after the end mark of that output");
+        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, "the harness sent output after the end mark of that output");
         return;
     }
     if (bytes.size)
@@ -294,7 +294,7 @@ static void take_output(struct engine *engine, struct bundle *bundle, struct run
         r = run_writer_end(writer, &st);
     if (r < 0) {
         status_prefix(&st, "output \"%s\"", name);
-        bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK, status_message(&st));
+        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, status_message(&st));
         return;
     }
     if (is_last)

@@ -22,6 +22,8 @@ static int check_stage(const struct plan *plan, const struct plan_stage *stage, 
         return status_set(st, STATUS_UNIMPLEMENTED, "%s: TestStream is not supported yet", stage->name);
     if (stage->requires_time_sorted_input)
         return status_set(st, STATUS_UNIMPLEMENTED, "%s: time-sorted input is not supported yet", stage->name);
+    if (stage->is_keyed && stage->process_transform_id)
+        return status_set(st, STATUS_UNIMPLEMENTED, "%s: splittable DoFns with state or timers are not supported yet", stage->name);
     for (size_t i = 0; i < stage->user_state_count; i++)
         if (stage->user_states[i].kind != PLAN_STATE_BAG)
             return status_set(st, STATUS_UNIMPLEMENTED, "%s: state \"%s\": only bag state is supported yet", stage->name,

@@ -268,7 +268,7 @@ static void time_passed(struct engine *engine) {
         struct bundle *bundle = engine->running.items[i];
 
         if (bundle->response && bundle->response_deadline_ms <= engine->now_ms)
-            bundle_fail(engine, bundle, BUNDLE_FAILED_IN_SDK,
+            bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL,
                         "the harness reported the bundle as processed but never ended all of its output streams");
         else
             i++;

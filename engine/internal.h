@@ -128,7 +128,11 @@ void bundle_timers(struct engine *engine, struct bundle *bundle, unsigned family
 void bundle_sent(struct engine *engine, struct bundle *bundle, size_t bytes);
 void bundle_done(struct engine *engine, struct bundle *bundle, struct bundle_response *response);
 /* Why a bundle ended without a commit. */
-enum bundle_failure { BUNDLE_FAILED_IN_SDK, BUNDLE_FAILED_WORKER_LOST };
+enum bundle_failure {
+    BUNDLE_FAILED_IN_SDK,      /* its own report, which names the transform */
+    BUNDLE_FAILED_BY_PROTOCOL, /* what it sent makes no sense */
+    BUNDLE_FAILED_WORKER_LOST,
+};
 void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failure failure, const char *error);
 void bundle_free(struct engine *engine, struct bundle *bundle);
 

@@ -129,6 +129,8 @@ void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle);
 void fn_worker_finalize(struct fn_worker *worker, uint64_t bundle);
 /* The bundle is over for the host: later messages for its instruction are dropped. */
 void fn_worker_forget_bundle(struct fn_worker *worker, uint64_t bundle);
+/* Whether it has a Logging stream open. Not after fn_worker_close(). */
+bool fn_worker_is_logging(struct fn_worker *worker);
 bool fn_worker_has_capability(const struct fn_worker *worker, const char *urn);
 /* How many messages, or parts of one, were dropped because they named an instruction, a transform or a bundle that is not known, or no
  * longer: a few are normal when bundles fail. */

@@ -88,7 +88,8 @@ void fn_worker_finish_streams(struct fn_worker *worker) {
     list_foreach (node, &worker->streams) {
         struct fn_stream *stream = CONTAINER_OF(node, struct fn_stream, node);
 
-        if (stream->kind == FN_CONTROL)
+        /* Logging ends when the harness has said its last words, or with its process. */
+        if (stream->kind == FN_CONTROL || stream->kind == FN_LOGGING)
             continue;
         /* What is still queued is for nobody, and a harness that does not read would keep the stream open. */
         if (rpc_stream_queued_bytes(stream->rpc))
@@ -200,6 +201,16 @@ void fn_worker_forget_bundle(struct fn_worker *worker, uint64_t bundle) {
     free(map_remove(&worker->bundles, &bundle, sizeof(bundle)));
     fn_data_drop_pending(worker, &bundle);
     fn_unlock(worker);
+}
+
+bool fn_worker_is_logging(struct fn_worker *worker) {
+    bool is_logging = false;
+
+    fn_lock(worker);
+    list_foreach (node, &worker->streams)
+        is_logging |= CONTAINER_OF(node, struct fn_stream, node)->kind == FN_LOGGING;
+    fn_unlock(worker);
+    return is_logging;
 }
 
 bool fn_worker_has_capability(const struct fn_worker *worker, const char *urn) {

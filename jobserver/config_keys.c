@@ -37,6 +37,8 @@ static const struct config_key keys[] = {
      "attempts, the first included, of a bundle whose worker is lost"},
     {"retry.user_exception", CONFIG_NUMBER, FIELD(retry_user_exception_attempts), 1, 1000, "2", NULL,
      "attempts, the first included, of a bundle in which user code fails"},
+    {"bundle.output_timeout", CONFIG_DURATION, FIELD(bundle_output_timeout_ms), 10, DAY_MS, "60s", NULL,
+     "how long a harness that reported a bundle as processed may take to send the rest of its output"},
     {"limits.max_message", CONFIG_SIZE, FIELD(limits_max_message_bytes), 1024 * 1024, 2 * GIB - 1, "512MiB", NULL,
      "the largest gRPC message that is accepted"},
     {"limits.max_element", CONFIG_SIZE, FIELD(limits_max_element_bytes), 1024, 2 * GIB - 1, "256MiB", NULL,

@@ -31,7 +31,7 @@ static void start_bundle(struct job_run *run, const struct engine_action *action
     const struct plan_stage *stage = &run->plan->stages[action->stage];
 
     map_set(&run->bundles, &action->bundle, sizeof(action->bundle), (void *)stage);
-    if (worker && worker->harness)
+    if (worker && !worker->is_closing && worker->harness)
         fn_worker_start_bundle(worker->harness, action->bundle, run_worker_descriptor(worker, stage), NULL, 0);
 }
 
@@ -40,7 +40,7 @@ static void send_input(struct job_run *run, const struct engine_action *action) 
     const struct plan_stage *stage = map_get(&run->bundles, &action->bundle, sizeof(action->bundle));
     struct slice piece = slice_ref(action->bytes);
 
-    if (!worker || !worker->harness || !stage) {
+    if (!worker || worker->is_closing || !worker->harness || !stage) {
         slice_unref(&piece);
         return;
     }
@@ -63,21 +63,32 @@ static void publish_metrics(struct job_run *run) {
     job_set_metrics(run->job, &attempted, &committed);
 }
 
+/* The engine is done; the workers are asked to end. */
 static void job_ended(struct job_run *run, const struct engine_action *action) {
     run->is_over = true;
+    run->end = action->type;
+    run->end_error = action->error ? xstrdup(action->error) : NULL;
+    run_workers_stop(run);
+}
+
+/* The terminal state, once the harnesses' last log lines are in: what comes after it nobody reads. */
+static void publish_end(struct job_run *run) {
+    run->is_published = true;
     publish_metrics(run);
-    if (action->type == ENGINE_ACTION_JOB_DONE)
+    if (run->end == ENGINE_ACTION_JOB_DONE)
         job_set_state(run->job, JOB_DONE);
-    else if (action->type == ENGINE_ACTION_JOB_CANCELLED)
+    else if (run->end == ENGINE_ACTION_JOB_CANCELLED)
         job_set_state(run->job, JOB_CANCELLED);
     else
-        job_fail(run->job, action->error);
-    run_workers_stop(run);
+        job_fail(run->job, run->end_error);
+    free(run->end_error);
+    run->end_error = NULL;
 }
 
 static void perform(struct job_run *run, struct engine_action *action) {
     struct run_worker *worker = run_worker_by_number(run, action->worker);
-    struct fn_worker *harness = worker ? worker->harness : NULL;
+    /* Closed, it may be freed at any time. */
+    struct fn_worker *harness = worker && !worker->is_closing ? worker->harness : NULL;
 
     switch (action->type) {
     case ENGINE_ACTION_START_BUNDLE:
@@ -244,6 +255,8 @@ static void *run_thread(void *user) {
         int64_t deadline_ns = run_workers_check_deadlines(run, now_ns);
 
         check_time(run, now_ns);
+        if (run->is_over && !run->is_published && run_workers_are_silent(run))
+            publish_end(run);
         if (run->is_over && list_empty(&run->workers))
             break;
         list_init(&events);
@@ -255,6 +268,8 @@ static void *run_thread(void *user) {
             run_event_free(event);
         }
     }
+    if (!run->is_published)
+        publish_end(run);
     host_run_finished(run->host, run);
     return NULL;
 }
@@ -264,6 +279,7 @@ int job_run_start(struct job_run *run, struct status *st) {
         .max_attempts_lost = run->options->config->retry_worker_lost_attempts,
         .max_attempts_user =
             run->attempts_wanted ? run->attempts_wanted : run->options->config->retry_user_exception_attempts,
+        .output_timeout_ms = (int64_t)run->options->config->bundle_output_timeout_ms,
         .max_element_bytes = run->options->config->limits_max_element_bytes,
         .account = run->account,
     };

@@ -49,8 +49,10 @@ struct run_worker {
     struct worker *process;    /* NULL once gone */
     bool is_connected;
     bool is_closing;
+    bool is_logging;           /* it had a Logging stream when it was closed: last lines may follow */
+    bool is_stopping;          /* worker_stop() was called */
     char *disconnect_reason;   /* Control ended; waiting a moment for the process's own last words */
-    int64_t deadline_ns;       /* to connect, or for the last words; INT64_MAX: none */
+    int64_t deadline_ns;       /* to connect, for the last words, for the last log lines; INT64_MAX: none */
     unsigned *descriptors;     /* per stage: fnapi's number, or UINT_MAX */
 };
 
@@ -80,8 +82,10 @@ struct job_run {
     unsigned next_worker;
     int64_t wake_ns; /* when the engine wants to know the time; INT64_MAX: not */
     int64_t metrics_ns; /* when metrics were last published */
-    bool is_over;    /* the engine gave its last action */
-    bool is_finished; /* the thread is about to return (atomic access not needed: read after join or under the host's mutex) */
+    bool is_over;                /* the engine gave its last action: */
+    enum engine_action_type end; /* this one */
+    char *end_error;
+    bool is_published; /* the terminal state is in the history */
 };
 
 /* Any thread. */
@@ -106,6 +110,8 @@ void run_worker_process_gone(struct run_worker *worker);
 /* Workers whose time is up. Returns the next deadline. */
 int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns);
 void run_workers_stop(struct job_run *run);
+/* No log line of a harness is waited for any more. */
+bool run_workers_are_silent(const struct job_run *run);
 struct run_worker *run_worker_by_number(struct job_run *run, unsigned number);
 /* The number of the stage's descriptor at this worker, registered when it is needed first. */
 unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stage *stage);

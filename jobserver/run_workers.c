@@ -13,6 +13,7 @@
 enum {
     /* Control often ends before the process does; its exit code and last words make the better message. */
     LAST_WORDS_MS = 1000,
+    LAST_POOL_LOG_MS = 100,
     MAX_START_FAILURES = 2,
 };
 
@@ -147,15 +148,31 @@ unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stag
 
 /* ---- the end of a worker ---- */
 
+static bool is_process(const struct run_worker *worker) {
+    return strcmp(worker->run->plan->environments[worker->environment].urn, "beam:env:process:v1") == 0;
+}
+
+/* A process's Logging stream ends with it. A harness in a pool may never end its own (Go's does not). */
+static int64_t last_log_ms(const struct run_worker *worker) {
+    return is_process(worker) ? LAST_WORDS_MS : LAST_POOL_LOG_MS;
+}
+
 static void close_worker(struct run_worker *worker) {
     if (worker->is_closing)
         return;
     worker->is_closing = true;
-    worker->deadline_ns = INT64_MAX;
+    worker->is_logging = worker->harness && fn_worker_is_logging(worker->harness);
+    worker->deadline_ns = after_ms(worker->is_logging ? last_log_ms(worker) : worker->harness ? LAST_WORDS_MS : 0);
     if (worker->harness)
         fn_worker_close(worker->harness);
-    if (worker->process)
+}
+
+/* When the harness has ended its streams by itself, or had the time to: SIGTERM would cost its last log lines. */
+static void stop_process(struct run_worker *worker) {
+    worker->deadline_ns = INT64_MAX;
+    if (worker->process && !worker->is_stopping)
         worker_stop(worker->process, (unsigned)worker->run->options->config->workers_stop_grace_ms);
+    worker->is_stopping = true;
 }
 
 static void free_if_gone(struct run_worker *worker) {
@@ -170,6 +187,8 @@ static void free_if_gone(struct run_worker *worker) {
 
 void run_worker_harness_gone(struct run_worker *worker) {
     worker->harness = NULL;
+    if (worker->is_closing)
+        stop_process(worker);
     free_if_gone(worker);
 }
 
@@ -228,13 +247,11 @@ void run_worker_connected(struct run_worker *worker) {
 }
 
 void run_worker_disconnected(struct run_worker *worker, char *why) {
-    const struct plan_environment *environment = &worker->run->plan->environments[worker->environment];
-
     if (worker->is_closing) {
         free(why);
         return;
     }
-    if (strcmp(environment->urn, "beam:env:process:v1") != 0 || !worker->process) {
+    if (!is_process(worker) || !worker->process) {
         give_up(worker, xasprintf("the worker was lost: %s", why));
         free(why);
         return;
@@ -249,7 +266,21 @@ void run_worker_failed(struct run_worker *worker, char *why) {
         free(why);
         return;
     }
+    if (worker->disconnect_reason) { /* e.g. nonsense on a stream: the exit that follows is only its consequence */
+        char *both = xasprintf("%s; then the %s", worker->disconnect_reason, why);
+
+        free(why);
+        why = both;
+    }
     give_up(worker, why);
+}
+
+static char *not_connected(const struct run_worker *worker) {
+    const struct plan_environment *environment = &worker->run->plan->environments[worker->environment];
+    CLEANUP(freep) char *what = worker_describe_environment(environment->urn, environment->payload);
+
+    return xasprintf("the SDK harness of %s did not connect within %lld s (worker_connect_timeout)", what,
+                     (long long)worker->run->options->config->worker_connect_timeout_ms / 1000);
 }
 
 int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
@@ -266,17 +297,27 @@ int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
                 next = MIN(next, worker->deadline_ns);
                 continue;
             }
-            if (worker->disconnect_reason)
+            if (worker->is_closing)
+                stop_process(worker);
+            else if (worker->disconnect_reason)
                 give_up(worker, xasprintf("the worker was lost: %s", worker->disconnect_reason));
             else
-                give_up(worker, xasprintf("the worker of environment %s did not connect within %lld s",
-                                          run->plan->environments[worker->environment].urn,
-                                          (long long)run->options->config->worker_connect_timeout_ms / 1000));
+                give_up(worker, not_connected(worker));
             again = true; /* the list has changed */
             break;
         }
     }
     return next;
+}
+
+bool run_workers_are_silent(const struct job_run *run) {
+    list_foreach(node, &run->workers) {
+        const struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
+
+        if (worker->harness && worker->is_logging && !worker->is_stopping)
+            return false;
+    }
+    return true;
 }
 
 void run_workers_stop(struct job_run *run) {

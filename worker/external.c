@@ -62,6 +62,17 @@ static int external_check(struct slice payload, struct status *st) {
     return error;
 }
 
+static char *external_describe(struct slice payload) {
+    Beam__ExternalPayload *message;
+    struct arena arena = {0};
+    char *text = NULL;
+
+    if (unpack(payload, &arena, &message, NULL) == 0)
+        text = xasprintf("the worker pool at %s", message->endpoint->url);
+    arena_clear(&arena);
+    return text;
+}
+
 static const char *endpoint_of(const struct worker *worker) {
     const struct external_worker *state = worker->state;
 
@@ -261,6 +272,7 @@ const struct worker_kind worker_kind_external = {
     .urn = "beam:env:external:v1",
     .hint = "--environment_type=LOOPBACK or EXTERNAL",
     .check = external_check,
+    .describe = external_describe,
     .start = external_start,
     .stop = external_stop,
 };

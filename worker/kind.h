@@ -17,6 +17,8 @@ struct worker_kind {
     const char *urn;
     const char *hint; /* how a user asks for it */
     int (*check)(struct slice payload, struct status *st);
+    /* What it is, for messages; the caller's to free. NULL when the payload does not say. */
+    char *(*describe)(struct slice payload);
     /* Ends, now or later, in worker_failed() and worker_stopped(), or in a running worker. */
     void (*start)(struct worker *worker);
     /* Once, on a worker that was started and has not come to worker_stopped(). That must follow. */

@@ -39,6 +39,17 @@ static int process_check(struct slice payload, struct status *st) {
     return error;
 }
 
+static char *process_describe(struct slice payload) {
+    Beam__ProcessPayload *message;
+    struct arena arena = {0};
+    char *text = NULL;
+
+    if (unpack(payload, &arena, &message, NULL) == 0)
+        text = xasprintf("worker process %s", message->command);
+    arena_clear(&arena);
+    return text;
+}
+
 /* ---------------------------------------------------------------- the end */
 
 /* How many bytes of well-formed UTF-8 begin here; 0: none. */
@@ -180,6 +191,7 @@ const struct worker_kind worker_kind_process = {
     .urn = "beam:env:process:v1",
     .hint = "--environment_type=PROCESS",
     .check = process_check,
+    .describe = process_describe,
     .start = process_start,
     .stop = process_stop,
 };

@@ -73,6 +73,13 @@ int worker_check_environment(const char *urn, struct slice payload, struct statu
     return kind ? kind->check(payload, st) : refuse_kind(urn, st);
 }
 
+char *worker_describe_environment(const char *urn, struct slice payload) {
+    const struct worker_kind *kind = kind_of(urn);
+    char *text = kind ? kind->describe(payload) : NULL;
+
+    return text ? text : xasprintf("environment %s", urn);
+}
+
 /* ---------------------------------------------------------------- references and tasks */
 
 static void drop_oldest_shell(struct worker_manager *manager) {

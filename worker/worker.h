@@ -52,6 +52,8 @@ void worker_manager_destroy(struct worker_manager *manager);
 
 /* Whether this kind of environment can be run here; else an error that names the URN and says what can be done. */
 int worker_check_environment(const char *urn, struct slice payload, struct status *st);
+/* For messages: "process COMMAND", "the worker pool at HOST:PORT", or the URN. The caller's to free. */
+char *worker_describe_environment(const char *urn, struct slice payload);
 /* Never blocks. Errors of starting arrive at `failed`. */
 struct worker *worker_start(struct worker_manager *manager, const struct worker_spec *spec,
                             const struct worker_handler *handler, void *user);

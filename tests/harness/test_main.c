@@ -9,6 +9,8 @@
 static const char configuration[] = "worker_connect_timeout: 3s\n"
                                     "workers:\n"
                                     "  stop_grace: 2s\n"
+                                    "bundle:\n"
+                                    "  output_timeout: 1s\n"
                                     "retry:\n"
                                     "  worker_lost: 2\n"
                                     "  user_exception: 1\n"
