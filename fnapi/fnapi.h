@@ -87,10 +87,14 @@ void fn_service_destroy(struct fn_service *service);
 /* Makes the id known: from now on streams with this worker_id are served. */
 struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_worker_options *options,
                                    const struct fn_worker_handler *handler, void *user);
-/* Ends Control with OK (the harness then exits), then the other streams; `gone` follows when all are closed; the worker is freed after
- * that. Bundles in flight get no more callbacks, but a callback may be on its way on another thread. No other call may
- * be running or follow. */
+/* Ends Control with OK (the harness then exits), then Data and State; the harness ends Logging when it has said its last words, or
+ * fn_worker_end_logging() does. When all are closed, `gone` follows, perhaps inside this call. Bundles in flight get no more callbacks.
+ * Of the other calls only the next two may follow. */
 void fn_worker_close(struct fn_worker *worker);
+/* Ends the Logging stream of a closed worker, for a harness that does not end it by itself (Go's). Harmless when it has ended. */
+void fn_worker_end_logging(struct fn_worker *worker);
+/* Frees the worker. After `gone`. */
+void fn_worker_destroy(struct fn_worker *worker);
 
 /* One port of a bundle. */
 struct fn_port {

@@ -50,7 +50,8 @@ static void free_short_id(void *identity) {
     free(identity);
 }
 
-static void worker_free(struct fn_worker *worker) {
+void fn_worker_destroy(struct fn_worker *worker) {
+    assert(worker->refs == 0);
     assert(list_empty(&worker->streams));
     fn_data_drop_pending(worker, NULL);
     vec_free(&worker->pending);
@@ -77,11 +78,8 @@ static void worker_unref(struct fn_worker *worker) {
     fn_lock(worker);
     is_last = --worker->refs == 0;
     fn_unlock(worker);
-    if (!is_last)
-        return;
-    if (worker->handler->gone)
+    if (is_last && worker->handler->gone)
         worker->handler->gone(worker->user);
-    worker_free(worker);
 }
 
 void fn_worker_finish_streams(struct fn_worker *worker) {
@@ -97,6 +95,17 @@ void fn_worker_finish_streams(struct fn_worker *worker) {
         else
             rpc_stream_finish(stream->rpc, STATUS_OK, NULL);
     }
+}
+
+void fn_worker_end_logging(struct fn_worker *worker) {
+    fn_lock(worker);
+    list_foreach (node, &worker->streams) {
+        struct fn_stream *stream = CONTAINER_OF(node, struct fn_stream, node);
+
+        if (stream->kind == FN_LOGGING)
+            rpc_stream_finish(stream->rpc, STATUS_OK, NULL);
+    }
+    fn_unlock(worker);
 }
 
 void fn_worker_close(struct fn_worker *worker) {

@@ -170,6 +170,8 @@ static void close_worker(struct run_worker *worker) {
 /* When the harness has ended its streams by itself, or had the time to: SIGTERM would cost its last log lines. */
 static void stop_process(struct run_worker *worker) {
     worker->deadline_ns = INT64_MAX;
+    if (worker->harness)
+        fn_worker_end_logging(worker->harness);
     if (worker->process && !worker->is_stopping)
         worker_stop(worker->process, (unsigned)worker->run->options->config->workers_stop_grace_ms);
     worker->is_stopping = true;
@@ -186,6 +188,7 @@ static void free_if_gone(struct run_worker *worker) {
 }
 
 void run_worker_harness_gone(struct run_worker *worker) {
+    fn_worker_destroy(worker->harness);
     worker->harness = NULL;
     if (worker->is_closing)
         stop_process(worker);

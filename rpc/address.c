@@ -1,5 +1,5 @@
-/* gRPC says only that it could not bind. Worse, it is content when one of several addresses of a name works ("localhost"
- * is two), and it removes the socket of a daemon that listens on a Unix path. So we look before it leaps. */
+/* gRPC says only that it could not bind. Worse, it is content when one of several addresses of a name works
+ * ("localhost" is two), and it removes the socket of a daemon that listens on a Unix path. So we look before it leaps. */
 #include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
@@ -22,8 +22,8 @@ static int check_unix(const char *address, struct status *st) {
     if (strncmp(path, "//", 2) == 0)
         path += 2;
     if (strlen(path) >= sizeof(name.sun_path))
-        return status_set(st, STATUS_INVALID_ARGUMENT, "cannot listen on %s: the path is longer than %zu bytes", address,
-                          sizeof(name.sun_path) - 1);
+        return status_set(st, STATUS_INVALID_ARGUMENT, "cannot listen on %s: the path is longer than %zu bytes",
+                          address, sizeof(name.sun_path) - 1);
     strcpy(name.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -72,8 +72,8 @@ static int check_tcp(const char *address, struct status *st) {
     bool works = false;
 
     if (!host)
-        return status_set(st, STATUS_INVALID_ARGUMENT, "cannot listen on %s: not of the form HOST:PORT, [IPV6]:PORT or unix:PATH",
-                          address);
+        return status_set(st, STATUS_INVALID_ARGUMENT,
+                          "cannot listen on %s: not of the form HOST:PORT, [IPV6]:PORT or unix:PATH", address);
     error = getaddrinfo(host, port, &hints, &infos);
     if (error)
         return status_set(st, STATUS_INVALID_ARGUMENT, "cannot listen on %s: %s", address, gai_strerror(error));

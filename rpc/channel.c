@@ -47,14 +47,14 @@ struct rpc_channel *rpc_channel_create(struct rpc_client *client, const char *ta
         /* Workers are in our own network, whatever http_proxy says. */
         rpc_int_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
         rpc_int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
-        /* In 1.51 a call cancelled while it sends can hang for ever in the retry filter (test_rpc: cancelling_drops_what_is_queued,
-         * about once in 200). Without it a call costs less, too. */
+        /* In 1.51 a call cancelled while it sends can hang for ever in the retry filter (test_rpc:
+         * cancelling_drops_what_is_queued, about once in 200). Without it a call costs less, too. */
         rpc_int_arg(GRPC_ARG_ENABLE_RETRIES, 0),
     };
 
     channel->client = client;
-    channel->channel = grpc_channel_create(
-        target, credentials, &(grpc_channel_args){.num_args = ARRAY_COUNT(args), .args = args});
+    channel->channel =
+        grpc_channel_create(target, credentials, &(grpc_channel_args){.num_args = ARRAY_COUNT(args), .args = args});
     grpc_channel_credentials_release(credentials);
     return channel;
 }
@@ -85,9 +85,10 @@ static grpc_call *create_call(struct rpc_channel *channel, const char *path, uns
 
 /* With a request (may be NULL) the stream is half-closed behind it, all in one batch. Returns with two references, the
  * library's and the caller's. */
-static struct rpc_stream *open_stream(struct rpc_channel *channel, const char *path, const struct rpc_metadata *metadata,
-                                      size_t metadata_count, unsigned deadline_ms, bool wait_for_ready,
-                                      const struct rpc_handler *handler, void *user, const struct slice *request) {
+static struct rpc_stream *open_stream(struct rpc_channel *channel, const char *path,
+                                      const struct rpc_metadata *metadata, size_t metadata_count, unsigned deadline_ms,
+                                      bool wait_for_ready, const struct rpc_handler *handler, void *user,
+                                      const struct slice *request) {
     CLEANUP_STATUS struct status st = {0};
     struct rpc_queues *queues = channel->client->queues;
     struct rpc_stream *stream = rpc_stream_create(queues, create_call(channel, path, deadline_ms), true, handler, user);
@@ -97,7 +98,8 @@ static struct rpc_stream *open_stream(struct rpc_channel *channel, const char *p
     stream->request_metadata = rpc_metadata_to_grpc(metadata, metadata_count, &st);
     stream->request_metadata_count = stream->request_metadata ? metadata_count : 0;
     if (wait_for_ready)
-        stream->request_flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY | GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
+        stream->request_flags =
+            GRPC_INITIAL_METADATA_WAIT_FOR_READY | GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
     if (!rpc_queues_add(queues, stream))
         status_set(&st, STATUS_CANCELLED, "the client is being shut down");
     if (st.code != STATUS_OK)
@@ -138,7 +140,8 @@ static void unary_closed(struct rpc_stream *stream, void *user, const struct sta
 
     (void)stream;
     if (status->code == STATUS_OK && call->response_count != 1) {
-        status_set(&wrong, STATUS_INTERNAL, "the server sent %u messages in answer to a unary call", call->response_count);
+        status_set(&wrong, STATUS_INTERNAL, "the server sent %u messages in answer to a unary call",
+                   call->response_count);
         status = &wrong;
     }
     if (status->code != STATUS_OK)
@@ -149,14 +152,15 @@ static void unary_closed(struct rpc_stream *stream, void *user, const struct sta
 
 static const struct rpc_handler unary_handler = {.message = unary_message, .closed = unary_closed};
 
-void rpc_channel_call(struct rpc_channel *channel, const char *path, const struct rpc_metadata *metadata, size_t metadata_count,
-                      unsigned deadline_ms, bool wait_for_ready, struct slice request, rpc_response_fn done, void *user) {
+void rpc_channel_call(struct rpc_channel *channel, const char *path, const struct rpc_metadata *metadata,
+                      size_t metadata_count, unsigned deadline_ms, bool wait_for_ready, struct slice request,
+                      rpc_response_fn done, void *user) {
     struct unary_call *call = xcalloc(1, sizeof(*call));
 
     call->done = done;
     call->user = user;
-    rpc_stream_unref(open_stream(channel, path, metadata, metadata_count, deadline_ms, wait_for_ready, &unary_handler, call,
-                                 &request));
+    rpc_stream_unref(open_stream(channel, path, metadata, metadata_count, deadline_ms, wait_for_ready, &unary_handler,
+                                 call, &request));
 }
 
 struct waiting_call {
@@ -184,7 +188,8 @@ int rpc_channel_call_wait(struct rpc_channel *channel, const char *path, const s
                           struct slice *ret_response, struct status *st) {
     struct waiting_call call = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-    rpc_channel_call(channel, path, metadata, metadata_count, deadline_ms, wait_for_ready, request, wake_waiting, &call);
+    rpc_channel_call(channel, path, metadata, metadata_count, deadline_ms, wait_for_ready, request, wake_waiting,
+                     &call);
     pthread_mutex_lock(&call.mutex);
     while (!call.is_done)
         pthread_cond_wait(&call.changed, &call.mutex);

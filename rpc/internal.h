@@ -31,8 +31,8 @@ struct rpc_tag {
     void (*complete)(struct rpc_tag *tag, bool ok);
 };
 
-/* What one thread did before it gave a tag or a block to gRPC is seen by the thread that gets it back. gRPC sees to that, but as
- * its library is not instrumented, ThreadSanitizer has to be told. */
+/* What one thread did before it gave a tag or a block to gRPC is seen by the thread that gets it back. gRPC sees to
+ * that, but as its library is not instrumented, ThreadSanitizer has to be told. */
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
@@ -116,12 +116,13 @@ bool rpc_address_is_unix(const char *address);
 
 /* --- stream.c --- */
 
-/* One call. Three batches can be outstanding at a time, each with its tag: a receive, a send, and the one that tells of the
- * call's end, which is started first and completes last or nearly so.
+/* One call. Three batches can be outstanding at a time, each with its tag: a receive, a send, and the one that tells
+ * of the call's end, which is started first and completes last or nearly so.
  *
- * A batch is claimed under the mutex (`receiving`, `sending`, `outstanding`) and started outside: gRPC does work of its own
- * in there, up to writing to the socket, and it wants only that receives be in order among themselves and sends among
- * themselves, which the claim ensures. The thread that starts a batch does not touch the stream afterwards: by then it may be closed. */
+ * A batch is claimed under the mutex (`receiving`, `sending`, `outstanding`) and started outside: gRPC does work of
+ * its own in there, up to writing to the socket, and it wants only that receives be in order among themselves and
+ * sends among themselves, which the claim ensures. The thread that starts a batch does not touch the stream
+ * afterwards: by then it may be closed. */
 struct rpc_stream {
     struct rpc_tag received;
     struct rpc_tag sent;
@@ -183,7 +184,8 @@ void rpc_stream_start_reading(struct rpc_stream *stream);
 /* Lets go of the claim on sending that rpc_stream_create() made, and sends what has come together since. */
 void rpc_stream_start_sending(struct rpc_stream *stream);
 /* rpc_stream_send and rpc_stream_finish in one. `message` may be NULL. */
-void rpc_stream_send_last(struct rpc_stream *stream, struct rpc_message *message, enum status_code code, const char *text);
+void rpc_stream_send_last(struct rpc_stream *stream, struct rpc_message *message, enum status_code code,
+                          const char *text);
 /* Cancels with a status of our own choice (client). */
 void rpc_stream_cancel_with(struct rpc_stream *stream, const struct status *status);
 

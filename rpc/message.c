@@ -163,8 +163,8 @@ grpc_metadata *rpc_metadata_to_grpc(const struct rpc_metadata *metadata, size_t 
         array[i].key = grpc_slice_from_copied_string(metadata[i].key);
         array[i].value = grpc_slice_from_copied_string(metadata[i].value);
         if (!is_legal(array[i].key, array[i].value)) {
-            status_set(st, STATUS_INVALID_ARGUMENT, "metadata \"%s\" cannot be sent: it holds characters that a header may not",
-                       metadata[i].key);
+            status_set(st, STATUS_INVALID_ARGUMENT,
+                       "metadata \"%s\" cannot be sent: it holds characters that a header may not", metadata[i].key);
             rpc_metadata_free(array, i + 1);
             return NULL;
         }

@@ -15,8 +15,8 @@ static void forward_log(gpr_log_func_args *args) {
 void rpc_init(void) {
     sigset_t all, old;
 
-    /* gRPC wakes up every five seconds for client channels nobody polls. Ours are polled: a thread of the client always is
-     * in grpc_completion_queue_next(). */
+    /* gRPC wakes up every five seconds for client channels nobody polls. Ours are polled: a thread of the client
+     * always is in grpc_completion_queue_next(). */
     setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "0", 0);
     gpr_set_log_function(forward_log);
     /* Signals are for the thread that waits for them; gRPC's threads inherit this mask. */
@@ -121,7 +121,7 @@ void rpc_queues_cancel_all(struct rpc_queues *queues) {
     pthread_mutex_lock(&queues->mutex);
     queues->is_closing = true;
     /* Here alone a stream's mutex is taken inside the set's. Cancelling only queues events; no stream leaves the list. */
-    list_foreach(node, &queues->streams)
+    list_foreach (node, &queues->streams)
         rpc_stream_cancel(CONTAINER_OF(node, struct rpc_stream, link));
     pthread_mutex_unlock(&queues->mutex);
     rpc_queues_wait_empty(queues);

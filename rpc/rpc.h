@@ -33,7 +33,8 @@ struct rpc_handler {
     /* Server side: a call arrived; metadata is readable. Set the user pointer here. */
     void (*opened)(struct rpc_stream *stream, void *context);
     void (*message)(struct rpc_stream *stream, void *user, struct slice message);
-    /* The peer sends no more messages (half-close). A server method may still send and must finish the call. */
+    /* Server side only: the client sends no more messages (half-close). The method may still send and must finish the
+     * call. Not called when the call broke or was cancelled. On the client `closed` says the same. */
     void (*half_closed)(struct rpc_stream *stream, void *user);
     /* Everything queued has been handed to the transport (the send queue went to empty), for flow control:
      * `bytes` were written since the last report. */
@@ -44,19 +45,20 @@ struct rpc_handler {
 };
 
 /* A unary method: one request, one answer, now or later. Runs on an RPC thread; `request` is the callee's. The callee
- * answers with rpc_reply() or rpc_fail() exactly once, on any thread; it may keep `call` until then without a reference. */
+ * answers with rpc_reply() or rpc_fail() exactly once, on any thread; it may keep `call` until then without a
+ * reference, even when the caller has gone or the server was stopped meanwhile. */
 typedef void (*rpc_unary_fn)(struct rpc_stream *call, void *context, struct slice request);
 
 struct rpc_method {
-    const char *path; /* "/package.Service/Method" */
-    rpc_unary_fn unary;                 /* either this ... */
+    const char *path;                    /* "/package.Service/Method" */
+    rpc_unary_fn unary;                  /* either this ... */
     const struct rpc_handler *streaming; /* ... or this */
 };
 
 struct rpc_server_options {
-    unsigned threads;          /* 0: 2 */
-    size_t max_message_bytes;  /* 0: no limit */
-    struct account *account;   /* received messages are charged here until a handler re-homes them; may be NULL */
+    unsigned threads;         /* 0: 2 */
+    size_t max_message_bytes; /* 0: no limit */
+    struct account *account;  /* received messages are charged here until a handler re-homes them; may be NULL */
 };
 
 /* Init and shut down the gRPC library; once a process, from main, after the launcher was forked. */
@@ -72,6 +74,7 @@ int rpc_server_listen(struct rpc_server *server, const char *address, int *ret_p
 void rpc_server_start(struct rpc_server *server);
 /* Refuses new calls, waits up to grace_ms for those in flight, cancels the rest, waits for all `closed` callbacks,
  * joins the threads and frees the server. A request for an unknown path is answered UNIMPLEMENTED by itself. */
+/* Not on an RPC thread. NULL is fine, and so is a server that was never started. */
 void rpc_server_stop(struct rpc_server *server, unsigned grace_ms);
 
 /* Server side of a unary call. */
@@ -83,16 +86,18 @@ void rpc_fail(struct rpc_stream *call, enum status_code code, const char *messag
 struct slice rpc_stream_metadata(const struct rpc_stream *stream, const char *key);
 /* "ipv4:127.0.0.1:1234" or so; never NULL; valid while the stream is. */
 const char *rpc_stream_peer(const struct rpc_stream *stream);
+/* In a callback, normally `opened`. */
 void rpc_stream_set_user(struct rpc_stream *stream, void *user);
 
-/* Queues one message made of `count` pieces laid end to end (no copy); takes the references over. Returns false, dropping
- * the message, when the stream is over. With more than one message queued all but the last are written with gRPC's
- * buffer hint, so that small messages share packets. */
+/* Queues one message made of `count` pieces laid end to end (no copy); takes the references over. Returns false,
+ * dropping the message, when the stream is over. With more than one message queued all but the last are written with
+ * gRPC's buffer hint, so that small messages share packets. Small pieces are copied. More than 4 GiB is refused. */
 bool rpc_stream_send(struct rpc_stream *stream, const struct slice *pieces, size_t count);
 /* Bytes queued by rpc_stream_send and not yet written. */
 size_t rpc_stream_queued_bytes(const struct rpc_stream *stream);
 /* Server: ends the call with this status after what is queued. Client: half-closes after what is queued (code and
- * message are ignored). Later sends are dropped. */
+ * message are ignored). Later sends are dropped. Only the first call counts. A message that would not fit in the peer's
+ * header limit is cut at about 7,000 bytes as sent and then ends in "[...]". */
 void rpc_stream_finish(struct rpc_stream *stream, enum status_code code, const char *message);
 /* Ends the call at once, dropping what is queued. */
 void rpc_stream_cancel(struct rpc_stream *stream);
@@ -105,10 +110,12 @@ void rpc_stream_unref(struct rpc_stream *stream);
 /* Client side. A pool of threads of its own drives all channels of a process. */
 struct rpc_client;
 struct rpc_client *rpc_client_create(unsigned threads);
-/* Cancels what is open, waits for all `closed` callbacks, joins, frees. */
+/* After its channels were destroyed. Cancels what is open, waits for all `closed` callbacks, joins, frees. Not on an
+ * RPC thread. NULL is fine. */
 void rpc_client_destroy(struct rpc_client *client);
 
-/* Never fails: the connection is made when the first call needs it. Plaintext HTTP/2. `target` as for listen. */
+/* Never fails: the connection is made when the first call needs it. Plaintext HTTP/2, no proxy. `target` as for listen.
+ * Destroying it does not end the streams that were opened on it. */
 struct rpc_channel *rpc_channel_create(struct rpc_client *client, const char *target);
 void rpc_channel_destroy(struct rpc_channel *channel);
 
@@ -117,16 +124,18 @@ struct rpc_metadata {
     const char *value;
 };
 
-/* Opens a streaming call. deadline_ms from now, 0: none. wait_for_ready: keep trying to connect until the deadline instead of
- * failing at once. Returns with a reference for the caller (unref it). */
+/* Opens a streaming call. deadline_ms from now, 0: none. wait_for_ready: keep trying to connect until the deadline
+ * instead of failing at once. Returns with a reference for the caller (unref it). Metadata that no header may hold
+ * ends the call with INVALID_ARGUMENT. */
 struct rpc_stream *rpc_channel_open(struct rpc_channel *channel, const char *path, const struct rpc_metadata *metadata,
                                     size_t metadata_count, unsigned deadline_ms, bool wait_for_ready,
                                     const struct rpc_handler *handler, void *user);
 
 /* The end of a unary call: on success `response` (the callee's) and an OK status. On an RPC thread of the client. */
 typedef void (*rpc_response_fn)(void *user, const struct status *status, struct slice response);
-void rpc_channel_call(struct rpc_channel *channel, const char *path, const struct rpc_metadata *metadata, size_t metadata_count,
-                      unsigned deadline_ms, bool wait_for_ready, struct slice request, rpc_response_fn done, void *user);
+void rpc_channel_call(struct rpc_channel *channel, const char *path, const struct rpc_metadata *metadata,
+                      size_t metadata_count, unsigned deadline_ms, bool wait_for_ready, struct slice request,
+                      rpc_response_fn done, void *user);
 /* The same, waiting for the end on the calling thread (never an RPC thread). */
 int rpc_channel_call_wait(struct rpc_channel *channel, const char *path, const struct rpc_metadata *metadata,
                           size_t metadata_count, unsigned deadline_ms, bool wait_for_ready, struct slice request,

@@ -75,8 +75,9 @@ void rpc_fail(struct rpc_stream *call, enum status_code code, const char *messag
 static const struct rpc_handler unknown_handler = {0};
 
 static void refuse(struct rpc_stream *stream, grpc_slice path) {
-    CLEANUP(freep) char *text = xasprintf("unknown method %.*s", (int)MIN(GRPC_SLICE_LENGTH(path), (size_t)1000),
-                                          (const char *)GRPC_SLICE_START_PTR(path));
+    CLEANUP(freep)
+    char *text = xasprintf("unknown method %.*s", (int)MIN(GRPC_SLICE_LENGTH(path), (size_t)1000),
+                           (const char *)GRPC_SLICE_START_PTR(path));
 
     rpc_stream_finish(stream, STATUS_UNIMPLEMENTED, text);
     rpc_stream_start_sending(stream);

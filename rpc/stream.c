@@ -310,8 +310,8 @@ static void on_sent(struct rpc_tag *tag, bool ok) {
     pthread_mutex_lock(&stream->mutex);
     report_bytes = count_sent(stream);
     if (!ok && !stream->is_send_over) {
-        /* The connection broke or the peer ended the call: the end is on its way. Cancelling now could put our status in the
-         * place of the peer's. */
+        /* The connection broke or the peer ended the call: the end is on its way. Cancelling now could put our status
+         * in the place of the peer's. */
         stream->is_send_over = true;
         dropped = drop_queue(stream);
     }
@@ -362,7 +362,8 @@ bool rpc_stream_send(struct rpc_stream *stream, const struct slice *pieces, size
     return is_taken;
 }
 
-void rpc_stream_send_last(struct rpc_stream *stream, struct rpc_message *message, enum status_code code, const char *text) {
+void rpc_stream_send_last(struct rpc_stream *stream, struct rpc_message *message, enum status_code code,
+                          const char *text) {
     struct rpc_message *dropped = message;
     struct send_batch batch;
     bool has_batch = false;

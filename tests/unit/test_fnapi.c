@@ -119,6 +119,7 @@ struct world {
     struct journal host;
     struct journal harness;
     struct fn_worker *worker;
+    bool is_closed;
     size_t sent_bytes;
     uint64_t state_token;
     char *state_request_id;
@@ -276,9 +277,11 @@ static void world_open(struct world *w) {
 }
 
 static void world_close(struct world *w) {
-    if (w->worker)
+    if (!w->is_closed)
         fn_worker_close(w->worker);
+    fn_worker_end_logging(w->worker);
     wait_line(&w->host, "gone");
+    fn_worker_destroy(w->worker);
     rpc_channel_destroy(w->channel);
     rpc_client_destroy(w->client);
     rpc_server_stop(w->server, 1000);
@@ -1211,9 +1214,11 @@ START_TEST(close_ends_all_streams_and_reports_nothing_but_gone)
     send_input(&w, "in", false);
     wait_line(&w.harness, "data ");
     fn_worker_close(w.worker);
-    w.worker = NULL;
+    w.is_closed = true;
     wait_line(&w.harness, "closed control OK");
     wait_line(&w.harness, "closed data OK");
+    ck_assert_uint_eq(journal_count(&w.host, "gone"), 0);
+    fn_worker_end_logging(w.worker);
     wait_line(&w.host, "gone");
     late = dial(&w, CONTROL, &control_client, "secret-1");
     wait_line(&w.harness, "closed control NOT_FOUND");
