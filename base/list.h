@@ -55,8 +55,8 @@ static inline void list_append_all(struct list *to, struct list *from) {
 }
 
 /* The body may remove `node` itself. */
-#define list_foreach(node, head)                                                                             \
-    for (struct list *node = (head)->next, *node##_next_ = node->next; node != (head);                       \
+#define list_foreach(node, head)                                                                                       \
+    for (struct list *node = (head)->next, *node##_next_ = node->next; node != (head);                                 \
          node = node##_next_, node##_next_ = node->next)
 
 #endif

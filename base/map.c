@@ -153,7 +153,7 @@ void *map_remove_string(struct map *map, const char *key) {
 }
 
 void map_clear(struct map *map, void (*free_value)(void *)) {
-    map_foreach(entry, map) {
+    map_foreach (entry, map) {
         if (free_value)
             free_value(entry->value);
         free(entry->key);

@@ -45,8 +45,8 @@ void *map_remove_string(struct map *map, const char *key);
 /* Frees the table and the keys; `free_value` (may be NULL) is called on each value. */
 void map_clear(struct map *map, void (*free_value)(void *));
 
-#define map_foreach(entry, map)                                                                              \
-    for (struct map_entry *entry = (map)->entries; entry && entry < (map)->entries + (map)->entry_count; entry++) \
+#define map_foreach(entry, map)                                                                                        \
+    for (struct map_entry *entry = (map)->entries; entry && entry < (map)->entries + (map)->entry_count; entry++)      \
         if (entry->key)
 
 #endif

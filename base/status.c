@@ -62,8 +62,7 @@ int status_set_errno(struct status *st, int error_number, const char *format, ..
         va_start(args, format);
         what = xvasprintf(format, args);
         va_end(args);
-        status_store(st, code,
-                     xasprintf("%s: %s", what, strerror_r(error_number, reason, sizeof(reason))));
+        status_store(st, code, xasprintf("%s: %s", what, strerror_r(error_number, reason, sizeof(reason))));
     }
     return -(int)code;
 }

@@ -9,7 +9,8 @@ static const struct plan_side_input *find_side_input(const struct stage *stage, 
     for (size_t i = 0; i < stage->plan->side_input_count; i++) {
         const struct plan_side_input *side = &stage->plan->side_inputs[i];
 
-        if (strcmp(side->transform_id, request->transform_id) == 0 && strcmp(side->local_name, request->state_id) == 0) {
+        if (strcmp(side->transform_id, request->transform_id) == 0 &&
+            strcmp(side->local_name, request->state_id) == 0) {
             *ret_index = i;
             return side;
         }
@@ -22,7 +23,8 @@ static const struct plan_user_state *find_user_state(const struct stage *stage, 
     for (size_t i = 0; i < stage->plan->user_state_count; i++) {
         const struct plan_user_state *state = &stage->plan->user_states[i];
 
-        if (strcmp(state->transform_id, request->transform_id) == 0 && strcmp(state->state_id, request->state_id) == 0) {
+        if (strcmp(state->transform_id, request->transform_id) == 0 &&
+            strcmp(state->state_id, request->state_id) == 0) {
             *ret_index = (unsigned)i;
             return state;
         }
@@ -31,8 +33,9 @@ static const struct plan_user_state *find_user_state(const struct stage *stage, 
 }
 
 static int set_error(struct state_response *response, const struct state_request *request, const char *why) {
-    response->error = xasprintf("state request of transform %s for \"%s\": %s", request->transform_id ? request->transform_id : "?",
-                                request->state_id ? request->state_id : "?", why);
+    response->error =
+        xasprintf("state request of transform %s for \"%s\": %s", request->transform_id ? request->transform_id : "?",
+                  request->state_id ? request->state_id : "?", why);
     return -1;
 }
 
@@ -60,14 +63,14 @@ static void read_chain(const struct engine *engine, const struct chain *chain, u
 
     if (!chain)
         return;
-    response->data_count = chain_read(chain, &at, engine->options.state_page_bytes, response->data,
-                                      ARRAY_COUNT(response->data), &more);
+    response->data_count =
+        chain_read(chain, &at, engine->options.state_page_bytes, response->data, ARRAY_COUNT(response->data), &more);
     if (more)
         write_position(response, at);
 }
 
-static int answer_side_input(const struct engine *engine, const struct stage *stage, const struct state_request *request,
-                             struct state_response *response) {
+static int answer_side_input(const struct engine *engine, const struct stage *stage,
+                             const struct state_request *request, struct state_response *response) {
     const struct plan_side_input *side;
     const struct view *view;
     uint64_t position;
@@ -118,8 +121,9 @@ static int answer_bag(struct engine *engine, struct bundle *bundle, const struct
     cell = slice_of_static(buf_data(&key), key.size);
     switch (request->operation) {
     case STATE_GET:
-        response->data_count = state_read(&bundle->stage->state, &bundle->overlay, cell, &position,
-                                          engine->options.state_page_bytes, response->data, ARRAY_COUNT(response->data), &more);
+        response->data_count =
+            state_read(&bundle->stage->state, &bundle->overlay, cell, &position, engine->options.state_page_bytes,
+                       response->data, ARRAY_COUNT(response->data), &more);
         if (more)
             write_position(response, position);
         break;

@@ -21,7 +21,7 @@ static void deliver_by_key(struct engine *engine, struct stage *stage, const str
     const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
     unsigned shards = engine->options.key_shards;
 
-    vec_foreach(run, &runs->runs) {
+    vec_foreach (run, &runs->runs) {
         struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
 
         while (cursor_left(&at)) {
@@ -54,7 +54,7 @@ static void deliver_to_executable(struct engine *engine, struct stage *stage, co
     if (stage->shards) {
         deliver_by_key(engine, stage, runs);
     } else {
-        vec_foreach(run, &runs->runs) {
+        vec_foreach (run, &runs->runs) {
             struct run copy = {slice_ref(run->bytes), run->count};
 
             input_queue_push(&stage->queue, (struct input_item){.run = copy});
@@ -88,7 +88,7 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
         return;
     for (size_t i = 0; i < plan->consumer_count; i++)
         deliver_to(engine, &engine->stages[plan->consumers[i]], runs);
-    vec_foreach(view, &engine->views)
+    vec_foreach (view, &engine->views)
         if ((*view)->collection == collection)
             view_add(*view, runs);
 }
@@ -96,7 +96,7 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
 /* ---- commits ---- */
 
 void claim_release(struct stage *stage, struct claim *claim) {
-    vec_foreach(shard, &claim->shards)
+    vec_foreach (shard, &claim->shards)
         stage->shards[*shard].is_busy = false;
     claim_free(claim);
 }
@@ -118,12 +118,12 @@ void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
 
     for (size_t i = 0; i < commit->output_count; i++)
         engine_deliver(engine, stage->plan->sinks[i].collection, &commit->outputs[i]);
-    map_foreach(entry, &commit->state.mutations)
+    map_foreach (entry, &commit->state.mutations)
         state_apply(&stage->state, engine->options.account, slice_of_static(entry->key, entry->key_size), entry->value);
     firing_apply_timers(engine, stage, commit);
-    vec_foreach(residual, &commit->residuals)
+    vec_foreach (residual, &commit->residuals)
         apply_residual(engine, stage, residual);
-    vec_foreach(metric, &commit->metrics) {
+    vec_foreach (metric, &commit->metrics) {
         metric_table_add(&engine->committed, metric);
         metric_table_add(&engine->attempted, metric);
     }
@@ -196,7 +196,7 @@ static bool has_pending(const struct stage *stage) {
 
 /* Side inputs that nobody will read any more. */
 static void free_unused_views(struct engine *engine) {
-    vec_foreach(view, &engine->views) {
+    vec_foreach (view, &engine->views) {
         const struct plan_collection *plan = &engine->plan->collections[(*view)->collection];
         bool is_used = false;
 

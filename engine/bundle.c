@@ -8,7 +8,8 @@ static const struct coder *source_coder(const struct engine *engine, const struc
     return engine->plan->collections[stage->plan->source.collection].coder;
 }
 
-static struct engine_action *bundle_action(struct engine *engine, const struct bundle *bundle, enum engine_action_type type) {
+static struct engine_action *bundle_action(struct engine *engine, const struct bundle *bundle,
+                                           enum engine_action_type type) {
     struct engine_action *action = engine_add_action(engine, type);
 
     action->bundle = bundle->id;
@@ -38,7 +39,7 @@ static void bundle_send_timers(struct engine *engine, struct bundle *bundle, uns
     struct buf records = {.account = engine->options.account};
     struct engine_action *action;
 
-    vec_foreach(timer, &bundle->claim->timers) {
+    vec_foreach (timer, &bundle->claim->timers) {
         if ((*timer)->family != family)
             continue;
         buf_add(&records, (*timer)->bytes.data, (*timer)->bytes.size);
@@ -54,7 +55,8 @@ static void bundle_send_timers(struct engine *engine, struct bundle *bundle, uns
     action->is_last = true;
 }
 
-struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim, struct worker_slot *worker) {
+struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim,
+                            struct worker_slot *worker) {
     struct bundle *bundle = xcalloc(1, sizeof(*bundle));
     const struct plan_stage *plan = stage->plan;
 
@@ -142,8 +144,8 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
             engine_fail(engine, "%s\n(attempt %u of %u)", error, runs, limit);
         return;
     }
-    engine_add_message(engine, "a bundle of stage %u failed and is tried again (attempt %u of %u): %s", stage->plan->index, runs,
-                       limit, error);
+    engine_add_message(engine, "a bundle of stage %u failed and is tried again (attempt %u of %u): %s",
+                       stage->plan->index, runs, limit, error);
     bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
     bundle->claim = NULL;
     vec_push(&stage->retries, claim);
@@ -245,7 +247,8 @@ static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
     if (!bundle->response)
         return;
     if (!residuals_are_whole(engine, bundle)) {
-        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, "a residual of the bundle is not encoded as the input's coder says");
+        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL,
+                    "a residual of the bundle is not encoded as the input's coder says");
         return;
     }
     if (bundle->open_ends == 0)
@@ -276,14 +279,15 @@ static void end_output(struct engine *engine, struct bundle *bundle, size_t stre
 }
 
 /* Takes one piece of an output stream of a bundle: a sink's, or a timer family's. `stream` is its place in is_ended. */
-static void take_output(struct engine *engine, struct bundle *bundle, struct run_writer *writer, size_t stream, const char *name,
-                        struct slice bytes, bool is_last) {
+static void take_output(struct engine *engine, struct bundle *bundle, struct run_writer *writer, size_t stream,
+                        const char *name, struct slice bytes, bool is_last) {
     CLEANUP_STATUS struct status st = {0};
     int r = 0;
 
     if (bytes.size && bundle->is_ended[stream]) {
         slice_unref(&bytes);
-        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, "the harness sent output after the end mark of that output");
+        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL,
+                    "the harness sent output after the end mark of that output");
         return;
     }
     if (bytes.size)
@@ -305,8 +309,8 @@ void bundle_elements(struct engine *engine, struct bundle *bundle, unsigned sink
     const struct plan_stage *plan = bundle->stage->plan;
 
     assert(sink < plan->sink_count);
-    take_output(engine, bundle, &bundle->writers[sink], sink, engine->plan->collections[plan->sinks[sink].collection].name, bytes,
-                is_last);
+    take_output(engine, bundle, &bundle->writers[sink], sink,
+                engine->plan->collections[plan->sinks[sink].collection].name, bytes, is_last);
 }
 
 void bundle_timers(struct engine *engine, struct bundle *bundle, unsigned family, struct slice bytes, bool is_last) {

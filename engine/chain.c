@@ -45,7 +45,7 @@ size_t chain_read(const struct chain *chain, size_t *at, size_t limit, struct sl
 }
 
 void chain_clear(struct chain *chain) {
-    vec_foreach(page, &chain->pages)
+    vec_foreach (page, &chain->pages)
         block_unref(page->block);
     vec_free(&chain->pages);
     chain->bytes = 0;

@@ -23,7 +23,8 @@ struct chain {
 void chain_add(struct chain *chain, struct account *account, const void *bytes, size_t size);
 /* Up to max_pieces slices of about `limit` bytes (at least one page) from page *at on; *at moves on, *ret_more says whether there are more
  * pages. Returns the number of pieces. */
-size_t chain_read(const struct chain *chain, size_t *at, size_t limit, struct slice *pieces, size_t max_pieces, bool *ret_more);
+size_t chain_read(const struct chain *chain, size_t *at, size_t limit, struct slice *pieces, size_t max_pieces,
+                  bool *ret_more);
 void chain_clear(struct chain *chain);
 /* For map_clear: a chain on the heap. */
 void chain_free(void *chain);

@@ -7,13 +7,14 @@ static int check_collection(const struct plan *plan, const struct plan_collectio
     const struct plan_stage *producer = &plan->stages[collection->producer];
 
     if (!collection->is_bounded)
-        return status_set(st, STATUS_UNIMPLEMENTED, "%s: unbounded PCollections are not supported yet", collection->name);
+        return status_set(st, STATUS_UNIMPLEMENTED, "%s: unbounded PCollections are not supported yet",
+                          collection->name);
     if (producer->kind != PLAN_GROUP_BY_KEY)
         return 0;
     windowing = &plan->windowings[plan->collections[producer->inputs[0]].windowing];
     if (windowing->needs_merge && windowing->fn != WINDOW_FN_SESSIONS)
-        return status_set(st, STATUS_UNIMPLEMENTED, "%s: merging of custom windows (%s) is not supported yet", collection->name,
-                          windowing->fn_urn);
+        return status_set(st, STATUS_UNIMPLEMENTED, "%s: merging of custom windows (%s) is not supported yet",
+                          collection->name, windowing->fn_urn);
     return 0;
 }
 
@@ -23,17 +24,19 @@ static int check_stage(const struct plan *plan, const struct plan_stage *stage, 
     if (stage->requires_time_sorted_input)
         return status_set(st, STATUS_UNIMPLEMENTED, "%s: time-sorted input is not supported yet", stage->name);
     if (stage->is_keyed && stage->process_transform_id)
-        return status_set(st, STATUS_UNIMPLEMENTED, "%s: splittable DoFns with state or timers are not supported yet", stage->name);
+        return status_set(st, STATUS_UNIMPLEMENTED, "%s: splittable DoFns with state or timers are not supported yet",
+                          stage->name);
     for (size_t i = 0; i < stage->user_state_count; i++)
         if (stage->user_states[i].kind != PLAN_STATE_BAG)
-            return status_set(st, STATUS_UNIMPLEMENTED, "%s: state \"%s\": only bag state is supported yet", stage->name,
-                              stage->user_states[i].state_id);
+            return status_set(st, STATUS_UNIMPLEMENTED, "%s: state \"%s\": only bag state is supported yet",
+                              stage->name, stage->user_states[i].state_id);
     for (size_t i = 0; i < stage->side_input_count; i++) {
         const struct plan_side_input *side = &stage->side_inputs[i];
 
         if (!view_coder_fits(plan->collections[side->collection].coder, side->access))
-            return status_set(st, STATUS_INVALID_ARGUMENT, "%s: side input \"%s\" is read as a multimap, but its elements are no KVs",
-                              stage->name, side->local_name);
+            return status_set(st, STATUS_INVALID_ARGUMENT,
+                              "%s: side input \"%s\" is read as a multimap, but its elements are no KVs", stage->name,
+                              side->local_name);
     }
     return 0;
 }

@@ -10,10 +10,10 @@ void bundle_commit_clear(struct bundle_commit *commit) {
         run_list_clear(&commit->timers[i]);
     free(commit->timers);
     state_overlay_clear(&commit->state);
-    vec_foreach(residual, &commit->residuals)
+    vec_foreach (residual, &commit->residuals)
         slice_unref(&residual->element);
     vec_free(&commit->residuals);
-    vec_foreach(metric, &commit->metrics) {
+    vec_foreach (metric, &commit->metrics) {
         slice_unref(&metric->identity);
         slice_unref(&metric->payload);
     }
@@ -27,7 +27,7 @@ static void encode_lists(const struct run_list *lists, size_t count, struct buf 
         const struct run_list *list = &lists[i];
 
         buf_add_varint(out, list->runs.count);
-        vec_foreach(run, &list->runs) {
+        vec_foreach (run, &list->runs) {
             buf_add_varint(out, run->count);
             buf_add_prefixed(out, run->bytes.data, run->bytes.size);
         }
@@ -36,20 +36,20 @@ static void encode_lists(const struct run_list *lists, size_t count, struct buf 
 
 static void encode_state(const struct bundle_commit *commit, struct buf *out) {
     buf_add_varint(out, commit->state.mutations.count);
-    map_foreach(entry, &commit->state.mutations) {
+    map_foreach (entry, &commit->state.mutations) {
         const struct state_mutation *mutation = entry->value;
 
         buf_add_prefixed(out, entry->key, entry->key_size);
         buf_add_u8(out, mutation->cleared);
         buf_add_varint(out, mutation->appended.pages.count);
-        vec_foreach(page, &mutation->appended.pages)
+        vec_foreach (page, &mutation->appended.pages)
             buf_add_prefixed(out, page->block->data, page->used);
     }
 }
 
 static void encode_residuals(const struct bundle_commit *commit, struct buf *out) {
     buf_add_varint(out, commit->residuals.count);
-    vec_foreach(residual, &commit->residuals) {
+    vec_foreach (residual, &commit->residuals) {
         buf_add_prefixed(out, residual->element.data, residual->element.size);
         buf_add_varint(out, (uint64_t)residual->delay_ms);
         buf_add_be64(out, time_to_wire(residual->hold));
@@ -68,7 +68,7 @@ struct slice bundle_commit_encode(const struct bundle_commit *commit) {
     encode_state(commit, &out);
     encode_residuals(commit, &out);
     buf_add_varint(&out, commit->metrics.count);
-    vec_foreach(metric, &commit->metrics) {
+    vec_foreach (metric, &commit->metrics) {
         buf_add_prefixed(&out, metric->identity.data, metric->identity.size);
         buf_add_prefixed(&out, metric->payload.data, metric->payload.size);
     }
@@ -147,7 +147,8 @@ static bool decode_residual(struct cursor *at, struct account *account, struct b
     if (!decode_slice(at, account, &residual.element))
         return false;
     vec_push(&commit->residuals, residual);
-    if (!cursor_varint(at, &delay) || !cursor_be64(at, &hold) || !decode_flag(at, &vec_last(&commit->residuals)->is_unbounded))
+    if (!cursor_varint(at, &delay) || !cursor_be64(at, &hold) ||
+        !decode_flag(at, &vec_last(&commit->residuals)->is_unbounded))
         return false;
     vec_last(&commit->residuals)->delay_ms = (int64_t)delay;
     vec_last(&commit->residuals)->hold = time_from_wire(hold);
@@ -168,7 +169,7 @@ static bool decode(struct cursor *at, struct account *account, struct bundle_com
     uint8_t version;
 
     if (!cursor_u8(at, &version) || version != COMMIT_VERSION || !cursor_varint(at, &commit->bundle) ||
-        !cursor_varint(at, &stage) || stage > UINT32_MAX || 
+        !cursor_varint(at, &stage) || stage > UINT32_MAX ||
         !decode_lists(at, account, &commit->outputs, &commit->output_count) ||
         !decode_lists(at, account, &commit->timers, &commit->timer_family_count) || !decode_count(at, &count))
         return false;
@@ -195,8 +196,9 @@ int bundle_commit_decode(struct slice bytes, struct account *account, struct bun
 
     if (!decode(&at, account, &commit)) {
         bundle_commit_clear(&commit);
-        return status_set(st, STATUS_DATA_LOSS, "not a bundle commit of version %d, or damaged %zu bytes before its end",
-                          COMMIT_VERSION, cursor_left(&at));
+        return status_set(st, STATUS_DATA_LOSS,
+                          "not a bundle commit of version %d, or damaged %zu bytes before its end", COMMIT_VERSION,
+                          cursor_left(&at));
     }
     *ret = commit;
     return 0;

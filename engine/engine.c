@@ -6,8 +6,8 @@
 static struct engine_options with_defaults(const struct engine_options *options) {
     struct engine_options o = options ? *options : (struct engine_options){0};
 
-#define DEFAULT(field, value)                                                                                \
-    if (!o.field)                                                                                            \
+#define DEFAULT(field, value)                                                                                          \
+    if (!o.field)                                                                                                      \
     o.field = (value)
     DEFAULT(max_attempts_lost, 4);
     DEFAULT(max_attempts_user, 2);
@@ -27,7 +27,7 @@ static struct engine_options with_defaults(const struct engine_options *options)
 static struct view *view_for(struct engine *engine, const struct plan_side_input *side) {
     struct view *view;
 
-    vec_foreach(existing, &engine->views)
+    vec_foreach (existing, &engine->views)
         if ((*existing)->collection == side->collection && (*existing)->access == side->access)
             return *existing;
     view = xcalloc(1, sizeof(*view));
@@ -94,10 +94,10 @@ static void stage_clear(struct engine *engine, struct stage *stage) {
         firing_clear_shard(&stage->shards[i]);
     }
     free(stage->shards);
-    vec_foreach(delayed, &stage->delayed)
+    vec_foreach (delayed, &stage->delayed)
         slice_unref(&delayed->run.bytes);
     vec_free(&stage->delayed);
-    vec_foreach(claim, &stage->retries)
+    vec_foreach (claim, &stage->retries)
         claim_free(*claim);
     vec_free(&stage->retries);
     free(stage->views);
@@ -114,7 +114,7 @@ void engine_destroy(struct engine *engine) {
     for (size_t i = 0; i < engine->plan->stage_count; i++)
         stage_clear(engine, &engine->stages[i]);
     free(engine->stages);
-    vec_foreach(view, &engine->views) {
+    vec_foreach (view, &engine->views) {
         view_clear(*view);
         free(*view);
     }
@@ -157,7 +157,7 @@ void engine_fail(struct engine *engine, const char *format, ...) {
 }
 
 struct worker_slot *engine_worker(struct engine *engine, unsigned number) {
-    vec_foreach(worker, &engine->workers)
+    vec_foreach (worker, &engine->workers)
         if (worker->number == number)
             return worker;
     return NULL;
@@ -230,7 +230,7 @@ static bool environment_needed(const struct engine *engine, unsigned environment
 }
 
 static void environment_failed(struct engine *engine, const struct engine_event *event) {
-    vec_foreach(worker, &engine->workers)
+    vec_foreach (worker, &engine->workers)
         if (worker->environment == event->environment && !worker->is_lost)
             return; /* others do the work */
     if (environment_needed(engine, event->environment))
@@ -285,14 +285,14 @@ static void ask_to_be_woken(struct engine *engine) {
         return;
     engine->needs_wake = false;
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
-        vec_foreach(delayed, &engine->stages[i].delayed)
+        vec_foreach (delayed, &engine->stages[i].delayed)
             at = MIN(at, delayed->due_ms);
         at = MIN(at, firing_next_wake(engine, &engine->stages[i]));
     }
-    vec_foreach(bundle, &engine->running)
+    vec_foreach (bundle, &engine->running)
         if ((*bundle)->response)
             at = MIN(at, (*bundle)->response_deadline_ms);
-    vec_foreach(finalization, &engine->finalizing)
+    vec_foreach (finalization, &engine->finalizing)
         at = MIN(at, finalization->deadline_ms);
     if (at == engine->wake_ms || at == TIME_MAX)
         return;
@@ -310,7 +310,7 @@ static void check_stuck(struct engine *engine) {
 
         if (stage->delayed.count || firing_next_wake(engine, stage) != TIMER_NEVER)
             return;
-        vec_foreach(worker, &engine->workers)
+        vec_foreach (worker, &engine->workers)
             has_worker |= !worker->is_lost && worker->environment == stage->plan->environment;
         if (!stage->is_done && stage->plan->kind == PLAN_EXECUTABLE && !has_worker)
             return;
@@ -431,7 +431,7 @@ void engine_step(struct engine *engine, struct engine_event *event) {
 /* ---- for people ---- */
 
 static void copy_table(const struct metric_table *from, struct metric_table *to) {
-    map_foreach(entry, &from->by_identity) {
+    map_foreach (entry, &from->by_identity) {
         struct metric metric = {.identity = slice_copy(entry->key, entry->key_size, NULL),
                                 .payload = slice_ref(*(struct slice *)entry->value)};
 
@@ -441,7 +441,8 @@ static void copy_table(const struct metric_table *from, struct metric_table *to)
     }
 }
 
-void engine_copy_metrics(const struct engine *engine, struct metric_table *ret_attempted, struct metric_table *ret_committed) {
+void engine_copy_metrics(const struct engine *engine, struct metric_table *ret_attempted,
+                         struct metric_table *ret_committed) {
     *ret_attempted = *ret_committed = (struct metric_table){0};
     copy_table(&engine->attempted, ret_attempted);
     copy_table(&engine->committed, ret_committed);
@@ -454,9 +455,9 @@ void engine_describe(const struct engine *engine, struct buf *out) {
 
         if (stage->is_done)
             continue;
-        line = xasprintf("stage %zu (%s): %llu elements waiting, %u bundles running, %zu delayed, %zu to be retried\n", i,
-                         stage->plan->name, (unsigned long long)(stage->queue.count + stage->shard_count), stage->running,
-                         stage->delayed.count, stage->retries.count);
+        line = xasprintf("stage %zu (%s): %llu elements waiting, %u bundles running, %zu delayed, %zu to be retried\n",
+                         i, stage->plan->name, (unsigned long long)(stage->queue.count + stage->shard_count),
+                         stage->running, stage->delayed.count, stage->retries.count);
         buf_add(out, line, strlen(line));
     }
 }

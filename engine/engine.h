@@ -20,18 +20,18 @@
 struct engine;
 
 struct engine_options {
-    unsigned max_attempts_lost; /* runs of one bundle's input before a job fails because workers die; 0: 4 */
-    unsigned max_attempts_user; /* ... because the SDK reports an error; 0: 2 */
-    size_t bundle_bytes;        /* target of input bytes in one bundle; 0: 32 MiB */
-    size_t message_bytes;       /* target of bytes in one Elements message; 0: 1 MiB */
-    size_t send_window_bytes;   /* input of one bundle handed to the host and not yet reported as sent; 0: 4 MiB */
-    size_t state_page_bytes;    /* of one answer to a state request; 0: 1 MiB */
-    size_t max_element_bytes;   /* of one encoded element of a bundle's output; 0: no limit */
-    int64_t output_timeout_ms;  /* from a bundle's response to the last end mark of its output; 0: 60 s */
+    unsigned max_attempts_lost;  /* runs of one bundle's input before a job fails because workers die; 0: 4 */
+    unsigned max_attempts_user;  /* ... because the SDK reports an error; 0: 2 */
+    size_t bundle_bytes;         /* target of input bytes in one bundle; 0: 32 MiB */
+    size_t message_bytes;        /* target of bytes in one Elements message; 0: 1 MiB */
+    size_t send_window_bytes;    /* input of one bundle handed to the host and not yet reported as sent; 0: 4 MiB */
+    size_t state_page_bytes;     /* of one answer to a state request; 0: 1 MiB */
+    size_t max_element_bytes;    /* of one encoded element of a bundle's output; 0: no limit */
+    int64_t output_timeout_ms;   /* from a bundle's response to the last end mark of its output; 0: 60 s */
     int64_t finalize_timeout_ms; /* from FINALIZE to its answer, after which the job ends without it; 0: 10 s */
-    unsigned group_partitions;  /* of a grouping, by key hash; 0: 32 */
-    unsigned key_shards;        /* of a keyed stage; 0: 32 */
-    struct account *account;    /* may be NULL */
+    unsigned group_partitions;   /* of a grouping, by key hash; 0: 32 */
+    unsigned key_shards;         /* of a keyed stage; 0: 32 */
+    struct account *account;     /* may be NULL */
     /* Every commit is encoded, decoded, and the decoded one applied: tests hold the encoding to account. */
     bool verify_commits;
 };
@@ -64,21 +64,21 @@ struct engine_event {
     struct slice bytes;
     size_t byte_count;
     uint64_t token;
-    char *error; /* owned */
+    char *error;                      /* owned */
     struct state_request *request;    /* owned, on the heap */
     struct bundle_response *response; /* owned, on the heap */
 };
 
 enum engine_action_type {
     ENGINE_ACTION_START_BUNDLE, /* worker, bundle, stage */
-    ENGINE_ACTION_SEND,         /* worker, bundle, pieces; timer_family PLAN_NONE: the source, else index of the family; is_last */
-    ENGINE_ACTION_REPLY_STATE,  /* worker, bundle, token, response */
-    ENGINE_ACTION_FINALIZE,     /* worker, bundle: committed, tell the harness (answer: ENGINE_EVENT_FINALIZED, best effort) */
+    ENGINE_ACTION_SEND, /* worker, bundle, pieces; timer_family PLAN_NONE: the source, else index of the family; is_last */
+    ENGINE_ACTION_REPLY_STATE, /* worker, bundle, token, response */
+    ENGINE_ACTION_FINALIZE, /* worker, bundle: committed, tell the harness (answer: ENGINE_EVENT_FINALIZED, best effort) */
     ENGINE_ACTION_FORGET_BUNDLE, /* worker, bundle: committed or given up; what still comes for it may be dropped */
-    ENGINE_ACTION_WAKE,         /* at_ms: send ENGINE_EVENT_TIME then; a later WAKE replaces it */
-    ENGINE_ACTION_MESSAGE,      /* error: text for the job's messages (a retry, a worker lost), a warning */
+    ENGINE_ACTION_WAKE,          /* at_ms: send ENGINE_EVENT_TIME then; a later WAKE replaces it */
+    ENGINE_ACTION_MESSAGE,       /* error: text for the job's messages (a retry, a worker lost), a warning */
     ENGINE_ACTION_JOB_DONE,
-    ENGINE_ACTION_JOB_FAILED,   /* error: the root cause */
+    ENGINE_ACTION_JOB_FAILED, /* error: the root cause */
     ENGINE_ACTION_JOB_CANCELLED,
 };
 
@@ -111,7 +111,8 @@ void engine_action_clear(struct engine_action *action);
 int engine_check_plan(const struct plan *plan, struct status *st);
 
 /* Copies of the metrics as of now. Committed: successful bundles only; attempted: failed ones too. */
-void engine_copy_metrics(const struct engine *engine, struct metric_table *ret_attempted, struct metric_table *ret_committed);
+void engine_copy_metrics(const struct engine *engine, struct metric_table *ret_attempted,
+                         struct metric_table *ret_committed);
 
 /* Text for a person: every unfinished stage, what it waits for. */
 void engine_describe(const struct engine *engine, struct buf *out);

@@ -68,7 +68,7 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
     for (unsigned family = 0; family < commit->timer_family_count; family++) {
         const struct coder *coder = stage->plan->timer_families[family].coder;
 
-        vec_foreach(run, &commit->timers[family].runs) {
+        vec_foreach (run, &commit->timers[family].runs) {
             struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
 
             while (cursor_left(&at)) {
@@ -79,8 +79,9 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
                 assert(result == CODER_OK);
                 result = coder_skip(coder->components[0], &key);
                 assert(result == CODER_OK);
-                timer_set_apply(&stage_shard(engine, stage, slice_of_static(begin, (size_t)(key.at - begin)))->timers, stage->plan,
-                                family, slice_of_static(begin, (size_t)(at.at - begin)), engine->options.account);
+                timer_set_apply(&stage_shard(engine, stage, slice_of_static(begin, (size_t)(key.at - begin)))->timers,
+                                stage->plan, family, slice_of_static(begin, (size_t)(at.at - begin)),
+                                engine->options.account);
             }
         }
         engine->needs_wake |= commit->timers[family].count > 0;
@@ -91,7 +92,8 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
 static event_time last_firing_time(const struct engine *engine, const struct stage *stage, const struct timer *timer) {
     const struct plan_collection *input = &engine->plan->collections[stage->plan->source.collection];
 
-    return MIN(time_add(timer->window_end, engine->plan->windowings[input->windowing].allowed_lateness_ms), TIME_GLOBAL_WINDOW_END);
+    return MIN(time_add(timer->window_end, engine->plan->windowings[input->windowing].allowed_lateness_ms),
+               TIME_GLOBAL_WINDOW_END);
 }
 
 bool firing_is_due(const struct engine *engine, const struct stage *stage, const struct key_shard *shard) {
@@ -107,11 +109,11 @@ bool firing_is_due(const struct engine *engine, const struct stage *stage, const
 static void take_expirations(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim) {
     unsigned family = expiration_family(stage);
 
-    map_foreach(entry, &shard->seen) {
+    map_foreach (entry, &shard->seen) {
         const struct seen_window *seen = entry->value;
 
-        vec_push(&claim->timers, timer_make(family, seen->key, seen->window, seen->end, seen->end, seen->end,
-                                              engine->options.account));
+        vec_push(&claim->timers,
+                 timer_make(family, seen->key, seen->window, seen->end, seen->end, seen->end, engine->options.account));
     }
     map_clear(&shard->seen, seen_window_free);
 }
@@ -156,7 +158,7 @@ event_time firing_next_wake(const struct engine *engine, const struct stage *sta
 }
 
 void firing_expire(struct engine *engine, struct stage *stage, const struct claim *claim) {
-    vec_foreach(entry, &claim->timers) {
+    vec_foreach (entry, &claim->timers) {
         const struct timer *timer = *entry;
         struct slice key = slice_of_static(timer->bytes.data, timer->key_size);
         struct slice window = slice_of_static(timer->bytes.data + timer->window_at, timer->window_size);

@@ -125,8 +125,8 @@ static void entry_add_value(struct group_partition *partition, struct group_entr
 }
 
 /* MODEL 3.6: what the output timestamp becomes when one more element comes in. */
-static event_time combine_timestamps(const struct windowing *windowing, const struct group_entry *entry, event_time timestamp,
-                                     event_time window_end) {
+static event_time combine_timestamps(const struct windowing *windowing, const struct group_entry *entry,
+                                     event_time timestamp, event_time window_end) {
     switch (windowing->timestamp_combiner) {
     case OUTPUT_TIME_EARLIEST:
         return entry->count ? MIN(entry->timestamp, timestamp) : timestamp;
@@ -177,7 +177,7 @@ static void group_add_element(struct group *group, const struct windowed_value *
 }
 
 void group_add(struct group *group, const struct run_list *runs) {
-    vec_foreach(run, &runs->runs) {
+    vec_foreach (run, &runs->runs) {
         struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
 
         while (cursor_left(&at)) {
@@ -204,7 +204,8 @@ struct group_partition *group_take(struct group *group, unsigned i) {
 static void write_entry(const struct group_entry *entry, struct buf *out) {
     bool is_long = entry->count > INT32_MAX;
 
-    windowed_value_write_header(out, entry->timestamp, entry->key - entry->window_size, entry->window_size, &PANE_ONLY_FIRING);
+    windowed_value_write_header(out, entry->timestamp, entry->key - entry->window_size, entry->window_size,
+                                &PANE_ONLY_FIRING);
     buf_add(out, entry->key, entry->key_size);
     buf_add_be32(out, is_long ? UINT32_MAX : (uint32_t)entry->count);
     if (is_long)
@@ -215,7 +216,8 @@ static void write_entry(const struct group_entry *entry, struct buf *out) {
         buf_add_varint(out, 0);
 }
 
-uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t target_bytes, struct buf *out) {
+uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t target_bytes,
+                               struct buf *out) {
     size_t begin = out->size;
     uint64_t count = 0;
 

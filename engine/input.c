@@ -95,10 +95,10 @@ void claim_take(struct claim *claim, struct input_queue *queue, const struct cod
 void claim_free(struct claim *claim) {
     if (!claim)
         return;
-    vec_foreach(item, &claim->items)
+    vec_foreach (item, &claim->items)
         input_item_clear(item);
     vec_free(&claim->items);
-    vec_foreach(timer, &claim->timers)
+    vec_foreach (timer, &claim->timers)
         timer_free(*timer);
     vec_free(&claim->timers);
     vec_free(&claim->shards);

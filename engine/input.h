@@ -39,7 +39,7 @@ struct claim {
     VEC(struct input_item) items;
     size_t bytes;
     uint64_t count;
-    timer_vec timers; /* fired by this bundle; of their keys it has no elements */
+    timer_vec timers;     /* fired by this bundle; of their keys it has no elements */
     VEC(unsigned) shards; /* of a keyed stage: busy while the claim lives */
     unsigned runs_lost;   /* bundles on it that ended because their worker did */
     unsigned runs_failed; /* ... because the SDK said so */
@@ -47,7 +47,8 @@ struct claim {
 
 /* Moves items from the queue into the claim until it holds about max_bytes or max_count elements (at least one item, a run being cut
  * where needed). `coder` is the windowed value coder of the input. */
-void claim_take(struct claim *claim, struct input_queue *queue, const struct coder *coder, size_t max_bytes, uint64_t max_count);
+void claim_take(struct claim *claim, struct input_queue *queue, const struct coder *coder, size_t max_bytes,
+                uint64_t max_count);
 void claim_free(struct claim *claim);
 
 /* Where a bundle is in sending its claim. Zero-initialise. */

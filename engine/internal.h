@@ -29,7 +29,8 @@ struct key_shard {
     uint64_t open_count;
     bool is_busy;
     struct timer_set timers;
-    struct map seen; /* key and window -> struct seen_window: what @OnWindowExpiration is due for, when the stage has one */
+    struct map
+        seen; /* key and window -> struct seen_window: what @OnWindowExpiration is due for, when the stage has one */
 };
 
 struct seen_window {
@@ -69,7 +70,7 @@ struct bundle {
 
     struct run_writer *writers;       /* one per sink */
     struct run_writer *timer_writers; /* one per timer family */
-    bool *is_ended;             /* one per sink, then one per timer family */
+    bool *is_ended;                   /* one per sink, then one per timer family */
     size_t open_ends;
     struct state_overlay overlay;
     struct bundle_response *response;
@@ -122,7 +123,8 @@ struct worker_slot *engine_worker(struct engine *engine, unsigned number);
 void engine_schedule(struct engine *engine);
 
 /* bundle.c */
-struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim, struct worker_slot *worker);
+struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim,
+                            struct worker_slot *worker);
 void bundle_elements(struct engine *engine, struct bundle *bundle, unsigned sink, struct slice bytes, bool is_last);
 void bundle_timers(struct engine *engine, struct bundle *bundle, unsigned family, struct slice bytes, bool is_last);
 void bundle_sent(struct engine *engine, struct bundle *bundle, size_t bytes);

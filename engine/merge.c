@@ -78,7 +78,8 @@ void group_merge_windows(struct group_partition *partition) {
         event_time start = sessions[i].start, end = sessions[i].end;
 
         *into = *sessions[i].entry;
-        for (i++; i < partition->entry_count && sessions[i].start < end && compare_keys(into, sessions[i].entry) == 0; i++) {
+        for (i++; i < partition->entry_count && sessions[i].start < end && compare_keys(into, sessions[i].entry) == 0;
+             i++) {
             end = MAX(end, sessions[i].end);
             absorb(partition->windowing, into, sessions[i].entry);
         }

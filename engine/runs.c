@@ -13,18 +13,19 @@ void run_list_push(struct run_list *list, struct run run) {
 }
 
 void run_list_append(struct run_list *list, const struct run_list *from) {
-    vec_foreach(run, &from->runs)
+    vec_foreach (run, &from->runs)
         run_list_push(list, (struct run){.bytes = slice_ref(run->bytes), .count = run->count});
 }
 
 void run_list_clear(struct run_list *list) {
-    vec_foreach(run, &list->runs)
+    vec_foreach (run, &list->runs)
         slice_unref(&run->bytes);
     vec_free(&list->runs);
     *list = (struct run_list){0};
 }
 
-void run_split(const struct run *run, const struct coder *coder, uint64_t count, struct run *ret_head, struct run *ret_tail) {
+void run_split(const struct run *run, const struct coder *coder, uint64_t count, struct run *ret_head,
+               struct run *ret_tail) {
     struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
     size_t offset;
 

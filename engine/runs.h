@@ -28,7 +28,8 @@ void run_list_append(struct run_list *list, const struct run_list *from);
 void run_list_clear(struct run_list *list);
 
 /* The first `count` elements of a run as one, the rest as another; count is less than run->count. References are new. */
-void run_split(const struct run *run, const struct coder *coder, uint64_t count, struct run *ret_head, struct run *ret_tail);
+void run_split(const struct run *run, const struct coder *coder, uint64_t count, struct run *ret_head,
+               struct run *ret_tail);
 
 /* `coder` is that of the bytes, a windowed value's or a timer's; zero-initialise the rest. */
 struct run_writer {

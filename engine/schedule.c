@@ -30,7 +30,8 @@ static bool has_free_shard(const struct engine *engine, const struct stage *stag
 
 static bool stage_has_work(const struct engine *engine, const struct stage *stage) {
     return stage->plan->kind == PLAN_EXECUTABLE && !stage->is_done &&
-           (stage->retries.count || stage->queue.count || has_free_shard(engine, stage)) && side_inputs_are_ready(engine, stage);
+           (stage->retries.count || stage->queue.count || has_free_shard(engine, stage)) &&
+           side_inputs_are_ready(engine, stage);
 }
 
 /* The stage of this environment to run next, or NULL. */
@@ -53,7 +54,7 @@ static struct stage *pick_stage(struct engine *engine, unsigned environment) {
 static unsigned environment_slots(const struct engine *engine, unsigned environment) {
     unsigned slots = 0;
 
-    vec_foreach(worker, &engine->workers)
+    vec_foreach (worker, &engine->workers)
         if (!worker->is_lost && worker->environment == environment)
             slots += worker->slots;
     return MAX(slots, 1u);

@@ -144,8 +144,8 @@ static struct timer *timer_of_parts(unsigned family, struct slice key, struct cu
     return timer;
 }
 
-struct timer *timer_make(unsigned family, struct slice key, struct slice window, event_time window_end, event_time fire_ms,
-                           event_time hold_ms, struct account *account) {
+struct timer *timer_make(unsigned family, struct slice key, struct slice window, event_time window_end,
+                         event_time fire_ms, event_time hold_ms, struct account *account) {
     struct buf rest = {0};
     struct pane pane = PANE_NO_FIRING;
     struct timer *timer;
@@ -218,8 +218,8 @@ void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsi
 
             assert(result == CODER_OK);
             (void)result;
-            apply_in_window(set, stage, family, &record, slice_of_static(window, (size_t)(record.windows.at - window)), end,
-                            account);
+            apply_in_window(set, stage, family, &record, slice_of_static(window, (size_t)(record.windows.at - window)),
+                            end, account);
             record.window_count--;
         }
     }
@@ -244,7 +244,7 @@ static void forget_identity(struct timer_set *set, const struct timer *timer) {
 void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_time upto, timer_vec *due) {
     if (!set->counts[domain])
         return;
-    map_foreach(entry, &set->by_key) {
+    map_foreach (entry, &set->by_key) {
         struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
         event_time first;
 
@@ -267,7 +267,7 @@ event_time timer_set_earliest(const struct timer_set *set, enum timer_domain dom
 
     if (!set->counts[domain])
         return earliest;
-    map_foreach(entry, &set->by_key) {
+    map_foreach (entry, &set->by_key) {
         const struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
 
         if (heap->timers.count)
@@ -304,7 +304,7 @@ static void timer_key_free(void *value) {
     struct timer_key *key = value;
 
     for (int domain = 0; domain < 2; domain++) {
-        vec_foreach(timer, &key->by_domain[domain].timers)
+        vec_foreach (timer, &key->by_domain[domain].timers)
             timer_free(*timer);
         vec_free(&key->by_domain[domain].timers);
     }

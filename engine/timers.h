@@ -15,14 +15,15 @@
 #include "translate/plan.h"
 
 struct timer {
-    struct slice bytes; /* from the key to the pane, in the family's coder, with one window: what goes back to the SDK */
-    size_t key_size;    /* the key is at the start of `bytes` */
+    struct slice
+        bytes;       /* from the key to the pane, in the family's coder, with one window: what goes back to the SDK */
+    size_t key_size; /* the key is at the start of `bytes` */
     size_t window_at, window_size;
     unsigned family;
     event_time fire_ms;
     event_time hold_ms;
     event_time window_end; /* the window's maximum timestamp */
-    uint64_t sequence; /* ties fire in the order in which they were set */
+    uint64_t sequence;     /* ties fire in the order in which they were set */
     size_t heap_place;
 };
 
@@ -48,8 +49,8 @@ enum timer_domain { TIMER_EVENT_TIME = 0, TIMER_PROCESSING_TIME = 1 };
 void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family, struct slice records,
                      struct account *account);
 /* A timer made by the runner, for timer_append(): tag "", no pane. */
-struct timer *timer_make(unsigned family, struct slice key, struct slice window, event_time window_end, event_time fire_ms,
-                           event_time hold_ms, struct account *account);
+struct timer *timer_make(unsigned family, struct slice key, struct slice window, event_time window_end,
+                         event_time fire_ms, event_time hold_ms, struct account *account);
 void timer_free(struct timer *timer);
 
 typedef VEC(struct timer *) timer_vec;

@@ -27,7 +27,8 @@ static struct state_mutation *mutation_of(struct state_overlay *overlay, struct 
     return *slot;
 }
 
-void state_overlay_append(struct state_overlay *overlay, struct slice cell, struct account *account, struct slice data) {
+void state_overlay_append(struct state_overlay *overlay, struct slice cell, struct account *account,
+                          struct slice data) {
     chain_add(&mutation_of(overlay, cell)->appended, account, data.data, data.size);
 }
 
@@ -39,8 +40,8 @@ void state_overlay_clear_cell(struct state_overlay *overlay, struct slice cell) 
 }
 
 /* Positions count pages: those of the committed chain first, then those of the overlay. */
-size_t state_read(const struct user_state *state, const struct state_overlay *overlay, struct slice cell, uint64_t *position,
-                  size_t limit, struct slice *pieces, size_t max_pieces, bool *ret_more) {
+size_t state_read(const struct user_state *state, const struct state_overlay *overlay, struct slice cell,
+                  uint64_t *position, size_t limit, struct slice *pieces, size_t max_pieces, bool *ret_more) {
     const struct state_mutation *mutation = map_get(&overlay->mutations, cell.data, cell.size);
     const struct chain *committed = map_get(&state->cells, cell.data, cell.size);
     size_t committed_pages, at, count = 0;
@@ -64,7 +65,8 @@ size_t state_read(const struct user_state *state, const struct state_overlay *ov
     return count;
 }
 
-void state_apply(struct user_state *state, struct account *account, struct slice cell, const struct state_mutation *mutation) {
+void state_apply(struct user_state *state, struct account *account, struct slice cell,
+                 const struct state_mutation *mutation) {
     void **slot;
 
     if (mutation->cleared)
@@ -74,7 +76,7 @@ void state_apply(struct user_state *state, struct account *account, struct slice
     slot = map_slot(&state->cells, cell.data, cell.size);
     if (!*slot)
         *slot = xcalloc(1, sizeof(struct chain));
-    vec_foreach(page, &mutation->appended.pages)
+    vec_foreach (page, &mutation->appended.pages)
         chain_add(*slot, account, page->block->data, page->used);
 }
 

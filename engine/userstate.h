@@ -35,9 +35,10 @@ void state_overlay_append(struct state_overlay *overlay, struct slice cell, stru
 void state_overlay_clear_cell(struct state_overlay *overlay, struct slice cell);
 /* One page of the cell as the bundle sees it. *position is where to go on, 0 at first; *ret_more says whether to. Returns the number
  * of pieces. */
-size_t state_read(const struct user_state *state, const struct state_overlay *overlay, struct slice cell, uint64_t *position,
-                  size_t limit, struct slice *pieces, size_t max_pieces, bool *ret_more);
-void state_apply(struct user_state *state, struct account *account, struct slice cell, const struct state_mutation *mutation);
+size_t state_read(const struct user_state *state, const struct state_overlay *overlay, struct slice cell,
+                  uint64_t *position, size_t limit, struct slice *pieces, size_t max_pieces, bool *ret_more);
+void state_apply(struct user_state *state, struct account *account, struct slice cell,
+                 const struct state_mutation *mutation);
 void state_overlay_clear(struct state_overlay *overlay);
 void user_state_clear(struct user_state *state);
 

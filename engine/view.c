@@ -52,7 +52,7 @@ void view_add(struct view *view, const struct run_list *runs) {
     const struct coder *window_coder = view->coder->components[1];
     struct buf scratch = {0};
 
-    vec_foreach(run, &runs->runs) {
+    vec_foreach (run, &runs->runs) {
         struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
 
         while (cursor_left(&at)) {

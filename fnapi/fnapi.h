@@ -21,7 +21,16 @@
 struct fn_service;
 struct fn_worker;
 
-enum fn_log_severity { FN_LOG_UNSPECIFIED, FN_LOG_TRACE, FN_LOG_DEBUG, FN_LOG_INFO, FN_LOG_NOTICE, FN_LOG_WARN, FN_LOG_ERROR, FN_LOG_CRITICAL };
+enum fn_log_severity {
+    FN_LOG_UNSPECIFIED,
+    FN_LOG_TRACE,
+    FN_LOG_DEBUG,
+    FN_LOG_INFO,
+    FN_LOG_NOTICE,
+    FN_LOG_WARN,
+    FN_LOG_ERROR,
+    FN_LOG_CRITICAL
+};
 
 /* One line of a harness's log; strings are valid during the call, never NULL. */
 struct fn_log_entry {
@@ -47,8 +56,8 @@ struct fn_worker_handler {
      * with is_last. `bytes` is the callee's and shares the received message (account: the worker's); transform_id
      * and *family are borrowed views of it, valid during the call. What belongs to no running bundle, or to a Data sink that the
      * bundle's descriptor does not have, never gets here. */
-    void (*elements)(void *user, uint64_t bundle, struct slice transform_id, const struct slice *family, struct slice bytes,
-                     bool is_last);
+    void (*elements)(void *user, uint64_t bundle, struct slice transform_id, const struct slice *family,
+                     struct slice bytes, bool is_last);
     /* The request is the callee's to clear; answer with fn_worker_reply_state(). */
     void (*state)(void *user, uint64_t bundle, uint64_t reply_token, struct state_request *request);
     /* The response of a bundle; the callee's to clear. Output may still be on its way, and so may the answer to a split that was asked
@@ -72,9 +81,10 @@ struct fn_worker_handler {
 /* What harnesses of one worker are told: where to connect, and the job's provisioning. Strings are copied. */
 struct fn_worker_options {
     const char *worker_id;
-    const char *endpoint; /* HOST:PORT that this harness can reach; one for control, data, state, logging and artifacts */
-    struct slice provision_info; /* a serialized ProvisionInfo without endpoints (those are added here); borrowed */
-    struct account *account;  /* what its messages are charged to */
+    const char
+        *endpoint; /* HOST:PORT that this harness can reach; one for control, data, state, logging and artifacts */
+    struct slice provision_info;     /* a serialized ProvisionInfo without endpoints (those are added here); borrowed */
+    struct account *account;         /* what its messages are charged to */
     const char *const *capabilities; /* the environment's, as the SDK listed them */
     size_t capability_count;
 };
@@ -112,22 +122,23 @@ unsigned fn_worker_add_descriptor(struct fn_worker *worker, struct slice descrip
 
 struct fn_cache_token {
     struct slice token;
-    const char *transform_id;  /* NULL: the user state token */
+    const char *transform_id; /* NULL: the user state token */
     const char *side_input_id;
 };
 
 /* Sends ProcessBundle. Then input follows. Not before `connected`; tokens are borrowed. Go's trap about timer families' end marks is dealt with in here (PROTOCOL F). */
-void fn_worker_start_bundle(struct fn_worker *worker, uint64_t bundle, unsigned descriptor, const struct fn_cache_token *tokens,
-                            size_t token_count);
+void fn_worker_start_bundle(struct fn_worker *worker, uint64_t bundle, unsigned descriptor,
+                            const struct fn_cache_token *tokens, size_t token_count);
 /* Input for the source, or for a timer family of a transform (family not NULL). Takes the slices' references. Pieces are laid end to end
  * in one Elements message, without a copy. `is_last` sends the end mark as a message part of its own, without payload. */
 void fn_worker_send(struct fn_worker *worker, uint64_t bundle, const char *transform_id, const char *family,
                     const struct slice *pieces, size_t count, bool is_last);
 /* Takes what is in `response` and leaves it cleared. A stream that ended meanwhile is fine. */
-void fn_worker_reply_state(struct fn_worker *worker, uint64_t reply_token, const char *request_id, struct state_response *response);
+void fn_worker_reply_state(struct fn_worker *worker, uint64_t reply_token, const char *request_id,
+                           struct state_response *response);
 /* fraction_of_remainder in [0,1]; allowed_split_points may be NULL (any). */
-void fn_worker_split(struct fn_worker *worker, uint64_t bundle, const char *source_transform_id, double fraction_of_remainder,
-                     int64_t estimated_input_elements);
+void fn_worker_split(struct fn_worker *worker, uint64_t bundle, const char *source_transform_id,
+                     double fraction_of_remainder, int64_t estimated_input_elements);
 void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle);
 /* Also after fn_worker_forget_bundle(). */
 void fn_worker_finalize(struct fn_worker *worker, uint64_t bundle);

@@ -184,8 +184,8 @@ int artifact_writer_commit(struct artifact_writer *writer, const char *expected,
 
     read_digest(writer, digest);
     if (expected && *expected && strcasecmp(expected, digest) != 0)
-        r = status_set(st, STATUS_DATA_LOSS, "the bytes that arrived have the sha256 %s, but %.80s was announced", digest,
-                       expected);
+        r = status_set(st, STATUS_DATA_LOSS, "the bytes that arrived have the sha256 %s, but %.80s was announced",
+                       digest, expected);
     else
         r = publish(writer, digest, st);
     artifact_writer_discard(writer);

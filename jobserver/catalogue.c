@@ -45,9 +45,9 @@ struct catalogue *catalogue_create(const struct catalogue_options *options) {
 void catalogue_destroy(struct catalogue *catalogue) {
     if (!catalogue)
         return;
-    vec_foreach(preparation, &catalogue->preparations)
+    vec_foreach (preparation, &catalogue->preparations)
         preparation_unref(*preparation);
-    vec_foreach(job, &catalogue->jobs)
+    vec_foreach (job, &catalogue->jobs)
         job_unref(*job);
     vec_free(&catalogue->preparations);
     vec_free(&catalogue->jobs);
@@ -143,7 +143,7 @@ static void drop_preparation(struct catalogue *catalogue, size_t i) {
 static void drop_old_preparations(struct catalogue *catalogue) {
     size_t bytes = 0;
 
-    vec_foreach(preparation, &catalogue->preparations)
+    vec_foreach (preparation, &catalogue->preparations)
         bytes += preparation_memory_bytes(*preparation);
     while (catalogue->preparations.count > 1 && (catalogue->preparations.count > catalogue->options.max_preparations ||
                                                  bytes > catalogue->options.max_preparation_bytes)) {
@@ -218,7 +218,7 @@ static bool is_finished(struct job *job) {
 static void drop_old_jobs(struct catalogue *catalogue) {
     size_t count = 0, bytes = 0, i = 0;
 
-    vec_foreach(job, &catalogue->jobs)
+    vec_foreach (job, &catalogue->jobs)
         if (is_finished(*job)) {
             count++;
             bytes += job_memory_bytes(*job);
@@ -239,7 +239,7 @@ static void drop_old_jobs(struct catalogue *catalogue) {
 static size_t count_running(struct catalogue *catalogue) {
     size_t count = 0;
 
-    vec_foreach(job, &catalogue->jobs)
+    vec_foreach (job, &catalogue->jobs)
         count += !is_finished(*job);
     return count;
 }
@@ -255,10 +255,11 @@ static int start(struct catalogue *catalogue, const char *preparation_id, struct
     if (catalogue->is_closed)
         return status_set(st, STATUS_UNAVAILABLE, "the server is shutting down");
     if (!preparation)
-        return status_set(st, STATUS_NOT_FOUND,
-                          "there is no prepared job \"%.80s\": it was run already, or so many were prepared since that it "
-                          "was dropped, or the server was restarted",
-                          preparation_id);
+        return status_set(
+            st, STATUS_NOT_FOUND,
+            "there is no prepared job \"%.80s\": it was run already, or so many were prepared since that it "
+            "was dropped, or the server was restarted",
+            preparation_id);
     if (count_running(catalogue) >= catalogue->options.max_running_jobs)
         return status_set(st, STATUS_RESOURCE_EXHAUSTED, "%zu jobs are running, which is the limit of this server",
                           catalogue->options.max_running_jobs);
@@ -301,9 +302,9 @@ int catalogue_find_job(struct catalogue *catalogue, const char *id, struct job *
     is_preparation = map_has_string(&catalogue->preparations_by_id, id);
     pthread_mutex_unlock(&catalogue->mutex);
     if (is_preparation)
-        return status_set(st, STATUS_NOT_FOUND,
-                          "\"%.80s\" is a prepared job that was not run yet; ask again with the job id that Run returns",
-                          id);
+        return status_set(
+            st, STATUS_NOT_FOUND,
+            "\"%.80s\" is a prepared job that was not run yet; ask again with the job id that Run returns", id);
     if (!job)
         return status_set(st, STATUS_NOT_FOUND,
                           "there is no job \"%.80s\" (finished jobs are kept for a while, not for ever)", id);

@@ -29,7 +29,8 @@ static const struct config_key keys[] = {
     {"worker_connect_timeout", CONFIG_DURATION, FIELD(worker_connect_timeout_ms), 100, DAY_MS, "60s", NULL,
      "how long a started worker may take to connect"},
     {"workers.per_environment", CONFIG_NUMBER, FIELD(workers_per_environment), 0, 1024, "0", NULL,
-     "workers (processes) that are started for each environment of a job; 0: one, or one per core where the runner starts the "
+     "workers (processes) that are started for each environment of a job; 0: one, or one per core where the runner "
+     "starts the "
      "processes and the SDK says that one process uses one core (Python)"},
     {"workers.stop_grace", CONFIG_DURATION, FIELD(workers_stop_grace_ms), 0, DAY_MS, "10s", NULL,
      "time from SIGTERM to SIGKILL when a worker process is stopped"},

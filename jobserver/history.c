@@ -16,7 +16,7 @@ void history_record_unref(struct history_record *record) {
 }
 
 void history_finish(struct history *history) {
-    vec_foreach(record, &history->records)
+    vec_foreach (record, &history->records)
         history_record_unref(*record);
     vec_free(&history->records);
 }

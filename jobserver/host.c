@@ -108,7 +108,7 @@ static void cancel_run(struct job_run *run) {
 
 void host_cancel_job(struct host *host, struct job *job) {
     pthread_mutex_lock(&host->mutex);
-    list_foreach(node, &host->runs) {
+    list_foreach (node, &host->runs) {
         struct job_run *run = CONTAINER_OF(node, struct job_run, node);
 
         if (run->job == job)
@@ -119,7 +119,7 @@ void host_cancel_job(struct host *host, struct job *job) {
 
 void host_destroy(struct host *host) {
     pthread_mutex_lock(&host->mutex);
-    list_foreach(node, &host->runs)
+    list_foreach (node, &host->runs)
         cancel_run(CONTAINER_OF(node, struct job_run, node));
     while (host->run_count)
         pthread_cond_wait(&host->emptied, &host->mutex);

@@ -19,7 +19,8 @@ struct host_options {
     const struct config *config; /* borrowed, outlives the host */
     struct fn_service *fn_service;
     struct worker_manager *workers;
-    const char *endpoint; /* HOST:PORT that the server really listens on: what workers are told unless `advertise` says otherwise */
+    const char *
+        endpoint; /* HOST:PORT that the server really listens on: what workers are told unless `advertise` says otherwise */
     struct account *account;
 };
 

@@ -36,10 +36,12 @@ struct job_subscription {
 };
 
 static const char *const state_names[] = {
-    [JOB_UNSPECIFIED] = "UNSPECIFIED", [JOB_STOPPED] = "STOPPED",   [JOB_RUNNING] = "RUNNING",
-    [JOB_DONE] = "DONE",               [JOB_FAILED] = "FAILED",     [JOB_CANCELLED] = "CANCELLED",
-    [JOB_UPDATED] = "UPDATED",         [JOB_DRAINING] = "DRAINING", [JOB_DRAINED] = "DRAINED",
-    [JOB_STARTING] = "STARTING",       [JOB_CANCELLING] = "CANCELLING",
+    [JOB_UNSPECIFIED] = "UNSPECIFIED", [JOB_STOPPED] = "STOPPED",
+    [JOB_RUNNING] = "RUNNING",         [JOB_DONE] = "DONE",
+    [JOB_FAILED] = "FAILED",           [JOB_CANCELLED] = "CANCELLED",
+    [JOB_UPDATED] = "UPDATED",         [JOB_DRAINING] = "DRAINING",
+    [JOB_DRAINED] = "DRAINED",         [JOB_STARTING] = "STARTING",
+    [JOB_CANCELLING] = "CANCELLING",
 };
 
 bool job_state_is_terminal(enum job_state state) {
@@ -138,7 +140,7 @@ size_t job_memory_bytes(struct job *job) {
 
 /* The next event of some subscription that can take one; NULL when all are served. Locked. */
 static struct history_record *find_delivery(struct job *job, struct job_subscription **ret_subscription) {
-    list_foreach(node, &job->subscriptions) {
+    list_foreach (node, &job->subscriptions) {
         struct job_subscription *subscription = CONTAINER_OF(node, struct job_subscription, link);
         struct history_record *record;
 
@@ -181,8 +183,7 @@ static void deliver(struct job *job) {
 }
 
 struct job_subscription *job_subscribe_paused(struct job *job,
-                                              void (*on_event)(void *user, const struct job_event *event),
-                                              void *user) {
+                                              void (*on_event)(void *user, const struct job_event *event), void *user) {
     struct job_subscription *subscription = xcalloc(1, sizeof(*subscription));
 
     list_init(&subscription->link);
@@ -196,8 +197,8 @@ struct job_subscription *job_subscribe_paused(struct job *job,
     return subscription;
 }
 
-struct job_subscription *job_subscribe(struct job *job,
-                                       void (*on_event)(void *user, const struct job_event *event), void *user) {
+struct job_subscription *job_subscribe(struct job *job, void (*on_event)(void *user, const struct job_event *event),
+                                       void *user) {
     struct job_subscription *subscription = job_subscribe_paused(job, on_event, user);
 
     job_subscription_resume(subscription);

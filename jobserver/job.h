@@ -89,7 +89,8 @@ void job_unref(struct job *job);
 /* Appends to the history. A state after a terminal one is ignored (returns false). Repeating the current state is ignored too. */
 bool job_set_state(struct job *job, enum job_state state);
 /* At most `log.max_messages_per_job` messages are kept: beyond it the oldest below WARNING go first and a note says how many. */
-void job_add_message(struct job *job, enum job_message_importance importance, const char *format, ...) PRINTF_LIKE(3, 4);
+void job_add_message(struct job *job, enum job_message_importance importance, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 /* The end of a failed job: `text` as the last ERROR message, then FAILED. After it, messages of importance ERROR are lowered to WARNING,
  * because clients take the last ERROR as the reason. */
 void job_fail(struct job *job, const char *text);
@@ -109,9 +110,11 @@ void job_metrics_unref(struct job_metrics *metrics);
 /* `on_event` is called for each event of the history, then for new ones, until job_unsubscribe() or the terminal state was delivered.
  * Must not block. */
 struct job_subscription;
-struct job_subscription *job_subscribe(struct job *job, void (*on_event)(void *user, const struct job_event *event), void *user);
+struct job_subscription *job_subscribe(struct job *job, void (*on_event)(void *user, const struct job_event *event),
+                                       void *user);
 /* The same, but nothing is delivered before job_subscription_resume(): the caller can store the subscription first. */
-struct job_subscription *job_subscribe_paused(struct job *job, void (*on_event)(void *user, const struct job_event *event), void *user);
+struct job_subscription *job_subscribe_paused(struct job *job,
+                                              void (*on_event)(void *user, const struct job_event *event), void *user);
 /* No event is delivered until resumed; they are kept in the history (as long as that keeps them). Also from inside on_event: that
  * is how a reader whose buffers are full says so. */
 void job_subscription_pause(struct job_subscription *subscription);

@@ -50,8 +50,8 @@ static void send_input(struct job_run *run, const struct engine_action *action) 
     } else {
         const struct plan_timer_family *family = &stage->timer_families[action->timer_family];
 
-        fn_worker_send(worker->harness, action->bundle, family->transform_id, family->family_id, &piece, piece.size ? 1 : 0,
-                       action->is_last);
+        fn_worker_send(worker->harness, action->bundle, family->transform_id, family->family_id, &piece,
+                       piece.size ? 1 : 0, action->is_last);
     }
 }
 

@@ -16,14 +16,14 @@
 #include "jobserver/host.h"
 
 enum run_event_type {
-    RUN_EVENT_ENGINE,            /* `engine` goes to the engine as it is */
-    RUN_EVENT_ELEMENTS,          /* `engine` is ELEMENTS or TIMERS once transform_id (and family) are found in the stage */
-    RUN_EVENT_PROGRESS,          /* nothing but that it lives */
-    RUN_EVENT_CONNECTED,         /* worker: Control is open */
-    RUN_EVENT_DISCONNECTED,      /* worker: Control ended; text: why */
-    RUN_EVENT_START_FAILED,      /* worker: could not be started, or its process ended; text: why */
-    RUN_EVENT_HARNESS_GONE,      /* worker: fnapi is through with it */
-    RUN_EVENT_PROCESS_GONE,      /* worker: worker/ is through with it */
+    RUN_EVENT_ENGINE,       /* `engine` goes to the engine as it is */
+    RUN_EVENT_ELEMENTS,     /* `engine` is ELEMENTS or TIMERS once transform_id (and family) are found in the stage */
+    RUN_EVENT_PROGRESS,     /* nothing but that it lives */
+    RUN_EVENT_CONNECTED,    /* worker: Control is open */
+    RUN_EVENT_DISCONNECTED, /* worker: Control ended; text: why */
+    RUN_EVENT_START_FAILED, /* worker: could not be started, or its process ended; text: why */
+    RUN_EVENT_HARNESS_GONE, /* worker: fnapi is through with it */
+    RUN_EVENT_PROCESS_GONE, /* worker: worker/ is through with it */
     RUN_EVENT_CANCEL,
 };
 
@@ -49,11 +49,11 @@ struct run_worker {
     struct worker *process;    /* NULL once gone */
     bool is_connected;
     bool is_closing;
-    bool is_logging;           /* it had a Logging stream when it was closed: last lines may follow */
-    bool is_stopping;          /* worker_stop() was called */
-    char *disconnect_reason;   /* Control ended; waiting a moment for the process's own last words */
-    int64_t deadline_ns;       /* to connect, for the last words, for the last log lines; INT64_MAX: none */
-    unsigned *descriptors;     /* per stage: fnapi's number, or UINT_MAX */
+    bool is_logging;         /* it had a Logging stream when it was closed: last lines may follow */
+    bool is_stopping;        /* worker_stop() was called */
+    char *disconnect_reason; /* Control ended; waiting a moment for the process's own last words */
+    int64_t deadline_ns;     /* to connect, for the last words, for the last log lines; INT64_MAX: none */
+    unsigned *descriptors;   /* per stage: fnapi's number, or UINT_MAX */
 };
 
 struct run_environment {
@@ -80,8 +80,8 @@ struct job_run {
     struct list workers;
     struct run_environment *environments;
     unsigned next_worker;
-    int64_t wake_ns; /* when the engine wants to know the time; INT64_MAX: not */
-    int64_t metrics_ns; /* when metrics were last published */
+    int64_t wake_ns;             /* when the engine wants to know the time; INT64_MAX: not */
+    int64_t metrics_ns;          /* when metrics were last published */
     bool is_over;                /* the engine gave its last action: */
     enum engine_action_type end; /* this one */
     char *end_error;

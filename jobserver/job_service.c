@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/engine.h"
 #include "jobserver/host.h"
 #include "jobserver/job_service_internal.h"
 #include "jobserver/pipeline_options.h"
-#include "engine/engine.h"
 #include "translate/translate.h"
 #include "wire/pb.h"
 
@@ -128,7 +128,8 @@ static char *staging_endpoint(const struct job_service *service, const struct rp
     return xstrdup(service->staging_endpoint);
 }
 
-static void reply_prepared(struct job_service *service, struct rpc_stream *call, const struct preparation *preparation) {
+static void reply_prepared(struct job_service *service, struct rpc_stream *call,
+                           const struct preparation *preparation) {
     Beam__ApiServiceDescriptor endpoint = BEAM__API_SERVICE_DESCRIPTOR__INIT;
     Job__PrepareJobResponse response = JOB__PREPARE_JOB_RESPONSE__INIT;
     CLEANUP(freep) char *url = staging_endpoint(service, call);
@@ -264,7 +265,7 @@ static void get_jobs(struct rpc_stream *call, void *context, struct slice reques
         info.state = (Job__JobState__Enum)job_current_state(jobs[i]);
         pb_pack_into(&info.base, &line);
         pb_add_bytes_field(&line, 3, spec->pipeline_options.data, spec->pipeline_options.size); /* pipeline_options */
-        pb_add_bytes_field(&out, 1, buf_data(&line), line.size);                                 /* job_info */
+        pb_add_bytes_field(&out, 1, buf_data(&line), line.size);                                /* job_info */
         buf_clear(&line);
         job_unref(jobs[i]);
     }
@@ -396,8 +397,9 @@ static size_t make_metrics(struct arena *arena, const struct metric_table *table
     Beam__MonitoringInfo **infos = arena_new_array(arena, Beam__MonitoringInfo *, table->by_identity.count);
     size_t count = 0;
 
-    map_foreach(entry, &table->by_identity)
-        infos[count++] = make_metric(arena, slice_of_static(entry->key, entry->key_size), *(struct slice *)entry->value);
+    map_foreach (entry, &table->by_identity)
+        infos[count++] =
+            make_metric(arena, slice_of_static(entry->key, entry->key_size), *(struct slice *)entry->value);
     *ret = infos;
     return count;
 }

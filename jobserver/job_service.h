@@ -25,9 +25,9 @@ struct job_service_options {
     struct catalogue *catalogue;
     struct host *host;
     struct pool *pool;
-    const char *staging_endpoint;   /* HOST:PORT that clients can dial; copied */
-    unsigned cancel_wait_ms;        /* 0: answer at once */
-    size_t max_stream_queue_bytes;  /* a reader that is further behind waits in the history */
+    const char *staging_endpoint;  /* HOST:PORT that clients can dial; copied */
+    unsigned cancel_wait_ms;       /* 0: answer at once */
+    size_t max_stream_queue_bytes; /* a reader that is further behind waits in the history */
 };
 
 struct job_service *job_service_create(const struct job_service_options *options);

@@ -241,7 +241,8 @@ const char *pipeline_options_experiment(const struct pipeline_options *options, 
 
 static const struct pipeline_option own_options[] = {
     {"trestle_workers", PIPELINE_OPTION_INT,
-     "How many SDK worker processes an environment gets. 0, the default: what the server's configuration says.", 0, 1024},
+     "How many SDK worker processes an environment gets. 0, the default: what the server's configuration says.", 0,
+     1024},
     {"trestle_bundle_attempts", PIPELINE_OPTION_INT,
      "How often a bundle is tried when user code fails in it. 0, the default: what the server's configuration says.", 0,
      100},

@@ -37,7 +37,11 @@ const char *const *pipeline_options_list(const struct pipeline_options *options,
 const char *pipeline_options_experiment(const struct pipeline_options *options, const char *name);
 
 /* Trestle's own options: what DescribePipelineOptions tells, so that SDKs pass them on. */
-enum pipeline_option_type { PIPELINE_OPTION_STRING, PIPELINE_OPTION_BOOL, PIPELINE_OPTION_INT }; /* PipelineOptionType.Enum's */
+enum pipeline_option_type {
+    PIPELINE_OPTION_STRING,
+    PIPELINE_OPTION_BOOL,
+    PIPELINE_OPTION_INT
+}; /* PipelineOptionType.Enum's */
 
 struct pipeline_option {
     const char *name;

@@ -13,7 +13,7 @@
 #include "wire/pb.h"
 
 enum {
-    CHUNK_BYTES = 1 << 20,         /* a message; TypeScript takes 4 MiB at most */
+    CHUNK_BYTES = 1 << 20,      /* a message; TypeScript takes 4 MiB at most */
     MAX_QUEUED_BYTES = 2 << 20, /* per stream: one on the wire, one behind it */
 };
 
@@ -62,7 +62,8 @@ static int find_digest(struct retrieval *retrieval, const Beam__ArtifactInformat
     if (strcmp(artifact->type_urn, urn_string(URN_ARTIFACT_TYPE_FILE)) != 0)
         return status_set(st, STATUS_INVALID_ARGUMENT, "this server hands out artifacts of type %s only, not %.200s",
                           urn_string(URN_ARTIFACT_TYPE_FILE), artifact->type_urn);
-    r = PB_UNPACK(Beam__ArtifactFilePayload, beam__artifact_file_payload, payload, PB_STRINGS_STRICT, &arena, &file, st);
+    r = PB_UNPACK(Beam__ArtifactFilePayload, beam__artifact_file_payload, payload, PB_STRINGS_STRICT, &arena, &file,
+                  st);
     if (r < 0)
         return r;
     if (!artifact_store_digest_of_path(retrieval->service->options.store, file->path, ret_digest))

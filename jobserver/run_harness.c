@@ -23,8 +23,8 @@ static void on_lost(void *user, const struct status *why) {
     post(event);
 }
 
-static void on_elements(void *user, uint64_t bundle, struct slice transform_id, const struct slice *family, struct slice bytes,
-                        bool is_last) {
+static void on_elements(void *user, uint64_t bundle, struct slice transform_id, const struct slice *family,
+                        struct slice bytes, bool is_last) {
     struct run_event *event = worker_event(user, RUN_EVENT_ELEMENTS);
 
     event->engine.bundle = bundle;
@@ -106,8 +106,8 @@ static void on_log(void *user, const struct fn_log_entry *entry) {
 
     if (where[0])
         where = plan_transform_unique_name(worker->run->plan, where);
-    job_add_message(worker->run->job, importance_of(entry->severity), "%s%s%s%s%s [worker %s]", where, where[0] ? ": " : "",
-                    entry->message, entry->trace[0] ? "\n" : "", entry->trace, worker->id);
+    job_add_message(worker->run->job, importance_of(entry->severity), "%s%s%s%s%s [worker %s]", where,
+                    where[0] ? ": " : "", entry->message, entry->trace[0] ? "\n" : "", entry->trace, worker->id);
 }
 
 static void on_gone(void *user) {

@@ -37,7 +37,8 @@ static const char *advertised_endpoint(const struct job_run *run, const char *ur
     return endpoint ? endpoint : run->options->endpoint;
 }
 
-static void create_harness(struct run_worker *worker, const struct plan_environment *environment, const char *endpoint) {
+static void create_harness(struct run_worker *worker, const struct plan_environment *environment,
+                           const char *endpoint) {
     struct job_run *run = worker->run;
     struct slice info = job_provision_info(run->job, worker->environment);
     struct fn_worker_options options = {
@@ -113,7 +114,7 @@ void run_workers_start(struct job_run *run) {
 }
 
 struct run_worker *run_worker_by_number(struct job_run *run, unsigned number) {
-    list_foreach(node, &run->workers) {
+    list_foreach (node, &run->workers) {
         struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
 
         if (worker->number == number)
@@ -129,12 +130,11 @@ unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stag
 
     if (number != UINT_MAX)
         return number;
-#define PORT(port)                                                                                           \
-    (struct fn_port) {                                                                                       \
-        .transform_id = (port).transform_id, .local_name = (port).local_name,                                \
-        .collection_id = plan->collections[(port).collection].id,                                            \
-        .coder_id = plan->collections[(port).collection].coder_id                                            \
-    }
+#define PORT(port)                                                                                                     \
+    (struct fn_port){.transform_id = (port).transform_id,                                                              \
+                     .local_name = (port).local_name,                                                                  \
+                     .collection_id = plan->collections[(port).collection].id,                                         \
+                     .coder_id = plan->collections[(port).collection].coder_id}
     source = PORT(stage->source);
     sinks = xcalloc(stage->sink_count, sizeof(*sinks));
     for (size_t i = 0; i < stage->sink_count; i++)
@@ -293,7 +293,7 @@ int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
     while (again) {
         again = false;
         next = INT64_MAX;
-        list_foreach(node, &run->workers) {
+        list_foreach (node, &run->workers) {
             struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
 
             if (worker->deadline_ns > now_ns) {
@@ -314,7 +314,7 @@ int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
 }
 
 bool run_workers_are_silent(const struct job_run *run) {
-    list_foreach(node, &run->workers) {
+    list_foreach (node, &run->workers) {
         const struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
 
         if (worker->harness && worker->is_logging && !worker->is_stopping)
@@ -324,6 +324,6 @@ bool run_workers_are_silent(const struct job_run *run) {
 }
 
 void run_workers_stop(struct job_run *run) {
-    list_foreach(node, &run->workers)
+    list_foreach (node, &run->workers)
         close_worker(CONTAINER_OF(node, struct run_worker, node));
 }

@@ -47,7 +47,7 @@ struct session {
     unsigned number;                 /* of the session at the preparation */
     struct arena arena;
     Beam__Pipeline *pipeline;
-    size_t environment; /* the one being staged */
+    size_t environment;                    /* the one being staged */
     Beam__ArtifactInformation **artifacts; /* its artifacts, as resolved; replaced one by one; NULL: not resolved yet */
     size_t artifact_count;
     size_t artifact; /* the one being staged */
@@ -309,8 +309,8 @@ static int take_resolved(struct session *session, const Artifact__ArtifactRespon
     if (wrapper->response_case != ARTIFACT__ARTIFACT_RESPONSE_WRAPPER__RESPONSE_RESOLVE_ARTIFACT_RESPONSE)
         return status_set(st, STATUS_INVALID_ARGUMENT, "the answer to resolve_artifact is something else");
     response = wrapper->resolve_artifact_response;
-    session->artifacts = response->replacements ? response->replacements
-                                                : arena_new(&session->arena, Beam__ArtifactInformation *);
+    session->artifacts =
+        response->replacements ? response->replacements : arena_new(&session->arena, Beam__ArtifactInformation *);
     session->artifact_count = response->n_replacements;
     session->artifact = 0;
     session->expected = EXPECT_NOTHING;
@@ -413,9 +413,8 @@ static void end(void *user) {
 
     status_set(&st, STATUS_CANCELLED, "the client went away while its artifacts were being staged%s%.500s",
                session->expected == EXPECT_BYTES ? ", asked for " : "",
-               session->expected == EXPECT_BYTES
-                   ? artifact_name(&session->arena, session->artifacts[session->artifact])
-                   : "");
+               session->expected == EXPECT_BYTES ? artifact_name(&session->arena, session->artifacts[session->artifact])
+                                                 : "");
     fail(session, &st);
     preparation_unref(session->preparation);
     map_clear(&session->digests, NULL);

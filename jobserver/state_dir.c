@@ -87,15 +87,15 @@ static int check_version(const struct state_dir *dir, struct status *st) {
     fclose(file);
     text[n] = '\0';
     if (strncmp(text, magic, sizeof(magic) - 1) != 0 || strncmp(text + sizeof(magic) - 1, "\nversion ", 9) != 0)
-        return status_set(st, STATUS_FAILED_PRECONDITION, "%s is not a state directory of trestle (its VERSION file says something else)",
-                          dir->path);
+        return status_set(st, STATUS_FAILED_PRECONDITION,
+                          "%s is not a state directory of trestle (its VERSION file says something else)", dir->path);
     version = strtol(text + sizeof(magic) - 1 + 9, &end, 10);
     if (*end != '\n' || version < 1)
         return status_set(st, STATUS_DATA_LOSS, "%s is damaged", path);
     if (version > STATE_DIR_VERSION)
         return status_set(st, STATUS_FAILED_PRECONDITION,
-                          "the state directory %s was written by a newer trestle (layout %ld; this one knows up to %d)", dir->path,
-                          version, STATE_DIR_VERSION);
+                          "the state directory %s was written by a newer trestle (layout %ld; this one knows up to %d)",
+                          dir->path, version, STATE_DIR_VERSION);
     return 0;
 }
 

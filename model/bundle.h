@@ -15,7 +15,7 @@ struct residual {
     struct residual_watermark {
         const char *output_id;
         event_time watermark;
-    } *watermarks; /* outputs that are absent are unknown */
+    } * watermarks; /* outputs that are absent are unknown */
     size_t watermark_count;
     int64_t delay_ms; /* 0: as soon as possible */
     bool is_unbounded;
@@ -71,22 +71,22 @@ struct state_request {
     struct arena arena;
     enum state_kind kind;
     enum state_operation operation;
-    const char *request_id;     /* unique on its stream */
-    const char *transform_id;   /* not for STATE_RUNNER */
-    const char *state_id;       /* side_input_id or user_state_id */
-    struct slice window;        /* encoded window */
-    struct slice key;           /* nested encoding; STATE_RUNNER: the token */
-    struct slice map_key;       /* STATE_MULTIMAP */
+    const char *request_id;         /* unique on its stream */
+    const char *transform_id;       /* not for STATE_RUNNER */
+    const char *state_id;           /* side_input_id or user_state_id */
+    struct slice window;            /* encoded window */
+    struct slice key;               /* nested encoding; STATE_RUNNER: the token */
+    struct slice map_key;           /* STATE_MULTIMAP */
     int64_t range_start, range_end; /* STATE_ORDERED_LIST: [start, end) */
-    struct slice continuation;  /* GET: empty for the first page */
-    struct slice data;          /* APPEND */
+    struct slice continuation;      /* GET: empty for the first page */
+    struct slice data;              /* APPEND */
 };
 
 void state_request_clear(struct state_request *request);
 
 /* Its answer. */
 struct state_response {
-    struct slice data[16];     /* laid end to end; GET only */
+    struct slice data[16]; /* laid end to end; GET only */
     size_t data_count;
     struct slice continuation; /* empty: no more */
     char *error;               /* owned; fails the bundle in the SDK */

@@ -27,10 +27,10 @@ int metric_merge(const char *type, struct slice older, struct slice newer, struc
 struct metric_distribution {
     int64_t count, sum, min, max; /* without a meaning but count when count is 0 */
 };
-struct slice metric_encode_int64(int64_t value);                                             /* sum_int64 */
-bool metric_decode_int64(struct slice payload, int64_t *ret);                                /* sum_int64 */
-bool metric_decode_distribution(struct slice payload, struct metric_distribution *ret);      /* distribution_int64 */
-bool metric_decode_progress(struct slice payload, double *ret_sum);                          /* progress: over all active elements */
+struct slice metric_encode_int64(int64_t value);                                        /* sum_int64 */
+bool metric_decode_int64(struct slice payload, int64_t *ret);                           /* sum_int64 */
+bool metric_decode_distribution(struct slice payload, struct metric_distribution *ret); /* distribution_int64 */
+bool metric_decode_progress(struct slice payload, double *ret_sum); /* progress: over all active elements */
 
 /* A table of merged metrics. Zero-initialise. Belongs to one thread. */
 struct metric_table {

@@ -8,11 +8,9 @@ struct row {
     size_t len;
 };
 
-static const struct row rows[URN_COUNT] = {
-    [URN_UNKNOWN] = {"", 0},
+static const struct row rows[URN_COUNT] = {[URN_UNKNOWN] = {"", 0},
 #define ROW(constant, string, origin) [constant] = {string, sizeof(string) - 1},
-    URN_PROTOCOL_LIST(ROW)
-    URN_SDK_LIST(ROW)
+                                           URN_PROTOCOL_LIST(ROW) URN_SDK_LIST(ROW)
 #undef ROW
 };
 

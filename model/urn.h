@@ -337,10 +337,9 @@
 enum urn {
     URN_UNKNOWN = 0,
 #define URN_ENUM_ROW(constant, string, origin) constant,
-    URN_PROTOCOL_LIST(URN_ENUM_ROW)
-    URN_SDK_LIST(URN_ENUM_ROW)
+    URN_PROTOCOL_LIST(URN_ENUM_ROW) URN_SDK_LIST(URN_ENUM_ROW)
 #undef URN_ENUM_ROW
-    URN_COUNT /* the length of a table indexed by enum urn */
+        URN_COUNT /* the length of a table indexed by enum urn */
 };
 
 /* The constant of the URN in s[0..len), or URN_UNKNOWN. No terminator is needed, and s may be NULL if len is 0. */

@@ -101,7 +101,7 @@ struct plan_stage {
     size_t user_state_count;
     struct plan_timer_family *timer_families;
     size_t timer_family_count;
-    bool is_keyed;                  /* has user state or timers: the input is KV, one key is never in two bundles at once */
+    bool is_keyed; /* has user state or timers: the input is KV, one key is never in two bundles at once */
     bool requires_time_sorted_input;
     bool requires_stable_input;
     bool requires_finalization;
@@ -116,7 +116,7 @@ struct plan_stage {
 };
 
 struct plan_environment {
-    struct slice proto; /* a serialized Environment: urn, payload, capabilities, dependencies */
+    struct slice proto;   /* a serialized Environment: urn, payload, capabilities, dependencies */
     struct slice payload; /* as in `proto` */
     const char *urn;
     const char *id;

@@ -29,8 +29,8 @@ struct slice pb_pack(const ProtobufCMessage *message, struct account *account);
 void pb_pack_into(const ProtobufCMessage *message, struct buf *out);
 
 /* PB_UNPACK(Beam__Pipeline, beam__pipeline, slice, arena, &message, st): the typed form. */
-#define PB_UNPACK(type, symbol, slice, strings, arena, ret_message, st)                                      \
-    pb_unpack(&symbol##__descriptor, (slice).data, (slice).size, strings, arena,                             \
+#define PB_UNPACK(type, symbol, slice, strings, arena, ret_message, st)                                                \
+    pb_unpack(&symbol##__descriptor, (slice).data, (slice).size, strings, arena,                                       \
               (ProtobufCMessage **)(1 ? (ret_message) : (type **)0), st)
 #define PB_PACK(message, account) pb_pack(&(message)->base, account)
 

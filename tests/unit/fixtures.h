@@ -12,8 +12,8 @@
 struct fixture {
     struct arena arena;
     const struct coder *bytes;
-    const struct coder *kv;      /* KV<bytes, bytes> */
-    const struct coder *global;  /* windowed KV in the global window */
+    const struct coder *kv;       /* KV<bytes, bytes> */
+    const struct coder *global;   /* windowed KV in the global window */
     const struct coder *interval; /* windowed KV in interval windows */
 };
 
@@ -30,8 +30,10 @@ static inline struct fixture fixture_create(void) {
 }
 
 /* Appends KV<key, value> at `timestamp` in the given encoded window (NULL: global). */
-static inline void add_kv(struct buf *out, event_time timestamp, const struct buf *window, const char *key, const char *value) {
-    windowed_value_write_header(out, timestamp, window ? buf_data(window) : NULL, window ? window->size : 0, &PANE_NO_FIRING);
+static inline void add_kv(struct buf *out, event_time timestamp, const struct buf *window, const char *key,
+                          const char *value) {
+    windowed_value_write_header(out, timestamp, window ? buf_data(window) : NULL, window ? window->size : 0,
+                                &PANE_NO_FIRING);
     buf_add_prefixed(out, key, strlen(key));
     buf_add_prefixed(out, value, strlen(value));
 }

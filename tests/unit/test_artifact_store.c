@@ -49,7 +49,8 @@ static bool exists(const char *name) {
     return is_there;
 }
 
-START_TEST(what_was_written_can_be_read_by_its_digest) {
+START_TEST(what_was_written_can_be_read_by_its_digest)
+{
     char digest[ARTIFACT_DIGEST_SIZE], bytes[16];
     uint64_t size;
     int fd;
@@ -66,7 +67,8 @@ START_TEST(what_was_written_can_be_read_by_its_digest) {
 }
 END_TEST
 
-START_TEST(an_empty_artifact_is_one_too) {
+START_TEST(an_empty_artifact_is_one_too)
+{
     char digest[ARTIFACT_DIGEST_SIZE];
 
     ck_assert_int_eq(put("", "", digest, NULL), 0);
@@ -74,7 +76,8 @@ START_TEST(an_empty_artifact_is_one_too) {
 }
 END_TEST
 
-START_TEST(the_same_bytes_are_stored_once) {
+START_TEST(the_same_bytes_are_stored_once)
+{
     char digest[ARTIFACT_DIGEST_SIZE], *path;
     struct artifact_writer *writer;
 
@@ -87,7 +90,8 @@ START_TEST(the_same_bytes_are_stored_once) {
 }
 END_TEST
 
-START_TEST(a_wrong_digest_is_an_error_and_leaves_nothing) {
+START_TEST(a_wrong_digest_is_an_error_and_leaves_nothing)
+{
     CLEANUP_STATUS struct status st = {0};
     char digest[ARTIFACT_DIGEST_SIZE];
 
@@ -98,7 +102,8 @@ START_TEST(a_wrong_digest_is_an_error_and_leaves_nothing) {
 }
 END_TEST
 
-START_TEST(only_paths_that_the_store_gave_out_name_an_artifact) {
+START_TEST(only_paths_that_the_store_gave_out_name_an_artifact)
+{
     static const char *const wrong[] = {"/etc/passwd", "", "/", "2c/../../etc/passwd", "hello"};
     char digest[ARTIFACT_DIGEST_SIZE];
     char *path = artifact_store_path(store, hello_digest), *elsewhere = xasprintf("/tmp/%s", hello_digest);
@@ -113,7 +118,8 @@ START_TEST(only_paths_that_the_store_gave_out_name_an_artifact) {
 }
 END_TEST
 
-START_TEST(what_is_no_digest_is_refused) {
+START_TEST(what_is_no_digest_is_refused)
+{
     uint64_t size;
     int fd;
 
@@ -123,7 +129,8 @@ START_TEST(what_is_no_digest_is_refused) {
 }
 END_TEST
 
-START_TEST(leftovers_of_an_earlier_daemon_are_removed_at_start) {
+START_TEST(leftovers_of_an_earlier_daemon_are_removed_at_start)
+{
     write_file("artifacts/new/half", "ha");
     artifact_store_close(store);
     ck_assert_int_eq(artifact_store_open(directory, &store, NULL), 0);
@@ -132,7 +139,8 @@ START_TEST(leftovers_of_an_earlier_daemon_are_removed_at_start) {
 }
 END_TEST
 
-START_TEST(a_state_directory_is_made_and_has_a_version) {
+START_TEST(a_state_directory_is_made_and_has_a_version)
+{
     char *path = xasprintf("%s/a/b", directory);
     struct state_dir *dir;
 
@@ -146,7 +154,8 @@ START_TEST(a_state_directory_is_made_and_has_a_version) {
 }
 END_TEST
 
-START_TEST(two_daemons_cannot_share_a_state_directory) {
+START_TEST(two_daemons_cannot_share_a_state_directory)
+{
     CLEANUP_STATUS struct status st = {0};
     struct state_dir *dir, *second;
 
@@ -159,7 +168,8 @@ START_TEST(two_daemons_cannot_share_a_state_directory) {
 }
 END_TEST
 
-START_TEST(a_newer_or_foreign_state_directory_is_refused) {
+START_TEST(a_newer_or_foreign_state_directory_is_refused)
+{
     static const struct {
         const char *version, *message;
     } cases[] = {

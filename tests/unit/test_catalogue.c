@@ -28,12 +28,12 @@ static void teardown(void) {
 static void prepare(const char *name, char ret_id[JOB_ID_SIZE]) {
     struct preparation *preparation;
 
-    ck_assert_int_eq(catalogue_prepare(catalogue,
-                                       &(struct preparation_spec){.name = name,
-                                                                  .pipeline = slice_of_literal("pipeline"),
-                                                                  .plan = empty_plan()},
-                                       &preparation, NULL),
-                     0);
+    ck_assert_int_eq(
+        catalogue_prepare(
+            catalogue,
+            &(struct preparation_spec){.name = name, .pipeline = slice_of_literal("pipeline"), .plan = empty_plan()},
+            &preparation, NULL),
+        0);
     snprintf(ret_id, JOB_ID_SIZE, "%s", preparation_id(preparation));
     preparation_unref(preparation);
 }
@@ -53,7 +53,8 @@ static void expect_id_form(const char *id) {
     ck_assert_uint_eq(strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-"), strlen(id));
 }
 
-START_TEST(ids_have_the_agreed_form_and_order) {
+START_TEST(ids_have_the_agreed_form_and_order)
+{
     static const char *const names[] = {"wordcount", "", "Ünïcode & Spaces!!", "---",
                                         "a-very-long-name-that-goes-on-and-on-and-on-and-on-and-on-and-on-and-on"};
     char before[JOB_ID_SIZE] = "";
@@ -76,7 +77,8 @@ START_TEST(ids_have_the_agreed_form_and_order) {
 }
 END_TEST
 
-START_TEST(the_name_is_readable_in_the_id) {
+START_TEST(the_name_is_readable_in_the_id)
+{
     struct job *job = start("My Word_Count 7");
 
     ck_assert_ptr_nonnull(strstr(job_id(job), "-my-word-count-7"));
@@ -84,7 +86,8 @@ START_TEST(the_name_is_readable_in_the_id) {
 }
 END_TEST
 
-START_TEST(a_preparation_runs_once) {
+START_TEST(a_preparation_runs_once)
+{
     CLEANUP_STATUS struct status st = {0};
     char id[JOB_ID_SIZE];
     struct job *job, *found;
@@ -100,7 +103,8 @@ START_TEST(a_preparation_runs_once) {
 }
 END_TEST
 
-START_TEST(an_id_that_is_no_job_is_not_found_with_a_word_why) {
+START_TEST(an_id_that_is_no_job_is_not_found_with_a_word_why)
+{
     CLEANUP_STATUS struct status st = {0};
     char id[JOB_ID_SIZE];
     struct job *job;
@@ -113,7 +117,8 @@ START_TEST(an_id_that_is_no_job_is_not_found_with_a_word_why) {
 }
 END_TEST
 
-START_TEST(the_oldest_preparations_are_dropped) {
+START_TEST(the_oldest_preparations_are_dropped)
+{
     char ids[5][JOB_ID_SIZE];
 
     for (int i = 0; i < 5; i++)
@@ -127,7 +132,8 @@ START_TEST(the_oldest_preparations_are_dropped) {
 }
 END_TEST
 
-START_TEST(the_oldest_finished_jobs_are_dropped_and_running_ones_stay) {
+START_TEST(the_oldest_finished_jobs_are_dropped_and_running_ones_stay)
+{
     struct job *running = start("running"), *jobs[4], **listed;
     size_t count;
 
@@ -150,7 +156,8 @@ START_TEST(the_oldest_finished_jobs_are_dropped_and_running_ones_stay) {
 }
 END_TEST
 
-START_TEST(finished_jobs_that_hold_much_memory_are_dropped_earlier) {
+START_TEST(finished_jobs_that_hold_much_memory_are_dropped_earlier)
+{
     struct catalogue_options options = catalogue_default_options();
     struct job *job, **listed;
     size_t count;
@@ -170,7 +177,8 @@ START_TEST(finished_jobs_that_hold_much_memory_are_dropped_earlier) {
 }
 END_TEST
 
-START_TEST(too_many_running_jobs_are_refused_and_the_preparation_stays) {
+START_TEST(too_many_running_jobs_are_refused_and_the_preparation_stays)
+{
     CLEANUP_STATUS struct status st = {0};
     struct job *jobs[3], *job;
     char id[JOB_ID_SIZE];
@@ -187,7 +195,8 @@ START_TEST(too_many_running_jobs_are_refused_and_the_preparation_stays) {
 }
 END_TEST
 
-START_TEST(a_closed_catalogue_takes_nothing_new) {
+START_TEST(a_closed_catalogue_takes_nothing_new)
+{
     char id[JOB_ID_SIZE];
     struct preparation *preparation;
     struct job *job;
@@ -200,7 +209,8 @@ START_TEST(a_closed_catalogue_takes_nothing_new) {
 }
 END_TEST
 
-START_TEST(staging_gates_run) {
+START_TEST(staging_gates_run)
+{
     CLEANUP_STATUS struct status st = {0};
     struct slice pipeline;
     struct preparation *preparation, *found;

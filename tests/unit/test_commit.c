@@ -19,7 +19,8 @@ static struct bundle_commit sample(void) {
     return commit;
 }
 
-START_TEST(a_commit_survives_its_encoding) {
+START_TEST(a_commit_survives_its_encoding)
+{
     struct bundle_commit commit = sample(), copy;
     struct slice bytes = bundle_commit_encode(&commit), again;
 
@@ -41,7 +42,8 @@ START_TEST(a_commit_survives_its_encoding) {
 }
 END_TEST
 
-START_TEST(every_truncation_is_refused) {
+START_TEST(every_truncation_is_refused)
+{
     struct bundle_commit commit = sample(), copy;
     struct slice bytes = bundle_commit_encode(&commit);
 
@@ -52,7 +54,8 @@ START_TEST(every_truncation_is_refused) {
 }
 END_TEST
 
-START_TEST(every_flipped_byte_is_refused_or_decodes_without_harm) {
+START_TEST(every_flipped_byte_is_refused_or_decodes_without_harm)
+{
     struct bundle_commit commit = sample();
     struct slice bytes = bundle_commit_encode(&commit);
 
@@ -71,7 +74,8 @@ START_TEST(every_flipped_byte_is_refused_or_decodes_without_harm) {
 }
 END_TEST
 
-START_TEST(another_version_is_refused) {
+START_TEST(another_version_is_refused)
+{
     struct bundle_commit copy;
 
     ck_assert_int_eq(bundle_commit_decode(slice_of_literal("\x63garbage"), NULL, &copy, NULL), -STATUS_DATA_LOSS);

@@ -62,7 +62,8 @@ static char *group_text(struct fixture *f, struct group *group, size_t target) {
     return string;
 }
 
-START_TEST(values_of_a_key_come_together_in_order) {
+START_TEST(values_of_a_key_come_together_in_order)
+{
     struct fixture f = fixture_create();
     struct group *group = group_create(f.global, &end_of_window, 1, NULL);
     struct buf in = {0};
@@ -81,7 +82,8 @@ START_TEST(values_of_a_key_come_together_in_order) {
 }
 END_TEST
 
-START_TEST(timestamps_combine_as_the_strategy_says) {
+START_TEST(timestamps_combine_as_the_strategy_says)
+{
     static const struct {
         enum timestamp_combiner combiner;
         const char *want;
@@ -106,7 +108,8 @@ START_TEST(timestamps_combine_as_the_strategy_says) {
 }
 END_TEST
 
-START_TEST(windows_are_grouped_apart) {
+START_TEST(windows_are_grouped_apart)
+{
     struct fixture f = fixture_create();
     struct group *group = group_create(f.interval, &end_of_window, 3, NULL);
     struct buf in = {0}, first = {0}, second = {0};
@@ -132,7 +135,8 @@ START_TEST(windows_are_grouped_apart) {
 }
 END_TEST
 
-START_TEST(writing_twice_gives_the_same_bytes) {
+START_TEST(writing_twice_gives_the_same_bytes)
+{
     struct fixture f = fixture_create();
     struct group *group = group_create(f.global, &end_of_window, 1, NULL);
     struct group_partition *partition;
@@ -161,7 +165,8 @@ START_TEST(writing_twice_gives_the_same_bytes) {
 }
 END_TEST
 
-START_TEST(memory_is_charged_and_given_back) {
+START_TEST(memory_is_charged_and_given_back)
+{
     struct fixture f = fixture_create();
     struct account *account = account_create("test", NULL, 0);
     struct group *group = group_create(f.global, &end_of_window, 8, account);

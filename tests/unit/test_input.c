@@ -30,7 +30,8 @@ static struct buf read_all(const struct claim *claim, const struct coder *coder,
     return all;
 }
 
-START_TEST(a_claim_takes_what_it_is_told) {
+START_TEST(a_claim_takes_what_it_is_told)
+{
     struct fixture f = fixture_create();
     struct input_queue queue = {0};
     struct claim *claim = xcalloc(1, sizeof(*claim));
@@ -46,7 +47,8 @@ START_TEST(a_claim_takes_what_it_is_told) {
 }
 END_TEST
 
-START_TEST(a_claim_is_about_as_large_as_asked) {
+START_TEST(a_claim_is_about_as_large_as_asked)
+{
     struct fixture f = fixture_create();
     struct input_queue queue = {0};
     size_t total;
@@ -66,7 +68,8 @@ START_TEST(a_claim_is_about_as_large_as_asked) {
 }
 END_TEST
 
-START_TEST(a_claim_reads_the_same_whatever_the_piece_size) {
+START_TEST(a_claim_reads_the_same_whatever_the_piece_size)
+{
     struct fixture f = fixture_create();
     struct input_queue queue = {0};
     struct claim *claim = xcalloc(1, sizeof(*claim));
@@ -88,7 +91,8 @@ START_TEST(a_claim_reads_the_same_whatever_the_piece_size) {
 }
 END_TEST
 
-START_TEST(what_is_put_back_comes_next) {
+START_TEST(what_is_put_back_comes_next)
+{
     struct input_queue queue = {0};
     struct input_item item;
 

@@ -61,7 +61,8 @@ static void expect_history(struct job *job, const char *expected) {
     free(text);
 }
 
-START_TEST(a_new_job_is_stopped_and_says_so) {
+START_TEST(a_new_job_is_stopped_and_says_so)
+{
     struct job *job = make_job(&roomy);
 
     ck_assert_int_eq(job_current_state(job), JOB_STOPPED);
@@ -71,7 +72,8 @@ START_TEST(a_new_job_is_stopped_and_says_so) {
 }
 END_TEST
 
-START_TEST(a_subscriber_gets_the_history_and_then_what_is_new) {
+START_TEST(a_subscriber_gets_the_history_and_then_what_is_new)
+{
     struct job *job = make_job(&roomy);
     struct seen *seen = calloc(1, sizeof(*seen));
     struct job_subscription *subscription;
@@ -91,7 +93,8 @@ START_TEST(a_subscriber_gets_the_history_and_then_what_is_new) {
 }
 END_TEST
 
-START_TEST(states_do_not_repeat_and_end_with_the_terminal_one) {
+START_TEST(states_do_not_repeat_and_end_with_the_terminal_one)
+{
     struct job *job = make_job(&roomy);
 
     ck_assert(job_set_state(job, JOB_RUNNING));
@@ -105,7 +108,8 @@ START_TEST(states_do_not_repeat_and_end_with_the_terminal_one) {
 }
 END_TEST
 
-START_TEST(the_reason_is_the_last_error_before_failed) {
+START_TEST(the_reason_is_the_last_error_before_failed)
+{
     struct job *job = make_job(&roomy);
     struct seen *seen = calloc(1, sizeof(*seen));
 
@@ -119,7 +123,8 @@ START_TEST(the_reason_is_the_last_error_before_failed) {
 }
 END_TEST
 
-START_TEST(text_that_is_not_utf8_is_mended_and_long_text_is_cut) {
+START_TEST(text_that_is_not_utf8_is_mended_and_long_text_is_cut)
+{
     struct job_limits limits = roomy;
     struct job *job;
 
@@ -132,7 +137,8 @@ START_TEST(text_that_is_not_utf8_is_mended_and_long_text_is_cut) {
 }
 END_TEST
 
-START_TEST(beyond_the_limit_the_oldest_small_talk_goes_first_and_a_note_says_how_much) {
+START_TEST(beyond_the_limit_the_oldest_small_talk_goes_first_and_a_note_says_how_much)
+{
     struct job_limits limits = {.max_messages = 8, .max_message_bytes = 100, .max_bytes = 1 << 20};
     struct job *job = make_job(&limits);
     char *text;
@@ -157,7 +163,8 @@ START_TEST(beyond_the_limit_the_oldest_small_talk_goes_first_and_a_note_says_how
 }
 END_TEST
 
-START_TEST(errors_are_bounded_too) {
+START_TEST(errors_are_bounded_too)
+{
     struct job_limits limits = {.max_messages = 100000, .max_message_bytes = 1000, .max_bytes = 20000};
     struct job *job = make_job(&limits);
 
@@ -170,7 +177,8 @@ START_TEST(errors_are_bounded_too) {
 }
 END_TEST
 
-START_TEST(a_paused_subscriber_misses_nothing) {
+START_TEST(a_paused_subscriber_misses_nothing)
+{
     struct job *job = make_job(&roomy);
     struct seen *seen = calloc(1, sizeof(*seen));
 
@@ -189,7 +197,8 @@ START_TEST(a_paused_subscriber_misses_nothing) {
 }
 END_TEST
 
-START_TEST(a_callback_may_add_events_and_end_its_own_subscription) {
+START_TEST(a_callback_may_add_events_and_end_its_own_subscription)
+{
     struct job *job = make_job(&roomy);
     struct seen *seen = calloc(1, sizeof(*seen));
 
@@ -210,7 +219,8 @@ static void *add_many(void *user) {
     return NULL;
 }
 
-START_TEST(many_threads_append_and_each_subscriber_sees_all_in_order) {
+START_TEST(many_threads_append_and_each_subscriber_sees_all_in_order)
+{
     struct job_limits limits = {.max_messages = 10000, .max_message_bytes = 100, .max_bytes = 1 << 24};
     struct job *job = make_job(&limits);
     struct seen *seen = calloc(2, sizeof(*seen));
@@ -232,7 +242,8 @@ START_TEST(many_threads_append_and_each_subscriber_sees_all_in_order) {
 }
 END_TEST
 
-START_TEST(metrics_are_replaced_as_a_whole) {
+START_TEST(metrics_are_replaced_as_a_whole)
+{
     struct job *job = make_job(&roomy);
     struct metric_table attempted = {0}, committed = {0};
     const char *const labels[][2] = {{"PTRANSFORM", "t"}};

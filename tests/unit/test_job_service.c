@@ -15,8 +15,7 @@
 
 #define JOB_PATH(method) "/org.apache.beam.model.job_management.v1.JobService/" method
 #define RETRIEVAL_PATH(method) "/org.apache.beam.model.job_management.v1.ArtifactRetrievalService/" method
-#define STAGING_PATH                                                                                         \
-    "/org.apache.beam.model.job_management.v1.ArtifactStagingService/ReverseArtifactRetrievalService"
+#define STAGING_PATH "/org.apache.beam.model.job_management.v1.ArtifactStagingService/ReverseArtifactRetrievalService"
 
 /* ------------------------------------------------------------------ the host's double */
 
@@ -138,8 +137,8 @@ static enum status_code call(const char *path, const ProtobufCMessage *request, 
 }
 
 /* Calls that are about one job all look like this one. */
-static enum status_code call_with_id(const char *path, const char *id, const ProtobufCMessageDescriptor *type, void *ret,
-                                     struct status *st) {
+static enum status_code call_with_id(const char *path, const char *id, const ProtobufCMessageDescriptor *type,
+                                     void *ret, struct status *st) {
     Job__GetJobStateRequest request = JOB__GET_JOB_STATE_REQUEST__INIT;
 
     request.job_id = (char *)id;
@@ -147,22 +146,22 @@ static enum status_code call_with_id(const char *path, const char *id, const Pro
 }
 
 /* A message on the arena, and a one-entry map with it: the generated names are long. */
-#define NEW(type, symbol)                                                                                    \
-    ({                                                                                                       \
-        type *new_ = arena_new(&arena, type);                                                                \
-        symbol##__init(new_);                                                                                \
-        new_;                                                                                                \
+#define NEW(type, symbol)                                                                                              \
+    ({                                                                                                                 \
+        type *new_ = arena_new(&arena, type);                                                                          \
+        symbol##__init(new_);                                                                                          \
+        new_;                                                                                                          \
     })
-#define ADD_ENTRY(message, field, type, symbol, the_key, the_value)                                          \
-    do {                                                                                                     \
-        type *entry_ = NEW(type, symbol);                                                                    \
-        type **entries_ = arena_new_array(&arena, type *, (message)->n_##field + 1);                         \
-        for (size_t i_ = 0; i_ < (message)->n_##field; i_++)                                                 \
-            entries_[i_] = (message)->field[i_];                                                             \
-        entry_->key = arena_string(&arena, the_key);                                                         \
-        entry_->value = the_value;                                                                           \
-        entries_[(message)->n_##field++] = entry_;                                                           \
-        (message)->field = entries_;                                                                         \
+#define ADD_ENTRY(message, field, type, symbol, the_key, the_value)                                                    \
+    do {                                                                                                               \
+        type *entry_ = NEW(type, symbol);                                                                              \
+        type **entries_ = arena_new_array(&arena, type *, (message)->n_##field + 1);                                   \
+        for (size_t i_ = 0; i_ < (message)->n_##field; i_++)                                                           \
+            entries_[i_] = (message)->field[i_];                                                                       \
+        entry_->key = arena_string(&arena, the_key);                                                                   \
+        entry_->value = the_value;                                                                                     \
+        entries_[(message)->n_##field++] = entry_;                                                                     \
+        (message)->field = entries_;                                                                                   \
     } while (0)
 
 static Beam__FunctionSpec *function_spec(const char *urn) {
@@ -343,7 +342,7 @@ static enum status_code end_of(struct follower *follower) {
     code = follower->code;
     pthread_mutex_unlock(&follower->mutex);
     rpc_stream_unref(follower->stream);
-    vec_foreach(message, &follower->messages)
+    vec_foreach (message, &follower->messages)
         slice_unref(message);
     vec_free(&follower->messages);
     pthread_cond_destroy(&follower->changed);
@@ -357,8 +356,8 @@ static enum job_state next_state(struct follower *follower) {
     struct slice bytes;
 
     ck_assert(next_message(follower, &bytes));
-    ck_assert_int_eq(PB_UNPACK(Job__JobStateEvent, job__job_state_event, bytes, PB_STRINGS_STRICT, &arena, &event, NULL),
-                     0);
+    ck_assert_int_eq(
+        PB_UNPACK(Job__JobStateEvent, job__job_state_event, bytes, PB_STRINGS_STRICT, &arena, &event, NULL), 0);
     ck_assert_int_gt(event->timestamp->seconds, 0);
     return (enum job_state)event->state;
 }
@@ -392,7 +391,8 @@ static void expect_message(struct follower *follower, enum job_message_importanc
 
 /* ------------------------------------------------------------------ the Job API */
 
-START_TEST(prepare_gives_an_id_a_token_and_where_to_stage) {
+START_TEST(prepare_gives_an_id_a_token_and_where_to_stage)
+{
     Job__PrepareJobResponse *response = prepare(0, NULL);
 
     ck_assert_ptr_nonnull(strstr(response->preparation_id, "test-job"));
@@ -401,7 +401,8 @@ START_TEST(prepare_gives_an_id_a_token_and_where_to_stage) {
 }
 END_TEST
 
-START_TEST(a_bad_pipeline_is_refused_by_prepare) {
+START_TEST(a_bad_pipeline_is_refused_by_prepare)
+{
     CLEANUP_STATUS struct status st = {0};
     Job__PrepareJobRequest *request = prepare_request(0, NULL);
     Job__PrepareJobResponse *response;
@@ -409,18 +410,17 @@ START_TEST(a_bad_pipeline_is_refused_by_prepare) {
 
     request->pipeline->root_transform_ids = &missing;
     request->pipeline->n_root_transform_ids = 1;
-    ck_assert_int_eq(
-        call(JOB_PATH("Prepare"), &request->base, &job__prepare_job_response__descriptor, &response, &st),
-        STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(call(JOB_PATH("Prepare"), &request->base, &job__prepare_job_response__descriptor, &response, &st),
+                     STATUS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(status_message(&st), "no_such_transform"));
     request->pipeline = NULL;
-    ck_assert_int_eq(
-        call(JOB_PATH("Prepare"), &request->base, &job__prepare_job_response__descriptor, &response, &st),
-        STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(call(JOB_PATH("Prepare"), &request->base, &job__prepare_job_response__descriptor, &response, &st),
+                     STATUS_INVALID_ARGUMENT);
 }
 END_TEST
 
-START_TEST(run_starts_a_job_with_an_id_of_its_own) {
+START_TEST(run_starts_a_job_with_an_id_of_its_own)
+{
     Job__PrepareJobResponse *prepared = prepare(0, NULL);
     CLEANUP_STATUS struct status st = {0};
     const char *id = NULL;
@@ -432,7 +432,8 @@ START_TEST(run_starts_a_job_with_an_id_of_its_own) {
 }
 END_TEST
 
-START_TEST(a_job_that_cannot_start_says_why_and_is_failed) {
+START_TEST(a_job_that_cannot_start_says_why_and_is_failed)
+{
     CLEANUP_STATUS struct status st = {0};
     Job__GetJobsResponse *jobs;
     Job__GetJobsRequest request = JOB__GET_JOBS_REQUEST__INIT;
@@ -441,14 +442,16 @@ START_TEST(a_job_that_cannot_start_says_why_and_is_failed) {
     stage.refuses = true;
     ck_assert_int_eq(run(prepare(0, NULL)->preparation_id, &id, &st), STATUS_FAILED_PRECONDITION);
     ck_assert_str_eq(status_message(&st), "no worker can be had");
-    ck_assert_int_eq(call(JOB_PATH("GetJobs"), &request.base, &job__get_jobs_response__descriptor, &jobs, NULL), STATUS_OK);
+    ck_assert_int_eq(call(JOB_PATH("GetJobs"), &request.base, &job__get_jobs_response__descriptor, &jobs, NULL),
+                     STATUS_OK);
     ck_assert_uint_eq(jobs->n_job_info, 1);
     ck_assert_int_eq(jobs->job_info[0]->state, JOB_FAILED);
     ck_assert_str_eq(jobs->job_info[0]->job_name, "Test Job");
 }
 END_TEST
 
-START_TEST(unknown_ids_are_not_found_everywhere) {
+START_TEST(unknown_ids_are_not_found_everywhere)
+{
     static const char *const unary[] = {JOB_PATH("GetState"), JOB_PATH("GetPipeline"), JOB_PATH("Cancel"),
                                         JOB_PATH("Drain"), JOB_PATH("GetJobMetrics")};
     static const char *const streams[] = {JOB_PATH("GetStateStream"), JOB_PATH("GetMessageStream")};
@@ -470,7 +473,8 @@ START_TEST(unknown_ids_are_not_found_everywhere) {
 }
 END_TEST
 
-START_TEST(the_state_stream_replays_follows_and_ends) {
+START_TEST(the_state_stream_replays_follows_and_ends)
+{
     const char *id = start_job();
     struct follower *follower;
 
@@ -487,7 +491,8 @@ START_TEST(the_state_stream_replays_follows_and_ends) {
 }
 END_TEST
 
-START_TEST(the_message_stream_interleaves_states_and_replays_after_the_end) {
+START_TEST(the_message_stream_interleaves_states_and_replays_after_the_end)
+{
     const char *id = start_job();
 
     job_set_state(started_job(), JOB_RUNNING);
@@ -509,7 +514,8 @@ START_TEST(the_message_stream_interleaves_states_and_replays_after_the_end) {
 }
 END_TEST
 
-START_TEST(a_slow_reader_gets_everything_and_the_queue_stays_small) {
+START_TEST(a_slow_reader_gets_everything_and_the_queue_stays_small)
+{
     const char *id = start_job();
     struct follower *follower;
 
@@ -531,7 +537,8 @@ START_TEST(a_slow_reader_gets_everything_and_the_queue_stays_small) {
 }
 END_TEST
 
-START_TEST(a_client_that_goes_away_is_forgotten) {
+START_TEST(a_client_that_goes_away_is_forgotten)
+{
     const char *id = start_job();
     struct follower *follower = follow_job(JOB_PATH("GetMessageStream"), id);
 
@@ -543,28 +550,34 @@ START_TEST(a_client_that_goes_away_is_forgotten) {
 }
 END_TEST
 
-START_TEST(get_state_and_get_pipeline_answer) {
+START_TEST(get_state_and_get_pipeline_answer)
+{
     const char *id = start_job();
     Job__JobStateEvent *state;
     Job__GetJobPipelineResponse *pipeline;
 
     job_set_state(started_job(), JOB_RUNNING);
-    ck_assert_int_eq(call_with_id(JOB_PATH("GetState"), id, &job__job_state_event__descriptor, &state, NULL), STATUS_OK);
+    ck_assert_int_eq(call_with_id(JOB_PATH("GetState"), id, &job__job_state_event__descriptor, &state, NULL),
+                     STATUS_OK);
     ck_assert_int_eq(state->state, JOB_RUNNING);
     ck_assert_int_eq(
-        call_with_id(JOB_PATH("GetPipeline"), id, &job__get_job_pipeline_response__descriptor, &pipeline, NULL), STATUS_OK);
+        call_with_id(JOB_PATH("GetPipeline"), id, &job__get_job_pipeline_response__descriptor, &pipeline, NULL),
+        STATUS_OK);
     ck_assert_str_eq(pipeline->pipeline->components->environments[0]->key, "env");
 }
 END_TEST
 
-START_TEST(cancel_answers_with_the_end_when_it_comes) {
+START_TEST(cancel_answers_with_the_end_when_it_comes)
+{
     const char *id = start_job();
     Job__CancelJobResponse *response;
 
     stage.cancel_ends = true;
-    ck_assert_int_eq(call_with_id(JOB_PATH("Cancel"), id, &job__cancel_job_response__descriptor, &response, NULL), STATUS_OK);
+    ck_assert_int_eq(call_with_id(JOB_PATH("Cancel"), id, &job__cancel_job_response__descriptor, &response, NULL),
+                     STATUS_OK);
     ck_assert_int_eq(response->state, JOB_CANCELLED);
-    ck_assert_int_eq(call_with_id(JOB_PATH("Cancel"), id, &job__cancel_job_response__descriptor, &response, NULL), STATUS_OK);
+    ck_assert_int_eq(call_with_id(JOB_PATH("Cancel"), id, &job__cancel_job_response__descriptor, &response, NULL),
+                     STATUS_OK);
     ck_assert_int_eq(response->state, JOB_CANCELLED);
 }
 END_TEST
@@ -581,7 +594,8 @@ static void *end_when_cancelling(void *user) {
     return NULL;
 }
 
-START_TEST(cancel_waits_for_the_end_without_a_thread) {
+START_TEST(cancel_waits_for_the_end_without_a_thread)
+{
     const char *id = start_job();
     Job__CancelJobResponse *response;
     pthread_t thread;
@@ -593,8 +607,8 @@ START_TEST(cancel_waits_for_the_end_without_a_thread) {
         CLEANUP_SLICE struct slice bytes = SLICE_EMPTY;
 
         request.job_id = (char *)id;
-        ck_assert_int_eq(rpc_channel_call_wait(channel, JOB_PATH("Cancel"), NULL, 0, 20000, true, PB_PACK(&request, NULL),
-                                               &bytes, NULL),
+        ck_assert_int_eq(rpc_channel_call_wait(channel, JOB_PATH("Cancel"), NULL, 0, 20000, true,
+                                               PB_PACK(&request, NULL), &bytes, NULL),
                          0);
         pthread_join(thread, NULL);
         ck_assert_int_eq(PB_UNPACK(Job__CancelJobResponse, job__cancel_job_response, bytes, PB_STRINGS_STRICT, &arena,
@@ -605,16 +619,19 @@ START_TEST(cancel_waits_for_the_end_without_a_thread) {
 }
 END_TEST
 
-START_TEST(cancel_does_not_wait_longer_than_it_may) {
+START_TEST(cancel_does_not_wait_longer_than_it_may)
+{
     const char *id = start_job();
     Job__CancelJobResponse *response;
 
-    ck_assert_int_eq(call_with_id(JOB_PATH("Cancel"), id, &job__cancel_job_response__descriptor, &response, NULL), STATUS_OK);
+    ck_assert_int_eq(call_with_id(JOB_PATH("Cancel"), id, &job__cancel_job_response__descriptor, &response, NULL),
+                     STATUS_OK);
     ck_assert_int_eq(response->state, JOB_CANCELLING);
 }
 END_TEST
 
-START_TEST(metrics_come_as_monitoring_infos) {
+START_TEST(metrics_come_as_monitoring_infos)
+{
     const char *id = start_job();
     const char *const labels[][2] = {{"PTRANSFORM", "t1"}, {"NAMESPACE", "ns"}, {"NAME", "n"}};
     struct metric_table attempted = {0}, committed = {0};
@@ -626,7 +643,8 @@ START_TEST(metrics_come_as_monitoring_infos) {
     Beam__MonitoringInfo *info;
 
     ck_assert_int_eq(
-        call_with_id(JOB_PATH("GetJobMetrics"), id, &job__get_job_metrics_response__descriptor, &response, NULL), STATUS_OK);
+        call_with_id(JOB_PATH("GetJobMetrics"), id, &job__get_job_metrics_response__descriptor, &response, NULL),
+        STATUS_OK);
     ck_assert_ptr_nonnull(response->metrics);
     metric_table_add(&attempted, &metric);
     metric_table_add(&attempted, &metric);
@@ -634,7 +652,8 @@ START_TEST(metrics_come_as_monitoring_infos) {
     job_set_metrics(started_job(), &attempted, &committed);
     slice_unref(&metric.identity);
     ck_assert_int_eq(
-        call_with_id(JOB_PATH("GetJobMetrics"), id, &job__get_job_metrics_response__descriptor, &response, NULL), STATUS_OK);
+        call_with_id(JOB_PATH("GetJobMetrics"), id, &job__get_job_metrics_response__descriptor, &response, NULL),
+        STATUS_OK);
     ck_assert_uint_eq(response->metrics->n_attempted, 1);
     ck_assert_uint_eq(response->metrics->n_committed, 1);
     info = response->metrics->attempted[0];
@@ -649,7 +668,8 @@ START_TEST(metrics_come_as_monitoring_infos) {
 }
 END_TEST
 
-START_TEST(the_servers_own_options_are_described) {
+START_TEST(the_servers_own_options_are_described)
+{
     Job__DescribePipelineOptionsRequest request = JOB__DESCRIBE_PIPELINE_OPTIONS_REQUEST__INIT;
     Job__DescribePipelineOptionsResponse *response;
 
@@ -759,8 +779,8 @@ static void expect_get(struct follower *staging) {
 static Beam__Environment *staged_environment(void) {
     Beam__Pipeline *pipeline;
 
-    ck_assert_int_eq(PB_UNPACK(Beam__Pipeline, beam__pipeline, job_specification(started_job())->pipeline, PB_STRINGS_STRICT,
-                               &arena, &pipeline, NULL),
+    ck_assert_int_eq(PB_UNPACK(Beam__Pipeline, beam__pipeline, job_specification(started_job())->pipeline,
+                               PB_STRINGS_STRICT, &arena, &pipeline, NULL),
                      0);
     return pipeline->components->environments[0]->value;
 }
@@ -792,12 +812,13 @@ static enum status_code retrieve(const Beam__ArtifactInformation *info, const ch
     return end_of(follower);
 }
 
-START_TEST(artifacts_go_into_the_store_and_out_again) {
+START_TEST(artifacts_go_into_the_store_and_out_again)
+{
     enum { BIG = 11 << 20, PIECE = 1 << 20 };
     char *big = xcalloc(1, BIG);
-    Beam__ArtifactInformation *dependencies[] = {file_artifact("/home/me/big.jar", ""), embedded_artifact("embedded text"),
-                                                 file_artifact("/home/me/empty", ""),
-                                                 file_artifact("/home/me/big.jar", "")};
+    Beam__ArtifactInformation *dependencies[] = {
+        file_artifact("/home/me/big.jar", ""), embedded_artifact("embedded text"), file_artifact("/home/me/empty", ""),
+        file_artifact("/home/me/big.jar", "")};
     Job__PrepareJobResponse *prepared = prepare(ARRAY_COUNT(dependencies), dependencies);
     struct follower *staging = open_staging(prepared->staging_session_token);
     CLEANUP_STATUS struct status st = {0};
@@ -829,7 +850,8 @@ START_TEST(artifacts_go_into_the_store_and_out_again) {
 }
 END_TEST
 
-START_TEST(bytes_whose_digest_is_known_are_not_asked_for_again) {
+START_TEST(bytes_whose_digest_is_known_are_not_asked_for_again)
+{
     static const char digest[] = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     Beam__ArtifactInformation *dependency = file_artifact("/x", digest);
 
@@ -847,7 +869,8 @@ START_TEST(bytes_whose_digest_is_known_are_not_asked_for_again) {
 }
 END_TEST
 
-START_TEST(bytes_that_do_not_match_their_digest_are_refused_by_name) {
+START_TEST(bytes_that_do_not_match_their_digest_are_refused_by_name)
+{
     CLEANUP_STATUS struct status st = {0};
     Beam__ArtifactInformation *dependency =
         file_artifact("/x/lib.jar", "0000000000000000000000000000000000000000000000000000000000000000");
@@ -864,7 +887,8 @@ START_TEST(bytes_that_do_not_match_their_digest_are_refused_by_name) {
 }
 END_TEST
 
-START_TEST(a_broken_staging_can_be_tried_again) {
+START_TEST(a_broken_staging_can_be_tried_again)
+{
     Beam__ArtifactInformation *dependency = file_artifact("/x", "");
     Job__PrepareJobResponse *prepared = prepare(1, &dependency);
     struct follower *first = open_staging(prepared->staging_session_token), *second;
@@ -884,7 +908,8 @@ START_TEST(a_broken_staging_can_be_tried_again) {
 }
 END_TEST
 
-START_TEST(staging_refuses_what_it_cannot_know) {
+START_TEST(staging_refuses_what_it_cannot_know)
+{
     Beam__EmbeddedFilePayload empty = BEAM__EMBEDDED_FILE_PAYLOAD__INIT;
     Beam__ArtifactInformation *dependency = artifact("beam:artifact:type:maven:v1", &empty.base, "some.jar");
     struct follower *staging;
@@ -902,7 +927,8 @@ START_TEST(staging_refuses_what_it_cannot_know) {
 }
 END_TEST
 
-START_TEST(artifacts_are_bounded) {
+START_TEST(artifacts_are_bounded)
+{
     enum { PIECE = 1 << 20 };
     Beam__ArtifactInformation *dependency = file_artifact("/huge", "");
     struct follower *staging = open_staging(prepare(1, &dependency)->staging_session_token);
@@ -917,13 +943,15 @@ START_TEST(artifacts_are_bounded) {
 }
 END_TEST
 
-START_TEST(nothing_outside_the_store_is_handed_out) {
+START_TEST(nothing_outside_the_store_is_handed_out)
+{
     ck_assert_int_eq(retrieve(file_artifact("/etc/passwd", ""), "", 0), STATUS_NOT_FOUND);
     ck_assert_int_eq(retrieve(embedded_artifact("x"), "", 0), STATUS_INVALID_ARGUMENT);
 }
 END_TEST
 
-START_TEST(resolve_gives_back_what_it_got) {
+START_TEST(resolve_gives_back_what_it_got)
+{
     Artifact__ResolveArtifactsRequest request = ARTIFACT__RESOLVE_ARTIFACTS_REQUEST__INIT;
     Beam__ArtifactInformation *info = file_artifact("/x", "");
     Artifact__ResolveArtifactsResponse *response;
@@ -938,7 +966,8 @@ START_TEST(resolve_gives_back_what_it_got) {
 }
 END_TEST
 
-START_TEST(workers_are_told_options_names_and_dependencies) {
+START_TEST(workers_are_told_options_names_and_dependencies)
+{
     struct plan *plan = xcalloc(1, sizeof(*plan));
     Beam__Environment environment = BEAM__ENVIRONMENT__INIT;
     Beam__ArtifactInformation *dependency = file_artifact("/in/the/store", "");
@@ -954,11 +983,12 @@ START_TEST(workers_are_told_options_names_and_dependencies) {
     plan->environment_count = 1;
     plan->environments[0].proto = slice_of_static(arena_copy(&plan->arena, packed.data, packed.size), packed.size);
     slice_unref(&packed);
-    job = job_create("the-id", &(struct job_spec){.name = "the name", .plan = plan, .retrieval_token = "token"}, &limits);
+    job =
+        job_create("the-id", &(struct job_spec){.name = "the name", .plan = plan, .retrieval_token = "token"}, &limits);
     bytes = job_provision_info(job, 0);
-    ck_assert_int_eq(PB_UNPACK(Provision__ProvisionInfo, provision__provision_info, bytes, PB_STRINGS_STRICT, &arena,
-                               &info, NULL),
-                     0);
+    ck_assert_int_eq(
+        PB_UNPACK(Provision__ProvisionInfo, provision__provision_info, bytes, PB_STRINGS_STRICT, &arena, &info, NULL),
+        0);
     ck_assert_str_eq(info->retrieval_token, "token");
     ck_assert_uint_eq(info->n_dependencies, 1);
     ck_assert_uint_eq(info->n_metadata, 2);

@@ -81,8 +81,10 @@ static value_t *object(size_t count, const struct field *fields) {
     return value;
 }
 
-#define FIELDS(...)                                                                                          \
-    sizeof((const struct field[]){__VA_ARGS__}) / sizeof(struct field), (const struct field[]){__VA_ARGS__}
+#define FIELDS(...)                                                                                                    \
+    sizeof((const struct field[]){__VA_ARGS__}) / sizeof(struct field), (const struct field[]) {                       \
+        __VA_ARGS__                                                                                                    \
+    }
 
 static void load(size_t count, const struct field *fields) {
     struct slice bytes = PB_PACK(fields_of(count, fields), NULL);
@@ -97,7 +99,8 @@ static void unload(void) {
     arena_clear(&arena);
 }
 
-START_TEST(names_are_found_with_and_without_the_urn_around_them) {
+START_TEST(names_are_found_with_and_without_the_urn_around_them)
+{
     load(FIELDS({"beam:option:job_name:v1", text("a")}, {"user", text("b")}, {"beam:option:none:v1", NULL}));
     ck_assert_str_eq(pipeline_options_string(options, "job_name", "-"), "a");
     ck_assert_str_eq(pipeline_options_string(options, "user", "-"), "b");
@@ -107,7 +110,8 @@ START_TEST(names_are_found_with_and_without_the_urn_around_them) {
 }
 END_TEST
 
-START_TEST(go_nests_its_flags) {
+START_TEST(go_nests_its_flags)
+{
     const char *const experiments[] = {"beam_fn_api"};
 
     load(FIELDS({"beam:option:go_options:v1",
@@ -121,13 +125,15 @@ START_TEST(go_nests_its_flags) {
 }
 END_TEST
 
-START_TEST(an_options_object_is_looked_into) {
+START_TEST(an_options_object_is_looked_into)
+{
     load(FIELDS({"options", object(FIELDS({"jobName", text("x")}))}));
     ck_assert_str_eq(pipeline_options_string(options, "jobName", "-"), "x");
 }
 END_TEST
 
-START_TEST(whole_numbers_come_as_numbers_and_as_strings) {
+START_TEST(whole_numbers_come_as_numbers_and_as_strings)
+{
     int64_t n = 7;
 
     load(FIELDS({"a", number(12)}, {"b", text("-34")}, {"c", number(1.5)}, {"d", text("12x")}, {"e", number(1e300)},
@@ -149,7 +155,8 @@ START_TEST(whole_numbers_come_as_numbers_and_as_strings) {
 }
 END_TEST
 
-START_TEST(booleans_come_as_booleans_and_as_strings) {
+START_TEST(booleans_come_as_booleans_and_as_strings)
+{
     bool flag = false;
 
     load(FIELDS({"a", boolean(true)}, {"b", text("False")}, {"c", text("yes")}));
@@ -161,7 +168,8 @@ START_TEST(booleans_come_as_booleans_and_as_strings) {
 }
 END_TEST
 
-START_TEST(experiments_have_values_and_the_last_one_counts) {
+START_TEST(experiments_have_values_and_the_last_one_counts)
+{
     const char *const experiments[] = {"state_cache_size=1", "bare", "state_cache_size=2", "bare_not"};
     size_t count;
 
@@ -176,7 +184,8 @@ START_TEST(experiments_have_values_and_the_last_one_counts) {
 }
 END_TEST
 
-START_TEST(trestles_own_options_are_checked) {
+START_TEST(trestles_own_options_are_checked)
+{
     CLEANUP_STATUS struct status st = {0};
     size_t count;
 
@@ -191,7 +200,8 @@ START_TEST(trestles_own_options_are_checked) {
 }
 END_TEST
 
-START_TEST(no_bytes_are_no_options_and_nonsense_is_refused) {
+START_TEST(no_bytes_are_no_options_and_nonsense_is_refused)
+{
     ck_assert_int_eq(pipeline_options_create(SLICE_EMPTY, &options, NULL), 0);
     ck_assert(!pipeline_options_has(options, "x"));
     unload();

@@ -24,7 +24,8 @@ static void check_joined(const struct run_list *list, const struct buf *want) {
     buf_clear(&got);
 }
 
-START_TEST(elements_cut_at_any_byte_come_out_whole) {
+START_TEST(elements_cut_at_any_byte_come_out_whole)
+{
     struct fixture f = fixture_create();
     struct buf all = three_elements();
 
@@ -44,7 +45,8 @@ START_TEST(elements_cut_at_any_byte_come_out_whole) {
 }
 END_TEST
 
-START_TEST(elements_byte_by_byte_come_out_whole) {
+START_TEST(elements_byte_by_byte_come_out_whole)
+{
     struct fixture f = fixture_create();
     struct buf all = three_elements();
     struct run_writer writer = {.coder = f.global};
@@ -59,7 +61,8 @@ START_TEST(elements_byte_by_byte_come_out_whole) {
 }
 END_TEST
 
-START_TEST(whole_blocks_are_shared_not_copied) {
+START_TEST(whole_blocks_are_shared_not_copied)
+{
     struct fixture f = fixture_create();
     struct buf all = three_elements();
     struct slice bytes = buf_finish(&all);
@@ -73,7 +76,8 @@ START_TEST(whole_blocks_are_shared_not_copied) {
 }
 END_TEST
 
-START_TEST(an_element_cut_off_at_the_end_is_an_error) {
+START_TEST(an_element_cut_off_at_the_end_is_an_error)
+{
     struct fixture f = fixture_create();
     struct buf all = three_elements();
     struct run_writer writer = {.coder = f.global};
@@ -89,19 +93,22 @@ START_TEST(an_element_cut_off_at_the_end_is_an_error) {
 }
 END_TEST
 
-START_TEST(nonsense_is_an_error) {
+START_TEST(nonsense_is_an_error)
+{
     struct fixture f = fixture_create();
     struct run_writer writer = {.coder = f.global};
     uint8_t nonsense[64];
 
     memset(nonsense, 0xff, sizeof(nonsense));
-    ck_assert_int_eq(run_writer_add(&writer, slice_copy(nonsense, sizeof(nonsense), NULL), NULL), -STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(run_writer_add(&writer, slice_copy(nonsense, sizeof(nonsense), NULL), NULL),
+                     -STATUS_INVALID_ARGUMENT);
     run_writer_clear(&writer);
     arena_clear(&f.arena);
 }
 END_TEST
 
-START_TEST(a_split_run_is_the_same_elements) {
+START_TEST(a_split_run_is_the_same_elements)
+{
     struct fixture f = fixture_create();
     struct buf all = three_elements();
     size_t size = all.size;

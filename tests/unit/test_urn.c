@@ -7,11 +7,11 @@
 static const struct {
     enum urn urn;
     const char *string;
-} protocol[] = {
+} protocol[] =
+    {
 #define ROW(constant, string, origin) {constant, string},
-    URN_PROTOCOL_LIST(ROW)
-}, sdk[] = {
-    URN_SDK_LIST(ROW)
+        URN_PROTOCOL_LIST(ROW)},
+  sdk[] = {URN_SDK_LIST(ROW)
 #undef ROW
 };
 
@@ -21,7 +21,8 @@ static enum urn lookup(const char *s) {
     return urn_lookup(s, strlen(s));
 }
 
-START_TEST(every_row_looks_up_to_itself) {
+START_TEST(every_row_looks_up_to_itself)
+{
     for (size_t i = 0; i < COUNT(protocol); i++) {
         ck_assert_int_eq(lookup(protocol[i].string), protocol[i].urn);
         ck_assert_str_eq(urn_string(protocol[i].urn), protocol[i].string);
@@ -34,7 +35,8 @@ START_TEST(every_row_looks_up_to_itself) {
 }
 END_TEST
 
-START_TEST(both_lists_are_sorted_and_without_duplicates) {
+START_TEST(both_lists_are_sorted_and_without_duplicates)
+{
     for (size_t i = 1; i < COUNT(protocol); i++)
         ck_assert_str_lt(protocol[i - 1].string, protocol[i].string);
     for (size_t i = 1; i < COUNT(sdk); i++)
@@ -45,7 +47,8 @@ START_TEST(both_lists_are_sorted_and_without_duplicates) {
 }
 END_TEST
 
-START_TEST(an_unknown_urn_is_unknown) {
+START_TEST(an_unknown_urn_is_unknown)
+{
     ck_assert_int_eq(lookup("beam:transform:no_such_transform:v1"), URN_UNKNOWN);
     ck_assert_int_eq(lookup("a"), URN_UNKNOWN);
     ck_assert_int_eq(lookup("zzz"), URN_UNKNOWN);
@@ -53,14 +56,16 @@ START_TEST(an_unknown_urn_is_unknown) {
 }
 END_TEST
 
-START_TEST(the_empty_string_is_unknown) {
+START_TEST(the_empty_string_is_unknown)
+{
     ck_assert_int_eq(lookup(""), URN_UNKNOWN);
     ck_assert_int_eq(urn_lookup(NULL, 0), URN_UNKNOWN);
     ck_assert_str_eq(urn_string(URN_UNKNOWN), "");
 }
 END_TEST
 
-START_TEST(only_the_whole_string_counts) {
+START_TEST(only_the_whole_string_counts)
+{
     const char s[] = "beam:transform:pardo:v1\0tail";
     const size_t len = strlen(s);
 
@@ -72,13 +77,15 @@ START_TEST(only_the_whole_string_counts) {
 }
 END_TEST
 
-START_TEST(high_bytes_sort_after_ascii_and_are_unknown) {
+START_TEST(high_bytes_sort_after_ascii_and_are_unknown)
+{
     ck_assert_int_eq(lookup("beam:transform:\xc3\xbc"), URN_UNKNOWN);
     ck_assert_int_eq(lookup("\xff"), URN_UNKNOWN);
 }
 END_TEST
 
-START_TEST(metrics_have_their_types_and_nothing_else_has) {
+START_TEST(metrics_have_their_types_and_nothing_else_has)
+{
     ck_assert_int_eq(urn_metric_type(URN_METRIC_ELEMENT_COUNT), URN_METRIC_TYPE_SUM_INT64);
     ck_assert_int_eq(urn_metric_type(URN_METRIC_USER_DISTRIBUTION_INT64), URN_METRIC_TYPE_DISTRIBUTION_INT64);
     ck_assert_int_eq(urn_metric_type(URN_METRIC_WORK_REMAINING), URN_METRIC_TYPE_PROGRESS);

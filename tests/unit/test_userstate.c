@@ -34,12 +34,13 @@ static void check_reads(const struct user_state *state, const struct state_overl
 }
 
 static void commit(struct user_state *state, struct state_overlay *overlay) {
-    map_foreach(entry, &overlay->mutations)
+    map_foreach (entry, &overlay->mutations)
         state_apply(state, NULL, slice_of_static(entry->key, entry->key_size), entry->value);
     state_overlay_clear(overlay);
 }
 
-START_TEST(a_bundle_sees_its_own_writes_and_a_failed_one_leaves_none) {
+START_TEST(a_bundle_sees_its_own_writes_and_a_failed_one_leaves_none)
+{
     struct user_state state = {0};
     struct state_overlay overlay = {0};
 
@@ -53,7 +54,8 @@ START_TEST(a_bundle_sees_its_own_writes_and_a_failed_one_leaves_none) {
 }
 END_TEST
 
-START_TEST(a_clear_hides_what_was_committed_and_keeps_later_appends) {
+START_TEST(a_clear_hides_what_was_committed_and_keeps_later_appends)
+{
     struct user_state state = {0};
     struct state_overlay overlay = {0};
 
@@ -74,7 +76,8 @@ START_TEST(a_clear_hides_what_was_committed_and_keeps_later_appends) {
 }
 END_TEST
 
-START_TEST(long_cells_are_read_in_pages) {
+START_TEST(long_cells_are_read_in_pages)
+{
     struct user_state state = {0};
     struct state_overlay overlay = {0};
     struct buf want = {0};
