@@ -1,5 +1,5 @@
 /* gRPC says only that it could not bind. Worse, it is content when one of several addresses of a name works
- * ("localhost" is two), and it removes the socket of a daemon that listens on a Unix path. So we look before it leaps. */
+ * ("localhost" is two), and it removes the socket of a daemon that listens on a Unix path. So we look first. */
 #include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>

@@ -120,7 +120,7 @@ void rpc_queues_wait_empty(struct rpc_queues *queues) {
 void rpc_queues_cancel_all(struct rpc_queues *queues) {
     pthread_mutex_lock(&queues->mutex);
     queues->is_closing = true;
-    /* Here alone a stream's mutex is taken inside the set's. Cancelling only queues events; no stream leaves the list. */
+    /* Here alone a stream's mutex is taken inside the set's. Cancelling only queues events, no stream leaves. */
     list_foreach (node, &queues->streams)
         rpc_stream_cancel(CONTAINER_OF(node, struct rpc_stream, link));
     pthread_mutex_unlock(&queues->mutex);

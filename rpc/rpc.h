@@ -101,7 +101,7 @@ size_t rpc_stream_queued_bytes(const struct rpc_stream *stream);
 void rpc_stream_finish(struct rpc_stream *stream, enum status_code code, const char *message);
 /* Ends the call at once, dropping what is queued. */
 void rpc_stream_cancel(struct rpc_stream *stream);
-/* Stop asking the transport for messages, and go on. A message already read is still delivered. Streams start reading. */
+/* Stop asking for messages, and go on. A message already read is still delivered. Streams start reading. */
 void rpc_stream_pause(struct rpc_stream *stream);
 void rpc_stream_resume(struct rpc_stream *stream);
 struct rpc_stream *rpc_stream_ref(struct rpc_stream *stream);

@@ -239,7 +239,7 @@ static void add_message(struct rpc_stream *stream, struct send_batch *batch, boo
     grpc_slice_buffer_addn(&stream->sending_buffer.data.raw.slice_buffer, message->slices, message->slice_count);
     free(message); /* its slices have moved */
     op->data.send_message.send_message = &stream->sending_buffer;
-    /* Headers in the same batch would wait for the buffer to be written, and the next send, which writes it, for them. */
+    /* Headers in the batch would wait for the buffer to be written, and the next send, which writes it, for them. */
     op->flags = stream->queue_first && !with_headers ? GRPC_WRITE_BUFFER_HINT : 0;
 }
 

@@ -63,7 +63,7 @@ static int external_check(struct slice payload, struct status *st) {
 }
 
 static char *external_describe(struct slice payload) {
-    Beam__ExternalPayload *message;
+    Beam__ExternalPayload *message = NULL;
     struct arena arena = {0};
     char *text = NULL;
 

@@ -40,7 +40,7 @@ static int process_check(struct slice payload, struct status *st) {
 }
 
 static char *process_describe(struct slice payload) {
-    Beam__ProcessPayload *message;
+    Beam__ProcessPayload *message = NULL;
     struct arena arena = {0};
     char *text = NULL;
 
