@@ -36,8 +36,8 @@ struct rpc_handler {
     /* Server side only: the client sends no more messages (half-close). The method may still send and must finish the
      * call. Not called when the call broke or was cancelled. On the client `closed` says the same. */
     void (*half_closed)(struct rpc_stream *stream, void *user);
-    /* Everything queued has been handed to the transport (the send queue went to empty), for flow control:
-     * `bytes` were written since the last report. */
+    /* For flow control: `bytes` of queued messages were handed to the transport since the last report. Called when the send queue
+     * has run empty, and about every MiB before. */
     void (*sent)(struct rpc_stream *stream, void *user, size_t bytes);
     /* The call is over. `status` is what the server sent (client side), or OK / CANCELLED when the peer went away
      * (server side). Called exactly once. */

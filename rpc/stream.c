@@ -13,6 +13,7 @@
 
 /* HTTP/2 messages of gRPC have a length of four bytes. */
 #define MESSAGE_MAX_BYTES UINT32_MAX
+#define REPORT_SENT_BYTES (1 << 20)
 
 struct send_batch {
     grpc_call *call;
@@ -283,7 +284,8 @@ static void start_send(struct rpc_stream *stream, const struct send_batch *batch
     start_batch(batch->call, batch->ops, batch->op_count, &stream->sent);
 }
 
-/* Locked. Returns the bytes to report: once the queue has run empty. */
+/* Locked. Returns the bytes to report: once the queue has run empty, and now and then before, so that whoever refills it by what is
+ * reported need not wait until nothing is left. */
 static size_t count_sent(struct rpc_stream *stream) {
     size_t bytes = 0;
 
@@ -293,7 +295,7 @@ static size_t count_sent(struct rpc_stream *stream) {
     stream->sending_bytes = 0;
     stream->sending = false;
     stream->outstanding--;
-    if (!stream->queue_first) {
+    if (!stream->queue_first || stream->unreported_bytes >= REPORT_SENT_BYTES) {
         bytes = stream->unreported_bytes;
         stream->unreported_bytes = 0;
     }
@@ -316,16 +318,16 @@ static void on_sent(struct rpc_tag *tag, bool ok) {
         dropped = drop_queue(stream);
     }
     has_next = claim_send(stream, &batch);
-    report_bytes = ok && !has_next && stream->handler->sent ? report_bytes : 0;
+    report_bytes = ok && stream->handler->sent ? report_bytes : 0;
     pthread_mutex_unlock(&stream->mutex);
     rpc_message_free_all(dropped);
-    if (has_next) {
+    /* Only this thread closes the stream, so that it is still there for the report. */
+    if (has_next)
         start_send(stream, &batch);
-        return;
-    }
     if (report_bytes > 0)
         stream->handler->sent(stream, stream->user, report_bytes);
-    close_if_over(stream);
+    if (!has_next)
+        close_if_over(stream);
 }
 
 /* Locked. */
