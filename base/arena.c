@@ -1,6 +1,5 @@
 #include "base/arena.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,18 +60,13 @@ char *arena_string(struct arena *arena, const char *string) {
 }
 
 char *arena_printf(struct arena *arena, const char *format, ...) {
+    CLEANUP(freep) char *string = NULL;
     va_list args;
-    char *string;
-    int size;
 
     va_start(args, format);
-    size = vsnprintf(NULL, 0, format, args);
+    string = xvasprintf(format, args);
     va_end(args);
-    string = arena_alloc(arena, (size_t)size + 1);
-    va_start(args, format);
-    vsnprintf(string, (size_t)size + 1, format, args);
-    va_end(args);
-    return string;
+    return arena_string(arena, string);
 }
 
 void arena_clear(struct arena *arena) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "engine/internal.h"
+#include "engine/orderedlist.h"
 
 static const struct plan_side_input *find_side_input(const struct stage *stage, const struct state_request *request,
                                                      size_t *ret_index) {
@@ -105,37 +106,146 @@ static int answer_side_input(const struct engine *engine, const struct stage *st
     }
 }
 
-static int answer_bag(struct engine *engine, struct bundle *bundle, const struct state_request *request,
-                      struct state_response *response) {
-    struct buf key = {0};
+/* What all kinds of user state have in common: the state, where reading goes on, and the cell, whose bytes are in `key`. */
+struct state_access {
+    struct engine *engine;
+    struct bundle *bundle;
+    const struct state_request *request;
+    struct state_response *response;
+    struct buf key;
     struct slice cell;
     uint64_t position;
+};
+
+static int begin_access(struct state_access *access, enum plan_state_kind kind) {
+    const struct state_request *request = access->request;
+    const struct plan_user_state *state;
     unsigned index;
+
+    state = find_user_state(access->bundle->stage, request, &index);
+    if (!state)
+        return set_error(access->response, request, "the stage has no such user state");
+    if (state->kind != kind)
+        return set_error(access->response, request, "the state was declared as another kind");
+    if (read_position(request, &access->position) < 0)
+        return set_error(access->response, request, "the continuation token is not one of Trestle's");
+    state_cell_key(&access->key, index, request->window, request->key);
+    if (request->kind == STATE_MULTIMAP)
+        state_cell_key_add_map_key(&access->key, request->map_key);
+    access->cell = slice_of_static(buf_data(&access->key), access->key.size);
+    return 0;
+}
+
+static void access_cell(struct state_access *access) {
+    struct engine *engine = access->engine;
+    struct state_overlay *overlay = &access->bundle->overlay;
+    struct state_response *response = access->response;
     bool more;
 
-    if (!find_user_state(bundle->stage, request, &index))
-        return set_error(response, request, "the stage has no such user state");
-    if (read_position(request, &position) < 0)
-        return set_error(response, request, "the continuation token is not one of Trestle's");
-    state_cell_key(&key, index, request->window, request->key);
-    cell = slice_of_static(buf_data(&key), key.size);
-    switch (request->operation) {
+    switch (access->request->operation) {
     case STATE_GET:
         response->data_count =
-            state_read(&bundle->stage->state, &bundle->overlay, cell, &position, engine->options.state_page_bytes,
-                       response->data, ARRAY_COUNT(response->data), &more);
+            state_read(&access->bundle->stage->state, overlay, access->cell, &access->position,
+                       engine->options.state_page_bytes, response->data, ARRAY_COUNT(response->data), &more);
         if (more)
-            write_position(response, position);
+            write_position(response, access->position);
         break;
     case STATE_APPEND:
-        state_overlay_append(&bundle->overlay, cell, engine->options.account, request->data);
+        state_overlay_append(overlay, access->cell, engine->options.account, access->request->data);
         break;
     case STATE_CLEAR:
-        state_overlay_clear_cell(&bundle->overlay, cell);
+        state_overlay_clear_cell(overlay, access->cell);
         break;
     }
-    buf_clear(&key);
-    return 0;
+}
+
+static void access_map_keys(struct state_access *access) {
+    struct state_response *response = access->response;
+    const struct user_state *state = &access->bundle->stage->state;
+    struct buf keys = {.account = access->engine->options.account};
+    bool more;
+
+    switch (access->request->operation) {
+    case STATE_GET:
+        multimap_read_keys(state, &access->bundle->overlay, access->cell, &access->position,
+                           access->engine->options.state_page_bytes, &keys, &more);
+        response->data[0] = buf_finish(&keys);
+        response->data_count = 1;
+        if (more)
+            write_position(response, access->position);
+        break;
+    case STATE_CLEAR:
+        multimap_clear(state, &access->bundle->overlay, access->cell);
+        break;
+    case STATE_APPEND:
+        set_error(response, access->request, "keys of a multimap come with their values");
+        break;
+    }
+}
+
+/* An ordered list is kept as it was appended, and put in order when it is read; clearing a range writes what is left anew. */
+static void access_ordered_list(struct state_access *access) {
+    const struct state_request *request = access->request;
+    struct state_overlay *overlay = &access->bundle->overlay;
+    struct account *account = access->engine->options.account;
+    struct buf all = {0}, kept = {.account = account};
+
+    if (request->operation == STATE_APPEND) {
+        if (ordered_list_is_well_formed(request->data))
+            state_overlay_append(overlay, access->cell, account, request->data);
+        else
+            set_error(access->response, request, "the data are no entries of an ordered list");
+        return;
+    }
+    state_read_all(&access->bundle->stage->state, overlay, access->cell, &all);
+    if (request->operation == STATE_GET) {
+        bool more;
+
+        ordered_list_select(slice_of_static(buf_data(&all), all.size), request->range_start, request->range_end,
+                            &access->position, access->engine->options.state_page_bytes, &kept, &more);
+        access->response->data[0] = buf_finish(&kept);
+        access->response->data_count = 1;
+        if (more)
+            write_position(access->response, access->position);
+    } else {
+        struct slice rest;
+
+        ordered_list_without(slice_of_static(buf_data(&all), all.size), request->range_start, request->range_end,
+                             &kept);
+        rest = buf_finish(&kept);
+        state_overlay_clear_cell(overlay, access->cell);
+        state_overlay_append(overlay, access->cell, account, rest);
+        slice_unref(&rest);
+    }
+    buf_clear(&all);
+}
+
+static void answer_user_state(struct engine *engine, struct bundle *bundle, const struct state_request *request,
+                              struct state_response *response) {
+    struct state_access access = {.engine = engine, .bundle = bundle, .request = request, .response = response};
+
+    switch (request->kind) {
+    case STATE_BAG:
+        if (begin_access(&access, PLAN_STATE_BAG) == 0)
+            access_cell(&access);
+        break;
+    case STATE_MULTIMAP:
+        if (begin_access(&access, PLAN_STATE_MULTIMAP) == 0)
+            access_cell(&access);
+        break;
+    case STATE_MULTIMAP_KEYS:
+        if (begin_access(&access, PLAN_STATE_MULTIMAP) == 0)
+            access_map_keys(&access);
+        break;
+    case STATE_ORDERED_LIST:
+        if (begin_access(&access, PLAN_STATE_ORDERED_LIST) == 0)
+            access_ordered_list(&access);
+        break;
+    default:
+        set_error(response, request, "this kind of state is not supported");
+        break;
+    }
+    buf_clear(&access.key);
 }
 
 void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t token, struct state_request *request) {
@@ -152,15 +262,8 @@ void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t 
     case STATE_MULTIMAP_KEYS_VALUES_SIDE_INPUT:
         answer_side_input(engine, bundle->stage, request, &action->response);
         break;
-    case STATE_BAG:
-        answer_bag(engine, bundle, request, &action->response);
-        break;
-    case STATE_RUNNER:
-    case STATE_MULTIMAP:
-    case STATE_MULTIMAP_KEYS:
-    case STATE_MULTIMAP_ENTRIES:
-    case STATE_ORDERED_LIST:
-        set_error(&action->response, request, "this kind of state is not supported yet");
+    default:
+        answer_user_state(engine, bundle, request, &action->response);
         break;
     }
 }

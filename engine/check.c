@@ -26,10 +26,6 @@ static int check_stage(const struct plan *plan, const struct plan_stage *stage, 
     if (stage->is_keyed && stage->process_transform_id)
         return status_set(st, STATUS_UNIMPLEMENTED, "%s: splittable DoFns with state or timers are not supported yet",
                           stage->name);
-    for (size_t i = 0; i < stage->user_state_count; i++)
-        if (stage->user_states[i].kind != PLAN_STATE_BAG)
-            return status_set(st, STATUS_UNIMPLEMENTED, "%s: state \"%s\": only bag state is supported yet",
-                              stage->name, stage->user_states[i].state_id);
     for (size_t i = 0; i < stage->side_input_count; i++) {
         const struct plan_side_input *side = &stage->side_inputs[i];
 

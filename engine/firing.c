@@ -170,7 +170,7 @@ void firing_expire(struct engine *engine, struct stage *stage, const struct clai
             struct buf cell = {0};
 
             state_cell_key(&cell, i, window, key);
-            chain_free(map_remove(&stage->state.cells, buf_data(&cell), cell.size));
+            user_state_remove(&stage->state, slice_of_static(buf_data(&cell), cell.size));
             buf_clear(&cell);
         }
     }
