@@ -1,0 +1,178 @@
+#include "engine/timers.h"
+#include "tests/unit/fixtures.h"
+
+static struct plan_timer_family families[2] = {
+    {.family_id = "event"},
+    {.family_id = "processing", .is_processing_time = true},
+};
+static const struct plan_stage stage = {.timer_families = families, .timer_family_count = 2};
+
+static struct arena coders;
+
+static void setup(void) {
+    const struct coder *key = coder_create(&coders, CODER_BYTES, NULL, NULL);
+    const struct coder *window = coder_create(&coders, CODER_GLOBAL_WINDOW, NULL, NULL);
+
+    families[0].coder = families[1].coder = coder_create(&coders, CODER_TIMER, key, window);
+}
+
+static void teardown(void) {
+    arena_clear(&coders);
+}
+
+/* One record in the global window; fire < 0: a clear. */
+static void add_record(struct buf *out, const char *key, const char *tag, event_time fire) {
+    struct pane pane = PANE_NO_FIRING;
+
+    buf_add_prefixed(out, key, strlen(key));
+    buf_add_prefixed(out, tag, strlen(tag));
+    buf_add_be32(out, 1);
+    buf_add_u8(out, fire < 0);
+    if (fire < 0)
+        return;
+    buf_add_be64(out, time_to_wire(fire));
+    buf_add_be64(out, time_to_wire(fire));
+    pane_encode(out, &pane);
+}
+
+static void apply(struct timer_set *set, unsigned family, struct buf *records) {
+    struct slice bytes = buf_finish(records);
+
+    timer_set_apply(set, &stage, family, bytes, NULL);
+    slice_unref(&bytes);
+}
+
+/* "key@fire ..." in the order taken. */
+static void check_taken(struct timer_set *set, enum timer_domain domain, event_time upto, const char *want) {
+    struct buf text = {0};
+    timer_vec due = {0};
+
+    timer_set_take_due(set, domain, upto, &due);
+    vec_foreach (timer, &due) {
+        CLEANUP(freep)
+        char *piece = xasprintf("%.*s@%lld ", (int)(*timer)->key_size - 1, (*timer)->bytes.data + 1,
+                                (long long)(*timer)->fire_ms);
+
+        buf_add(&text, piece, strlen(piece));
+        timer_free(*timer);
+    }
+    buf_add_u8(&text, 0);
+    ck_assert_str_eq((const char *)buf_data(&text), want);
+    buf_clear(&text);
+    vec_free(&due);
+}
+
+START_TEST(each_key_gives_its_earliest_timers_first)
+{
+    struct timer_set set = {0};
+    struct buf records = {0};
+
+    add_record(&records, "a", "1", 30);
+    add_record(&records, "a", "2", 10);
+    add_record(&records, "b", "1", 20);
+    add_record(&records, "a", "3", 10);
+    apply(&set, 0, &records);
+    ck_assert_int_eq(timer_set_earliest(&set, TIMER_EVENT_TIME), 10);
+    check_taken(&set, TIMER_EVENT_TIME, 15, "a@10 a@10 ");
+    check_taken(&set, TIMER_EVENT_TIME, 100, "a@30 b@20 ");
+    check_taken(&set, TIMER_EVENT_TIME, 100, "");
+    ck_assert_int_eq(timer_set_earliest(&set, TIMER_EVENT_TIME), TIMER_NEVER);
+    timer_set_clear(&set);
+}
+END_TEST
+
+START_TEST(a_set_replaces_and_a_clear_removes)
+{
+    struct timer_set set = {0};
+    struct buf records = {0};
+
+    add_record(&records, "a", "t", 10);
+    add_record(&records, "a", "t", 50);
+    add_record(&records, "a", "gone", 5);
+    add_record(&records, "a", "gone", -1);
+    add_record(&records, "a", "never was", -1);
+    apply(&set, 0, &records);
+    ck_assert_uint_eq(set.counts[TIMER_EVENT_TIME], 1);
+    check_taken(&set, TIMER_EVENT_TIME, 100, "a@50 ");
+    timer_set_clear(&set);
+}
+END_TEST
+
+START_TEST(families_with_the_same_tag_are_apart_and_so_are_domains)
+{
+    struct timer_set set = {0};
+    struct buf records = {0};
+
+    add_record(&records, "a", "t", 10);
+    apply(&set, 0, &records);
+    add_record(&records, "a", "t", 20);
+    apply(&set, 1, &records);
+    check_taken(&set, TIMER_PROCESSING_TIME, 19, "");
+    check_taken(&set, TIMER_PROCESSING_TIME, 20, "a@20 ");
+    check_taken(&set, TIMER_EVENT_TIME, 20, "a@10 ");
+    timer_set_clear(&set);
+}
+END_TEST
+
+START_TEST(a_window_takes_its_timers_with_it)
+{
+    struct timer_set set = {0};
+    struct buf records = {0};
+
+    for (int i = 0; i < 20; i++) {
+        char tag[8];
+
+        snprintf(tag, sizeof(tag), "%d", i);
+        add_record(&records, "a", tag, 100 - i);
+    }
+    add_record(&records, "b", "stays", 1);
+    apply(&set, 0, &records);
+    timer_set_remove_window(&set,
+                            slice_of_literal("\x01"
+                                             "a"),
+                            SLICE_EMPTY);
+    check_taken(&set, TIMER_EVENT_TIME, 1000, "b@1 ");
+    timer_set_clear(&set);
+}
+END_TEST
+
+START_TEST(many_timers_of_one_key_fire_in_order)
+{
+    struct timer_set set = {0};
+    struct buf records = {0};
+    event_time last = -1;
+    timer_vec due = {0};
+
+    for (int i = 0; i < 500; i++) {
+        char tag[8];
+
+        snprintf(tag, sizeof(tag), "%d", i);
+        add_record(&records, "k", tag, i * 7919 % 500);
+    }
+    apply(&set, 0, &records);
+    for (int i = 0; i < 500; i++) {
+        timer_set_take_due(&set, TIMER_EVENT_TIME, TIME_MAX, &due);
+        ck_assert_uint_eq(due.count, (size_t)i + 1);
+        ck_assert_int_gt(due.items[i]->fire_ms, last);
+        last = due.items[i]->fire_ms;
+    }
+    vec_foreach (timer, &due)
+        timer_free(*timer);
+    vec_free(&due);
+    timer_set_clear(&set);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("timers");
+    TCase *tc = tcase_create("timers");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, each_key_gives_its_earliest_timers_first);
+    tcase_add_test(tc, a_set_replaces_and_a_clear_removes);
+    tcase_add_test(tc, families_with_the_same_tag_are_apart_and_so_are_domains);
+    tcase_add_test(tc, a_window_takes_its_timers_with_it);
+    tcase_add_test(tc, many_timers_of_one_key_fire_in_order);
+    suite_add_tcase(suite, tc);
+    return run_suite(suite);
+}
