@@ -1,6 +1,7 @@
 #include "jobserver/job_run.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { METRICS_INTERVAL_MS = 1000 };
@@ -26,13 +27,36 @@ void job_run_post(struct job_run *run, struct run_event *event) {
 
 /* ---- actions ---- */
 
+/* A side input of a bounded stage is complete before it is read and never changes, so that harnesses may keep it for as long as they
+ * serve the job. */
+static struct fn_cache_token *side_input_tokens(const struct job_run *run, const struct plan_stage *stage) {
+    struct fn_cache_token *tokens = xcalloc(stage->side_input_count, sizeof(*tokens));
+
+    for (size_t i = 0; i < stage->side_input_count; i++) {
+        const struct plan_side_input *side = &stage->side_inputs[i];
+        CLEANUP(freep) char *name = xasprintf("%s/%u", job_id(run->job), side->collection);
+
+        tokens[i].token = slice_copy(name, strlen(name), NULL);
+        tokens[i].transform_id = side->transform_id;
+        tokens[i].side_input_id = side->local_name;
+    }
+    return tokens;
+}
+
 static void start_bundle(struct job_run *run, const struct engine_action *action) {
     struct run_worker *worker = run_worker_by_number(run, action->worker);
     const struct plan_stage *stage = &run->plan->stages[action->stage];
+    struct fn_cache_token *tokens;
 
     map_set(&run->bundles, &action->bundle, sizeof(action->bundle), (void *)stage);
-    if (worker && !worker->is_closing && worker->harness)
-        fn_worker_start_bundle(worker->harness, action->bundle, run_worker_descriptor(worker, stage), NULL, 0);
+    if (!worker || worker->is_closing || !worker->harness)
+        return;
+    tokens = side_input_tokens(run, stage);
+    fn_worker_start_bundle(worker->harness, action->bundle, run_worker_descriptor(worker, stage), tokens,
+                           stage->side_input_count);
+    for (size_t i = 0; i < stage->side_input_count; i++)
+        slice_unref(&tokens[i].token);
+    free(tokens);
 }
 
 static void send_input(struct job_run *run, const struct engine_action *action) {
