@@ -6,9 +6,6 @@ static int check_collection(const struct plan *plan, const struct plan_collectio
     const struct windowing *windowing = &plan->windowings[collection->windowing];
     const struct plan_stage *producer = &plan->stages[collection->producer];
 
-    if (!collection->is_bounded)
-        return status_set(st, STATUS_UNIMPLEMENTED, "%s: unbounded PCollections are not supported yet",
-                          collection->name);
     if (producer->kind != PLAN_GROUP_BY_KEY)
         return 0;
     windowing = &plan->windowings[plan->collections[producer->inputs[0]].windowing];
