@@ -1,7 +1,6 @@
 #include "base/mailbox.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <time.h>
 
 void mailbox_init(struct mailbox *mailbox) {
@@ -40,7 +39,7 @@ static bool wait_for_message(struct mailbox *mailbox, int64_t deadline_ns) {
             return false;
         if (deadline_ns == INT64_MAX)
             pthread_cond_wait(&mailbox->filled, &mailbox->mutex);
-        else if (pthread_cond_timedwait(&mailbox->filled, &mailbox->mutex, &deadline) == ETIMEDOUT)
+        else if (pthread_cond_timedwait(&mailbox->filled, &mailbox->mutex, &deadline) != 0)
             return !list_empty(&mailbox->messages);
     }
     return true;

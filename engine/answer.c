@@ -248,13 +248,31 @@ static void answer_user_state(struct engine *engine, struct bundle *bundle, cons
     buf_clear(&access.key);
 }
 
-void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t token, struct state_request *request) {
+static struct engine_action *add_reply(struct engine *engine, unsigned worker, uint64_t bundle, uint64_t token,
+                                       const struct state_request *request) {
     struct engine_action *action = engine_add_action(engine, ENGINE_ACTION_REPLY_STATE);
 
-    action->worker = bundle->worker;
-    action->bundle = bundle->id;
+    action->worker = worker;
+    action->bundle = bundle;
     action->token = token;
     action->request_id = xstrdup(request->request_id);
+    return action;
+}
+
+void engine_refuse_state(struct engine *engine, unsigned worker, uint64_t bundle, uint64_t token,
+                         const struct state_request *request) {
+    const struct worker_slot *slot = engine_worker(engine, worker);
+    struct engine_action *action;
+
+    if (!slot || slot->is_lost)
+        return;
+    action = add_reply(engine, worker, bundle, token, request);
+    set_error(&action->response, request, "the bundle of this request is over");
+}
+
+void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t token, struct state_request *request) {
+    struct engine_action *action = add_reply(engine, bundle->worker, bundle->id, token, request);
+
     switch (request->kind) {
     case STATE_ITERABLE_SIDE_INPUT:
     case STATE_MULTIMAP_SIDE_INPUT:

@@ -160,7 +160,8 @@ static void write_partition_out(struct engine *engine, unsigned collection, cons
     while (at < partition->entry_count) {
         struct buf out = {.account = engine->options.account};
         struct run_list list = {0};
-        uint64_t count = group_partition_write(partition, &at, engine->options.message_bytes, &out);
+        uint64_t count =
+            group_partition_write(partition, &at, partition->entry_count, engine->options.message_bytes, &out);
 
         run_list_push(&list, (struct run){buf_finish(&out), count});
         engine_deliver(engine, collection, &list);
@@ -181,8 +182,9 @@ static void flush_group(struct engine *engine, struct stage *stage) {
             continue;
         if (as_partitions)
             for (size_t j = 0; j < output->consumer_count; j++)
-                input_queue_push(&engine->stages[output->consumers[j]].queue,
-                                 (struct input_item){.partition = group_partition_ref(partition)});
+                input_queue_push(
+                    &engine->stages[output->consumers[j]].queue,
+                    (struct input_item){.partition = group_partition_ref(partition), .to = partition->entry_count});
         else
             write_partition_out(engine, collection, partition);
         group_partition_unref(partition);
@@ -207,6 +209,16 @@ static void free_unused_views(struct engine *engine) {
     }
 }
 
+/* What a stage that is done will not need any more. */
+static void stage_release(struct engine *engine, struct stage *stage) {
+    input_queue_clear(&stage->queue);
+    user_state_clear(&stage->state);
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
+        input_queue_clear(&stage->shards[i].queue);
+        firing_clear_shard(&stage->shards[i]);
+    }
+}
+
 void engine_advance(struct engine *engine) {
     bool any = false;
 
@@ -221,6 +233,7 @@ void engine_advance(struct engine *engine) {
         else if (has_pending(stage) || firing_is_pending(engine, stage))
             continue;
         stage->is_done = any = true;
+        stage_release(engine, stage);
     }
     if (any)
         free_unused_views(engine);

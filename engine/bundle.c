@@ -1,6 +1,7 @@
 /* One bundle, from its start to its commit or its failure. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/internal.h"
 
@@ -146,6 +147,8 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
     }
     engine_add_message(engine, "a bundle of stage %u failed and is tried again (attempt %u of %u): %s",
                        stage->plan->index, runs, limit, error);
+    for (size_t i = 0; bundle->response && i < bundle->response->metric_count; i++)
+        metric_table_add(&engine->attempted, &bundle->response->metrics[i]);
     bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
     bundle->claim = NULL;
     vec_push(&stage->retries, claim);
@@ -205,10 +208,17 @@ static void through_encoding(struct engine *engine, struct bundle_commit *commit
     status_clear(&st);
 }
 
-/* Residuals are elements of the input: their bytes must be whole, as those of outputs. */
-static bool residuals_are_whole(const struct engine *engine, const struct bundle *bundle) {
+/* Residuals are elements for the stage's splittable DoFn, in the coder of its input: their bytes must be whole, as those of outputs. */
+static bool residuals_are_sound(const struct engine *engine, const struct bundle *bundle) {
     const struct coder *coder = source_coder(engine, bundle->stage);
+    const char *transform_id = bundle->stage->plan->process_transform_id;
 
+    for (size_t i = 0; i < bundle->response->residual_count; i++) {
+        const char *of = bundle->response->residuals[i].transform_id;
+
+        if (!transform_id || (of && of[0] && strcmp(of, transform_id) != 0))
+            return false;
+    }
     for (size_t i = 0; i < bundle->response->residual_count; i++) {
         struct slice element = bundle->response->residuals[i].element;
         struct cursor at = cursor_of(element.data, element.size);
@@ -246,9 +256,9 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
 static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
     if (!bundle->response)
         return;
-    if (!residuals_are_whole(engine, bundle)) {
+    if (!residuals_are_sound(engine, bundle)) {
         bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL,
-                    "a residual of the bundle is not encoded as the input's coder says");
+                    "a residual of the bundle is for another transform, or not encoded as the input's coder says");
         return;
     }
     if (bundle->open_ends == 0)
@@ -301,6 +311,9 @@ static void take_output(struct engine *engine, struct bundle *bundle, struct run
         bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, status_message(&st));
         return;
     }
+    /* More may follow as long as something comes. */
+    if (bundle->response)
+        bundle->response_deadline_ms = time_add(engine->now_ms, engine->options.output_timeout_ms);
     if (is_last)
         end_output(engine, bundle, stream);
 }

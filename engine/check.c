@@ -1,18 +1,89 @@
 /* What a plan asks for that this engine does not do yet, said at Prepare. */
+#include <stdlib.h>
+
 #include "engine/engine.h"
 #include "engine/view.h"
 
-static int check_collection(const struct plan *plan, const struct plan_collection *collection, struct status *st) {
-    const struct windowing *windowing = &plan->windowings[collection->windowing];
-    const struct plan_stage *producer = &plan->stages[collection->producer];
+/* Whether two coders read the same bytes the same way. */
+static bool same_coder(const struct coder *a, const struct coder *b) {
+    if (a == b)
+        return true;
+    if (a->kind != b->kind)
+        return false;
+    /* What is inside a length prefix does not matter to the runner. */
+    for (unsigned i = 0; a->kind != CODER_LENGTH_PREFIX && i < a->component_count; i++)
+        if (!same_coder(a->components[i], b->components[i]))
+            return false;
+    return true;
+}
 
-    if (producer->kind != PLAN_GROUP_BY_KEY)
+static const struct coder *window_coder_of(const struct plan *plan, unsigned collection) {
+    return plan->collections[collection].coder->components[1];
+}
+
+/* A runner's step passes windows on as they are: its inputs and its output must agree on how they are written. */
+static int check_windows(const struct plan *plan, const struct plan_stage *stage, struct status *st) {
+    const struct windowing *windowing;
+
+    for (size_t i = 0; i < stage->input_count; i++)
+        for (size_t j = 0; j < stage->output_count; j++)
+            if (!same_coder(window_coder_of(plan, stage->inputs[i]), window_coder_of(plan, stage->outputs[j])))
+                return status_set(st, STATUS_INVALID_ARGUMENT,
+                                  "%s: \"%s\" has another kind of windows than \"%s\"; window them the same way first",
+                                  stage->name, plan->collections[stage->inputs[i]].name,
+                                  plan->collections[stage->outputs[j]].name);
+    if (stage->kind == PLAN_IMPULSE && window_coder_of(plan, stage->outputs[0])->kind != CODER_GLOBAL_WINDOW)
+        return status_set(st, STATUS_INVALID_ARGUMENT, "%s: an impulse is in the global window", stage->name);
+    if (stage->kind != PLAN_GROUP_BY_KEY)
         return 0;
-    windowing = &plan->windowings[plan->collections[producer->inputs[0]].windowing];
+    windowing = &plan->windowings[plan->collections[stage->inputs[0]].windowing];
     if (windowing->needs_merge && windowing->fn != WINDOW_FN_SESSIONS)
         return status_set(st, STATUS_UNIMPLEMENTED, "%s: merging of custom windows (%s) is not supported yet",
-                          collection->name, windowing->fn_urn);
+                          stage->name, windowing->fn_urn);
+    if (windowing->needs_merge && window_coder_of(plan, stage->inputs[0])->kind != CODER_INTERVAL_WINDOW)
+        return status_set(st, STATUS_INVALID_ARGUMENT, "%s: session windows must have the coder %s", stage->name,
+                          coder_urn(CODER_INTERVAL_WINDOW));
     return 0;
+}
+
+/* How often an element is handed on inside one step through flattens: flattens that read each other twice double it each time. */
+enum { MAX_DELIVERIES = 100000, MAX_FLATTEN_DEPTH = 1000 };
+
+struct fan_out {
+    uint64_t deliveries;
+    unsigned depth;
+};
+
+/* Stages are in topological order, so one pass from the end sees every consumer before its producer. */
+static int check_fan_out(const struct plan *plan, struct status *st) {
+    struct fan_out *fan_outs = xcalloc(plan->collection_count, sizeof(*fan_outs));
+    int r = 0;
+
+    for (size_t i = plan->stage_count; r == 0 && i-- > 0;) {
+        const struct plan_stage *stage = &plan->stages[i];
+
+        for (size_t j = 0; r == 0 && j < stage->output_count; j++) {
+            const struct plan_collection *collection = &plan->collections[stage->outputs[j]];
+            struct fan_out *fan_out = &fan_outs[stage->outputs[j]];
+
+            for (size_t k = 0; k < collection->consumer_count; k++) {
+                const struct plan_stage *consumer = &plan->stages[collection->consumers[k]];
+                bool passes_on = consumer->kind == PLAN_FLATTEN;
+
+                fan_out->deliveries += passes_on ? fan_outs[consumer->outputs[0]].deliveries : 1;
+                if (passes_on)
+                    fan_out->depth = MAX(fan_out->depth, fan_outs[consumer->outputs[0]].depth + 1);
+            }
+            if (fan_out->deliveries > MAX_DELIVERIES || fan_out->depth > MAX_FLATTEN_DEPTH)
+                r = status_set(
+                    st, STATUS_INVALID_ARGUMENT,
+                    "%s: its flattens would hand each element on %llu times through %u steps; the limits are %d and %d",
+                    stage->name, (unsigned long long)fan_out->deliveries, fan_out->depth, MAX_DELIVERIES,
+                    MAX_FLATTEN_DEPTH);
+        }
+    }
+    free(fan_outs);
+    return r;
 }
 
 static int check_stage(const struct plan *plan, const struct plan_stage *stage, struct status *st) {
@@ -31,7 +102,7 @@ static int check_stage(const struct plan *plan, const struct plan_stage *stage, 
                               "%s: side input \"%s\" is read as a multimap, but its elements are no KVs", stage->name,
                               side->local_name);
     }
-    return 0;
+    return stage->kind == PLAN_EXECUTABLE ? 0 : check_windows(plan, stage, st);
 }
 
 int engine_check_plan(const struct plan *plan, struct status *st) {
@@ -39,7 +110,7 @@ int engine_check_plan(const struct plan *plan, struct status *st) {
 
     for (size_t i = 0; r == 0 && i < plan->stage_count; i++)
         r = check_stage(plan, &plan->stages[i], st);
-    for (size_t i = 0; r == 0 && i < plan->collection_count; i++)
-        r = check_collection(plan, &plan->collections[i], st);
+    if (r == 0)
+        r = check_fan_out(plan, st);
     return r;
 }

@@ -262,7 +262,7 @@ static void time_passed(struct engine *engine) {
             }
         }
         stage->delayed.count = kept;
-        engine->needs_schedule |= firing_next_wake(engine, stage) <= engine->now_ms;
+        engine->needs_schedule |= firing_has_due_processing_timer(engine, stage);
     }
     for (size_t i = 0; i < engine->running.count && !engine->is_over;) {
         struct bundle *bundle = engine->running.items[i];
@@ -305,7 +305,7 @@ static void check_stuck(struct engine *engine) {
     struct buf text = {0};
 
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
-        const struct stage *stage = &engine->stages[i];
+        struct stage *stage = &engine->stages[i];
         bool has_worker = false;
 
         if (stage->delayed.count || firing_next_wake(engine, stage) != TIMER_NEVER)
@@ -365,6 +365,8 @@ static void handle(struct engine *engine, struct engine_event *event) {
     case ENGINE_EVENT_STATE:
         if (bundle)
             engine_answer_state(engine, bundle, event->token, event->request);
+        else
+            engine_refuse_state(engine, event->worker, event->bundle, event->token, event->request);
         break;
     case ENGINE_EVENT_BUNDLE_DONE:
         if (bundle) {
@@ -408,6 +410,11 @@ void engine_step(struct engine *engine, struct engine_event *event) {
     if (!engine->is_over) {
         if (event->now_ms > engine->now_ms)
             engine->now_ms = event->now_ms;
+        /* Woken although it is not time yet, by this clock: ask again. */
+        if (event->type == ENGINE_EVENT_TIME && engine->now_ms < engine->wake_ms) {
+            engine->wake_ms = TIME_MAX;
+            engine->needs_wake = true;
+        }
         if (engine->now_ms >= engine->wake_ms) {
             engine->wake_ms = TIME_MAX;
             engine->needs_wake = true;

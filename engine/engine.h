@@ -43,7 +43,7 @@ enum engine_event_type {
     ENGINE_EVENT_ENVIRONMENT_FAILED, /* environment, error: no worker of it will come any more */
     ENGINE_EVENT_ELEMENTS,           /* bundle, output (index of the sink), bytes, is_last */
     ENGINE_EVENT_TIMERS,             /* bundle, output (index of the timer family), bytes, is_last */
-    ENGINE_EVENT_STATE,              /* bundle, token, request */
+    ENGINE_EVENT_STATE,              /* worker, bundle, token, request */
     ENGINE_EVENT_BUNDLE_DONE,        /* bundle, response */
     ENGINE_EVENT_BUNDLE_FAILED,      /* bundle, error: the SDK's own text */
     ENGINE_EVENT_SENT,               /* bundle, byte_count: input that left */

@@ -96,7 +96,7 @@ static event_time last_firing_time(const struct engine *engine, const struct sta
                TIME_GLOBAL_WINDOW_END);
 }
 
-bool firing_is_due(const struct engine *engine, const struct stage *stage, const struct key_shard *shard) {
+bool firing_is_due(const struct engine *engine, const struct stage *stage, struct key_shard *shard) {
     if (timer_set_earliest(&shard->timers, TIMER_PROCESSING_TIME) <= engine->now_ms)
         return true;
     if (!stage_inputs_are_done(engine, stage))
@@ -121,6 +121,7 @@ static void take_expirations(struct engine *engine, struct stage *stage, struct 
 void firing_take(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim) {
     size_t kept = claim->timers.count, before = claim->timers.count;
 
+    engine->needs_wake = true; /* the next timer of these keys may be nearer than what was asked for */
     if (stage_inputs_are_done(engine, stage))
         timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, TIME_MAX, &claim->timers);
     for (size_t i = before; i < claim->timers.count; i++) {
@@ -149,12 +150,24 @@ bool firing_is_pending(const struct engine *engine, const struct stage *stage) {
     return false;
 }
 
-event_time firing_next_wake(const struct engine *engine, const struct stage *stage) {
+/* A shard whose earliest timer is due fires as soon as it and a slot are free, and asks again then: no clock is needed for it. */
+event_time firing_next_wake(const struct engine *engine, struct stage *stage) {
     event_time next = TIMER_NEVER;
 
-    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++)
-        next = MIN(next, timer_set_earliest(&stage->shards[i].timers, TIMER_PROCESSING_TIME));
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
+        event_time earliest = timer_set_earliest(&stage->shards[i].timers, TIMER_PROCESSING_TIME);
+
+        if (earliest > engine->now_ms)
+            next = MIN(next, earliest);
+    }
     return next;
+}
+
+bool firing_has_due_processing_timer(const struct engine *engine, struct stage *stage) {
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++)
+        if (timer_set_earliest(&stage->shards[i].timers, TIMER_PROCESSING_TIME) <= engine->now_ms)
+            return true;
+    return false;
 }
 
 void firing_expire(struct engine *engine, struct stage *stage, const struct claim *claim) {

@@ -216,12 +216,12 @@ static void write_entry(const struct group_entry *entry, struct buf *out) {
         buf_add_varint(out, 0);
 }
 
-uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t target_bytes,
+uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t end, size_t target_bytes,
                                struct buf *out) {
     size_t begin = out->size;
     uint64_t count = 0;
 
-    for (; *at < partition->entry_count && (count == 0 || out->size - begin < target_bytes); ++*at, count++)
+    for (; *at < end && (count == 0 || out->size - begin < target_bytes); ++*at, count++)
         write_entry(&partition->entries[*at], out);
     return count;
 }

@@ -64,8 +64,9 @@ void group_add(struct group *group, const struct run_list *runs);
 /* Hands partition `i` over (refs 1), or NULL when it is empty. Windows that merge are merged. */
 struct group_partition *group_take(struct group *group, unsigned i);
 
-/* Writes the output elements of entries from *at on, until about target_bytes are written; *at moves on. Returns how many elements. */
-uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t target_bytes,
+/* Writes the output elements of entries from *at on, before `end`, until about target_bytes are written; *at moves on. Returns how many
+ * elements. */
+uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t end, size_t target_bytes,
                                struct buf *out);
 /* engine/merge.c: merges the interval windows of each key that overlap (sessions). Windows that only touch stay apart (MODEL 4.6). */
 void group_merge_windows(struct group_partition *partition);

@@ -6,11 +6,15 @@
 #include "model/window.h"
 
 size_t input_item_bytes(const struct input_item *item) {
-    return item->partition ? item->partition->output_bytes : item->run.bytes.size;
+    const struct group_partition *partition = item->partition;
+
+    if (!partition)
+        return item->run.bytes.size;
+    return (size_t)((double)partition->output_bytes * (double)(item->to - item->from) / (double)partition->entry_count);
 }
 
 uint64_t input_item_count(const struct input_item *item) {
-    return item->partition ? item->partition->entry_count : item->run.count;
+    return item->partition ? item->to - item->from : item->run.count;
 }
 
 void input_item_clear(struct input_item *item) {
@@ -23,6 +27,12 @@ void input_queue_push(struct input_queue *queue, struct input_item item) {
     if (input_item_count(&item) == 0) {
         input_item_clear(&item);
         return;
+    }
+    /* A queue that is never empty gives the places of popped items back as it goes. */
+    if (queue->head > 32 && queue->head > queue->items.count / 2) {
+        queue->items.count -= queue->head;
+        memmove(queue->items.items, queue->items.items + queue->head, queue->items.count * sizeof(item));
+        queue->head = 0;
     }
     queue->bytes += input_item_bytes(&item);
     queue->count += input_item_count(&item);
@@ -61,30 +71,42 @@ void input_queue_clear(struct input_queue *queue) {
     *queue = (struct input_queue){0};
 }
 
-/* How many elements of a run to take so that they are about `bytes` and at most `count`. */
-static uint64_t elements_for(const struct run *run, size_t bytes, uint64_t count) {
-    size_t average = MAX((size_t)1, run->bytes.size / run->count);
+/* How many elements of an item to take so that they are about `bytes` and at most `count`. */
+static uint64_t elements_for(const struct input_item *item, size_t bytes, uint64_t count) {
+    size_t average = MAX((size_t)1, input_item_bytes(item) / input_item_count(item));
 
     return MAX((uint64_t)1, MIN(count, (uint64_t)(bytes / average)));
 }
 
+/* Keeps the first n elements in *item; the rest becomes *ret_rest. */
+static void item_split(struct input_item *item, const struct coder *coder, uint64_t n, struct input_item *ret_rest) {
+    struct run head, tail;
+
+    *ret_rest = (struct input_item){0};
+    if (item->partition) {
+        *ret_rest = (struct input_item){
+            .partition = group_partition_ref(item->partition), .from = item->from + n, .to = item->to};
+        item->to = item->from + n;
+        return;
+    }
+    run_split(&item->run, coder, n, &head, &tail);
+    slice_unref(&item->run.bytes);
+    item->run = head;
+    ret_rest->run = tail;
+}
+
 void claim_take(struct claim *claim, struct input_queue *queue, const struct coder *coder, size_t max_bytes,
                 uint64_t max_count) {
-    struct input_item item;
+    struct input_item item, rest;
 
     while (claim->bytes < max_bytes && claim->count < max_count && input_queue_pop(queue, &item)) {
-        if (!item.partition) {
-            uint64_t n = elements_for(&item.run, max_bytes - claim->bytes, max_count - claim->count);
+        uint64_t all = input_item_count(&item);
+        uint64_t n = elements_for(&item, max_bytes - claim->bytes, max_count - claim->count);
 
-            /* A little more than wanted is better than a crumb left behind. */
-            if (n < item.run.count && (n + n / 4 < item.run.count || n + claim->count >= max_count)) {
-                struct run head, tail;
-
-                run_split(&item.run, coder, n, &head, &tail);
-                slice_unref(&item.run.bytes);
-                item.run = head;
-                input_queue_unpop(queue, (struct input_item){.run = tail});
-            }
+        /* A little more than wanted is better than a crumb left behind. */
+        if (n < all && (n + n / 4 < all || n + claim->count >= max_count)) {
+            item_split(&item, coder, n, &rest);
+            input_queue_unpop(queue, rest);
         }
         claim->bytes += input_item_bytes(&item);
         claim->count += input_item_count(&item);
@@ -129,9 +151,12 @@ struct slice claim_read(const struct claim *claim, struct claim_cursor *at, cons
 
         if (item->partition) {
             struct buf out = {.account = account};
+            size_t entry = item->from + at->offset;
 
-            buf_reserve(&out, MIN(max_bytes + max_bytes / 8, item->partition->output_bytes));
-            group_partition_write(item->partition, &at->offset, max_bytes, &out);
+            if (entry < item->to)
+                buf_reserve(&out, MIN(max_bytes + max_bytes / 8, input_item_bytes(item) + 64));
+            group_partition_write(item->partition, &entry, item->to, max_bytes, &out);
+            at->offset = entry - item->from;
             piece = buf_finish(&out);
         } else if (at->offset < item->run.bytes.size) {
             piece = read_run(&item->run, at->offset, coder, max_bytes);

@@ -12,7 +12,8 @@
 
 struct input_item {
     struct run run;                    /* when partition is NULL */
-    struct group_partition *partition; /* owned reference */
+    struct group_partition *partition; /* owned reference: */
+    size_t from, to;                   /* these entries of it */
 };
 
 size_t input_item_bytes(const struct input_item *item);

@@ -153,18 +153,22 @@ void firing_note_windows(const struct engine *engine, struct stage *stage, struc
                          const struct windowed_value *element);
 void firing_apply_timers(struct engine *engine, struct stage *stage, const struct bundle_commit *commit);
 /* Whether a free shard without elements has timers to fire now. */
-bool firing_is_due(const struct engine *engine, const struct stage *stage, const struct key_shard *shard);
+bool firing_is_due(const struct engine *engine, const struct stage *stage, struct key_shard *shard);
 /* Moves what is due into the claim. */
 void firing_take(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim);
 /* Whether anything may still fire, now or later. */
 bool firing_is_pending(const struct engine *engine, const struct stage *stage);
-/* When the next processing-time timer of the stage is due; TIMER_NEVER: none. */
-event_time firing_next_wake(const struct engine *engine, const struct stage *stage);
+/* When the next processing-time timer that is not due yet will be; TIMER_NEVER: none. */
+event_time firing_next_wake(const struct engine *engine, struct stage *stage);
+bool firing_has_due_processing_timer(const struct engine *engine, struct stage *stage);
 /* After the commit of a bundle that fired the claim's timers: expired windows lose their state. */
 void firing_expire(struct engine *engine, struct stage *stage, const struct claim *claim);
 void firing_clear_shard(struct key_shard *shard);
 
 /* answer.c */
+/* The bundle is over, but its harness waits for the answer and never times out (PROTOCOL G). */
+void engine_refuse_state(struct engine *engine, unsigned worker, uint64_t bundle, uint64_t token,
+                         const struct state_request *request);
 void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t token, struct state_request *request);
 
 #endif

@@ -18,19 +18,21 @@ static bool side_inputs_are_ready(const struct engine *engine, const struct stag
     return true;
 }
 
-static bool has_free_shard(const struct engine *engine, const struct stage *stage) {
-    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
-        const struct key_shard *shard = &stage->shards[i];
-
-        if (!shard->is_busy && (shard->queue.count || firing_is_due(engine, stage, shard)))
-            return true;
-    }
-    return false;
+static bool shard_has_work(const struct engine *engine, struct stage *stage, struct key_shard *shard) {
+    return !shard->is_busy && (shard->queue.count || firing_is_due(engine, stage, shard));
 }
 
-static bool stage_has_work(const struct engine *engine, const struct stage *stage) {
+static unsigned shards_with_work(const struct engine *engine, struct stage *stage) {
+    unsigned count = 0;
+
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++)
+        count += shard_has_work(engine, stage, &stage->shards[i]);
+    return count;
+}
+
+static bool stage_has_work(const struct engine *engine, struct stage *stage) {
     return stage->plan->kind == PLAN_EXECUTABLE && !stage->is_done &&
-           (stage->retries.count || stage->queue.count || has_free_shard(engine, stage)) &&
+           (stage->retries.count || stage->queue.count || shards_with_work(engine, stage)) &&
            side_inputs_are_ready(engine, stage);
 }
 
@@ -60,23 +62,25 @@ static unsigned environment_slots(const struct engine *engine, unsigned environm
     return MAX(slots, 1u);
 }
 
-static void claim_shards(struct engine *engine, struct stage *stage, struct claim *claim, size_t max_bytes) {
+/* Shards with timers to fire count as much as those with elements, so that each slot gets its share of both. */
+static void claim_shards(struct engine *engine, struct stage *stage, struct claim *claim, size_t max_bytes,
+                         unsigned slots) {
     const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
+    unsigned max_shards = (shards_with_work(engine, stage) + slots - 1) / slots;
 
-    for (unsigned i = 0; i < engine->options.key_shards && claim->bytes < max_bytes; i++) {
+    for (unsigned i = 0; i < engine->options.key_shards && claim->bytes < max_bytes && claim->shards.count < max_shards;
+         i++) {
         struct key_shard *shard = &stage->shards[i];
         size_t bytes = claim->bytes;
         uint64_t count = claim->count;
 
         /* A key has either elements or due timers in one bundle: the SDK's order between them is not defined (MODEL 7.7). */
-        if (shard->is_busy)
+        if (!shard_has_work(engine, stage, shard))
             continue;
         if (shard->queue.count)
             claim_take(claim, &shard->queue, coder, max_bytes, UINT64_MAX);
-        else if (firing_is_due(engine, stage, shard))
-            firing_take(engine, stage, shard, claim);
         else
-            continue;
+            firing_take(engine, stage, shard, claim);
         shard->is_busy = true;
         vec_push(&claim->shards, i);
         stage->shard_bytes -= claim->bytes - bytes;
@@ -107,7 +111,7 @@ static struct claim *next_claim(struct engine *engine, struct stage *stage) {
         max_count = (waiting_count + slots - 1) / slots;
     }
     if (stage->shards)
-        claim_shards(engine, stage, claim, max_bytes);
+        claim_shards(engine, stage, claim, max_bytes, slots);
     else
         claim_take(claim, &stage->queue, coder, max_bytes, max_count);
     return claim;

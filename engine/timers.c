@@ -119,8 +119,9 @@ static void read_record(const struct coder *coder, struct cursor *at, struct tim
         ok = ok && cursor_be64(at, &fire) && cursor_be64(at, &hold);
         result = pane_skip(at);
         assert(ok && result == CODER_OK);
-        ret->fire_ms = time_from_wire(fire);
-        ret->hold_ms = time_from_wire(hold);
+        /* SDKs send times outside of Beam's own ends (MODEL 1.6); what goes back to them is the record as it came. */
+        ret->fire_ms = time_add(time_from_wire(fire), 0);
+        ret->hold_ms = time_add(time_from_wire(hold), 0);
     }
     assert(ok);
     ret->rest.end = at->at;
@@ -162,6 +163,29 @@ struct timer *timer_make(unsigned family, struct slice key, struct slice window,
     return timer;
 }
 
+static void timer_key_free(void *value) {
+    struct timer_key *key = value;
+
+    for (int domain = 0; domain < 2; domain++) {
+        vec_foreach (timer, &key->by_domain[domain].timers)
+            timer_free(*timer);
+        vec_free(&key->by_domain[domain].timers);
+    }
+    free(key);
+}
+
+/* The earliest times are asked for often and change seldom. */
+static void times_changed(struct timer_set *set, enum timer_domain domain) {
+    set->is_earliest_known[domain] = false;
+}
+
+static void drop_key_if_empty(struct timer_set *set, struct slice key) {
+    struct timer_key *of_key = map_get(&set->by_key, key.data, key.size);
+
+    if (of_key && !of_key->by_domain[0].timers.count && !of_key->by_domain[1].timers.count)
+        timer_key_free(map_remove(&set->by_key, key.data, key.size));
+}
+
 static struct timer_key *key_of(struct timer_set *set, struct slice key) {
     void **slot = map_slot(&set->by_key, key.data, key.size);
 
@@ -173,6 +197,8 @@ static struct timer_key *key_of(struct timer_set *set, struct slice key) {
 static void timer_set_detach(struct timer_set *set, enum timer_domain domain, struct timer *timer) {
     heap_remove(&key_of(set, timer_key_bytes(timer))->by_domain[domain], timer);
     set->counts[domain]--;
+    times_changed(set, domain);
+    drop_key_if_empty(set, timer_key_bytes(timer));
 }
 
 static void apply_in_window(struct timer_set *set, const struct plan_stage *stage, unsigned family,
@@ -198,6 +224,7 @@ static void apply_in_window(struct timer_set *set, const struct plan_stage *stag
         map_set(&set->by_identity, buf_data(&identity), identity.size, timer);
         heap_push(&key_of(set, key)->by_domain[domain], timer);
         set->counts[domain]++;
+        times_changed(set, domain);
     }
     buf_clear(&identity);
 }
@@ -244,6 +271,7 @@ static void forget_identity(struct timer_set *set, const struct timer *timer) {
 void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_time upto, timer_vec *due) {
     if (!set->counts[domain])
         return;
+    times_changed(set, domain);
     map_foreach (entry, &set->by_key) {
         struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
         event_time first;
@@ -259,20 +287,24 @@ void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_t
             forget_identity(set, timer);
             vec_push(due, timer);
         }
+        drop_key_if_empty(set, slice_of_static(entry->key, entry->key_size));
     }
 }
 
-event_time timer_set_earliest(const struct timer_set *set, enum timer_domain domain) {
+event_time timer_set_earliest(struct timer_set *set, enum timer_domain domain) {
     event_time earliest = TIMER_NEVER;
 
-    if (!set->counts[domain])
-        return earliest;
-    map_foreach (entry, &set->by_key) {
-        const struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
+    if (set->is_earliest_known[domain])
+        return set->earliest[domain];
+    if (set->counts[domain])
+        map_foreach (entry, &set->by_key) {
+            const struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
 
-        if (heap->timers.count)
-            earliest = MIN(earliest, heap->timers.items[0]->fire_ms);
-    }
+            if (heap->timers.count)
+                earliest = MIN(earliest, heap->timers.items[0]->fire_ms);
+        }
+    set->earliest[domain] = earliest;
+    set->is_earliest_known[domain] = true;
     return earliest;
 }
 
@@ -293,22 +325,13 @@ void timer_set_remove_window(struct timer_set *set, struct slice key, struct sli
             }
             heap_remove(heap, timer);
             set->counts[domain]--;
+            times_changed(set, (enum timer_domain)domain);
             forget_identity(set, timer);
             timer_free(timer);
             i = 0; /* the heap has moved */
         }
     }
-}
-
-static void timer_key_free(void *value) {
-    struct timer_key *key = value;
-
-    for (int domain = 0; domain < 2; domain++) {
-        vec_foreach (timer, &key->by_domain[domain].timers)
-            timer_free(*timer);
-        vec_free(&key->by_domain[domain].timers);
-    }
-    free(key);
+    drop_key_if_empty(set, key);
 }
 
 void timer_set_clear(struct timer_set *set) {

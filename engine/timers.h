@@ -41,6 +41,8 @@ struct timer_set {
     struct map by_key;      /* -> struct timer_key */
     uint64_t next_sequence;
     size_t counts[2]; /* by domain */
+    bool is_earliest_known[2];
+    event_time earliest[2];
 };
 
 enum timer_domain { TIMER_EVENT_TIME = 0, TIMER_PROCESSING_TIME = 1 };
@@ -58,7 +60,7 @@ typedef VEC(struct timer *) timer_vec;
 /* For each key: moves the timers with its earliest time in `domain` into `due`, when that time is <= upto. */
 void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_time upto, timer_vec *due);
 /* The earliest time in the domain, TIME_MAX + 1 when there is none. */
-event_time timer_set_earliest(const struct timer_set *set, enum timer_domain domain);
+event_time timer_set_earliest(struct timer_set *set, enum timer_domain domain);
 /* Removes every timer of this key and window. */
 void timer_set_remove_window(struct timer_set *set, struct slice key, struct slice window);
 void timer_set_clear(struct timer_set *set);

@@ -139,7 +139,7 @@ void daemon_destroy(struct daemon *daemon) {
     if (daemon->host) {
         /* Jobs end while the server still serves: their harnesses say goodbye over it, and clients read how it ended. */
         catalogue_close(daemon->catalogue);
-        host_destroy(daemon->host);
+        host_stop(daemon->host);
         worker_manager_destroy(daemon->workers);
     }
     if (daemon->server)
@@ -148,6 +148,8 @@ void daemon_destroy(struct daemon *daemon) {
     pool_destroy(daemon->pool);
     artifact_service_destroy(daemon->artifact_service);
     job_service_destroy(daemon->job_service);
+    if (daemon->host)
+        host_destroy(daemon->host);
     if (daemon->fn_service)
         fn_service_destroy(daemon->fn_service);
     if (daemon->client)

@@ -12,6 +12,7 @@ struct host {
     pthread_cond_t emptied;
     struct list runs; /* of struct job_run */
     size_t run_count;
+    bool is_stopping;
 };
 
 struct host *host_create(const struct host_options *options) {
@@ -78,7 +79,10 @@ int host_start_job(struct host *host, struct job *job, struct status *st) {
     mailbox_init(&run->mailbox);
     list_init(&run->workers);
     pthread_mutex_lock(&host->mutex);
-    r = job_run_start(run, st);
+    if (host->is_stopping)
+        r = status_set(st, STATUS_UNAVAILABLE, "the server is shutting down");
+    else
+        r = job_run_start(run, st);
     if (r == 0) {
         list_append(&host->runs, &run->node);
         host->run_count++;
@@ -91,7 +95,7 @@ int host_start_job(struct host *host, struct job *job, struct status *st) {
 
 /* The last thing that a job's thread does: it frees itself, so nobody has to join it. */
 void host_run_finished(struct host *host, struct job_run *run) {
-    pthread_detach(run->thread);
+    pthread_detach(pthread_self());
     pthread_mutex_lock(&host->mutex);
     list_remove(&run->node);
     pthread_mutex_unlock(&host->mutex);
@@ -107,6 +111,7 @@ static void cancel_run(struct job_run *run) {
 }
 
 void host_cancel_job(struct host *host, struct job *job) {
+    job_request_cancel(job);
     pthread_mutex_lock(&host->mutex);
     list_foreach (node, &host->runs) {
         struct job_run *run = CONTAINER_OF(node, struct job_run, node);
@@ -117,13 +122,17 @@ void host_cancel_job(struct host *host, struct job *job) {
     pthread_mutex_unlock(&host->mutex);
 }
 
-void host_destroy(struct host *host) {
+void host_stop(struct host *host) {
     pthread_mutex_lock(&host->mutex);
+    host->is_stopping = true;
     list_foreach (node, &host->runs)
         cancel_run(CONTAINER_OF(node, struct job_run, node));
     while (host->run_count)
         pthread_cond_wait(&host->emptied, &host->mutex);
     pthread_mutex_unlock(&host->mutex);
+}
+
+void host_destroy(struct host *host) {
     pthread_cond_destroy(&host->emptied);
     pthread_mutex_destroy(&host->mutex);
     free(host->endpoint);

@@ -14,6 +14,7 @@ struct job {
     struct job_spec spec;
 
     pthread_mutex_t mutex;
+    atomic_bool is_cancel_requested;
     pthread_cond_t delivered; /* a subscription's callback returned */
     struct history history;
     enum job_state state;
@@ -250,6 +251,14 @@ static bool enter_state(struct job *job, enum job_state state) {
     history_add_state(&job->history, state);
     job->state_time_ms = job->history.last_time_ms;
     return true;
+}
+
+void job_request_cancel(struct job *job) {
+    atomic_store(&job->is_cancel_requested, true);
+}
+
+bool job_cancel_is_requested(const struct job *job) {
+    return atomic_load(&job->is_cancel_requested);
 }
 
 bool job_set_state(struct job *job, enum job_state state) {

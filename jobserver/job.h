@@ -95,6 +95,10 @@ void job_add_message(struct job *job, enum job_message_importance importance, co
  * because clients take the last ERROR as the reason. */
 void job_fail(struct job *job, const char *text);
 
+/* That somebody asked for the job's end; for a run that is only just being started. */
+void job_request_cancel(struct job *job);
+bool job_cancel_is_requested(const struct job *job);
+
 /* Metrics as of now; the tables are replaced as a whole (moved in). `attempted` includes failed and running bundles. */
 void job_set_metrics(struct job *job, struct metric_table *attempted, struct metric_table *committed);
 

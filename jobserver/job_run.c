@@ -4,13 +4,17 @@
 #include <string.h>
 #include <time.h>
 
-enum { METRICS_INTERVAL_MS = 1000 };
+enum { METRICS_INTERVAL_MS = 1000, MAX_SLEEP_MS = 24 * 60 * 60 * 1000 };
 
-event_time run_now_ms(void) {
+static event_time wall_clock_ms(void) {
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (event_time)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+event_time run_now_ms(const struct job_run *run) {
+    return run->start_ms + (monotonic_now_ns() - run->start_ns) / 1000000;
 }
 
 struct run_event *run_event_create(enum run_event_type type, struct run_worker *worker) {
@@ -51,6 +55,7 @@ static void start_bundle(struct job_run *run, const struct engine_action *action
     map_set(&run->bundles, &action->bundle, sizeof(action->bundle), (void *)stage);
     if (!worker || worker->is_closing || !worker->harness)
         return;
+    worker->had_bundle = true;
     tokens = side_input_tokens(run, stage);
     fn_worker_start_bundle(worker->harness, action->bundle, run_worker_descriptor(worker, stage), tokens,
                            stage->side_input_count);
@@ -83,6 +88,7 @@ static void publish_metrics(struct job_run *run) {
     struct metric_table attempted, committed;
 
     run->metrics_ns = monotonic_now_ns();
+    run->has_new_metrics = false;
     engine_copy_metrics(run->engine, &attempted, &committed);
     job_set_metrics(run->job, &attempted, &committed);
 }
@@ -109,6 +115,11 @@ static void publish_end(struct job_run *run) {
     run->end_error = NULL;
 }
 
+/* Times far ahead are looked at again once a day: waking too early does no harm. */
+static int64_t wake_after(int64_t delay_ms) {
+    return monotonic_now_ns() + MIN(MAX(delay_ms, (int64_t)0), (int64_t)MAX_SLEEP_MS) * 1000000;
+}
+
 static void perform(struct job_run *run, struct engine_action *action) {
     struct run_worker *worker = run_worker_by_number(run, action->worker);
     /* Closed, it may be freed at any time. */
@@ -130,12 +141,13 @@ static void perform(struct job_run *run, struct engine_action *action) {
             fn_worker_finalize(harness, action->bundle);
         break;
     case ENGINE_ACTION_FORGET_BUNDLE:
+        run->has_new_metrics = true;
         map_remove(&run->bundles, &action->bundle, sizeof(action->bundle));
         if (harness)
             fn_worker_forget_bundle(harness, action->bundle);
         break;
     case ENGINE_ACTION_WAKE:
-        run->wake_ns = monotonic_now_ns() + MAX(action->at_ms - run_now_ms(), (event_time)0) * 1000000;
+        run->wake_ns = wake_after(action->at_ms - run_now_ms(run));
         break;
     case ENGINE_ACTION_MESSAGE:
         job_add_message(run->job, JOB_MESSAGE_WARNING, "%s", action->error);
@@ -151,7 +163,7 @@ static void perform(struct job_run *run, struct engine_action *action) {
 void run_engine_event(struct job_run *run, struct engine_event *event) {
     struct engine_action action;
 
-    event->now_ms = run_now_ms();
+    event->now_ms = run_now_ms(run);
     engine_step(run->engine, event);
     while (engine_next_action(run->engine, &action)) {
         perform(run, &action);
@@ -197,6 +209,13 @@ static void elements_arrived(struct job_run *run, struct run_event *event) {
     event->engine = (struct engine_event){0};
 }
 
+static void cancel(struct job_run *run) {
+    if (run->is_over)
+        return;
+    job_set_state(run->job, JOB_CANCELLING);
+    run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_CANCEL});
+}
+
 static void handle(struct job_run *run, struct run_event *event) {
     char *text = event->text;
 
@@ -229,10 +248,7 @@ static void handle(struct job_run *run, struct run_event *event) {
         run_worker_process_gone(event->worker);
         break;
     case RUN_EVENT_CANCEL:
-        if (!run->is_over) {
-            job_set_state(run->job, JOB_CANCELLING);
-            run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_CANCEL});
-        }
+        cancel(run);
         break;
     }
     free(text);
@@ -256,12 +272,16 @@ static void run_event_free(struct run_event *event) {
     free(event);
 }
 
+static int64_t next_metrics_ns(const struct job_run *run) {
+    return run->metrics_ns + METRICS_INTERVAL_MS * INT64_C(1000000);
+}
+
 static void check_time(struct job_run *run, int64_t now_ns) {
     if (run->wake_ns <= now_ns && !run->is_over) {
         run->wake_ns = INT64_MAX;
         run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_TIME});
     }
-    if (!run->is_over && now_ns - run->metrics_ns > METRICS_INTERVAL_MS * INT64_C(1000000))
+    if (!run->is_over && run->has_new_metrics && next_metrics_ns(run) <= now_ns)
         publish_metrics(run);
 }
 
@@ -271,10 +291,11 @@ static void warn_of_unbounded_groupings(struct job_run *run) {
         const struct plan_stage *stage = &run->plan->stages[i];
 
         if (stage->kind == PLAN_GROUP_BY_KEY && !run->plan->collections[stage->inputs[0]].is_bounded)
-            job_add_message(run->job, JOB_MESSAGE_WARNING,
-                            "%s groups an unbounded PCollection: its groups come when the source ends, because streaming is "
-                            "not supported yet",
-                            stage->name);
+            job_add_message(
+                run->job, JOB_MESSAGE_WARNING,
+                "%s groups an unbounded PCollection: its groups come when the source ends, because streaming is "
+                "not supported yet",
+                stage->name);
     }
 }
 
@@ -284,6 +305,8 @@ static void *run_thread(void *user) {
     job_set_state(run->job, JOB_STARTING);
     warn_of_unbounded_groupings(run);
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_TIME});
+    if (!run->is_over && job_cancel_is_requested(run->job))
+        cancel(run);
     if (!run->is_over)
         run_workers_start(run);
     job_set_state(run->job, JOB_RUNNING);
@@ -298,6 +321,8 @@ static void *run_thread(void *user) {
         if (run->is_over && list_empty(&run->workers))
             break;
         list_init(&events);
+        if (run->has_new_metrics && !run->is_over)
+            deadline_ns = MIN(deadline_ns, next_metrics_ns(run));
         mailbox_take(&run->mailbox, MIN(deadline_ns, run->wake_ns), &events);
         while ((node = list_pop(&events))) {
             struct run_event *event = CONTAINER_OF(node, struct run_event, node);
@@ -323,6 +348,8 @@ int job_run_start(struct job_run *run, struct status *st) {
     };
     int error;
 
+    run->start_ms = wall_clock_ms();
+    run->start_ns = monotonic_now_ns();
     run->engine = engine_create(run->plan, &options);
     error = pthread_create(&run->thread, NULL, run_thread, run);
     return error ? status_set_errno(st, error, "cannot start a thread for job %s", job_id(run->job)) : 0;

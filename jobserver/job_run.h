@@ -48,6 +48,7 @@ struct run_worker {
     struct fn_worker *harness; /* NULL once gone */
     struct worker *process;    /* NULL once gone */
     bool is_connected;
+    bool had_bundle;
     bool is_closing;
     bool is_logging;         /* it had a Logging stream when it was closed: last lines may follow */
     bool is_stopping;        /* worker_stop() was called */
@@ -60,7 +61,7 @@ struct run_environment {
     bool is_used;
     unsigned wanted;   /* workers */
     unsigned slots;    /* per worker */
-    unsigned failures; /* workers that ended before they connected, in a row */
+    unsigned failures; /* workers in a row that ended before they were given a bundle */
     char *last_failure;
 };
 
@@ -80,8 +81,11 @@ struct job_run {
     struct list workers;
     struct run_environment *environments;
     unsigned next_worker;
-    int64_t wake_ns;             /* when the engine wants to know the time; INT64_MAX: not */
-    int64_t metrics_ns;          /* when metrics were last published */
+    event_time start_ms; /* wall clock and monotonic clock when the run was made */
+    int64_t start_ns;
+    int64_t wake_ns;    /* when the engine wants to know the time; INT64_MAX: not */
+    int64_t metrics_ns; /* when metrics were last published */
+    bool has_new_metrics;
     bool is_over;                /* the engine gave its last action: */
     enum engine_action_type end; /* this one */
     char *end_error;
@@ -96,8 +100,9 @@ int job_run_start(struct job_run *run, struct status *st);
 void job_run_free(struct job_run *run);
 void host_run_finished(struct host *host, struct job_run *run);
 
-/* The engine's clock: processing time in milliseconds since the epoch. */
-event_time run_now_ms(void);
+/* The engine's clock: milliseconds since the epoch by the wall clock at the job's start, going on with the monotonic one, so that it never
+ * goes back. */
+event_time run_now_ms(const struct job_run *run);
 void run_engine_event(struct job_run *run, struct engine_event *event);
 
 /* run_workers.c */

@@ -48,6 +48,7 @@ static struct run_event *engine_event(void *user, enum engine_event_type type, u
 static void on_state(void *user, uint64_t bundle, uint64_t reply_token, struct state_request *request) {
     struct run_event *event = engine_event(user, ENGINE_EVENT_STATE, bundle);
 
+    event->engine.worker = event->worker->number;
     event->engine.token = reply_token;
     event->engine.request = xmalloc(sizeof(*request));
     *event->engine.request = *request;

@@ -14,7 +14,7 @@ enum {
     /* Control often ends before the process does; its exit code and last words make the better message. */
     LAST_WORDS_MS = 1000,
     LAST_POOL_LOG_MS = 100,
-    MAX_START_FAILURES = 2,
+    MAX_FAILURES = 2, /* in a row, beyond one for each further worker of the environment */
 };
 
 static int64_t after_ms(int64_t ms) {
@@ -202,33 +202,52 @@ void run_worker_process_gone(struct run_worker *worker) {
     free_if_gone(worker);
 }
 
+static unsigned max_failures(const struct run_environment *environment) {
+    return MAX_FAILURES + environment->wanted - 1;
+}
+
+static bool has_other_worker(const struct run_worker *than) {
+    list_foreach (node, &than->run->workers) {
+        const struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
+
+        if (worker != than && worker->environment == than->environment && !worker->is_closing)
+            return true;
+    }
+    return false;
+}
+
+/* A worker that came to nothing: it did not connect, or ended before it was given a bundle. */
+static void note_failure(struct run_worker *worker, char *why) {
+    struct run_environment *environment = &worker->run->environments[worker->environment];
+
+    environment->failures++;
+    free(environment->last_failure);
+    environment->last_failure = why;
+    if (environment->failures < max_failures(environment))
+        job_add_message(worker->run->job, JOB_MESSAGE_WARNING, "a worker could not be used and is replaced: %s", why);
+}
+
 /* Takes a worker that is of no use any more out of the job, and puts another in its place if that makes sense. `why` is taken over. */
 static void give_up(struct run_worker *worker, char *why) {
     struct job_run *run = worker->run;
     struct run_environment *environment = &run->environments[worker->environment];
-    bool was_connected = worker->is_connected;
+    bool has_others = has_other_worker(worker), was_connected = worker->is_connected;
     unsigned number = worker->number, index = worker->environment;
 
-    close_worker(worker);
-    if (run->is_over) {
-        free(why);
-        return;
-    }
-    if (was_connected) {
+    if (!run->is_over && !worker->had_bundle)
+        note_failure(worker, xstrdup(why));
+    else
         environment->failures = 0;
+    close_worker(worker);
+    if (run->is_over || !was_connected)
+        free(why);
+    else
         run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_WORKER_LOST, .worker = number, .error = why});
-    } else {
-        environment->failures++;
-        free(environment->last_failure);
-        environment->last_failure = why;
-        if (environment->failures < MAX_START_FAILURES)
-            job_add_message(run->job, JOB_MESSAGE_WARNING, "a worker could not be started and is tried again: %s", why);
-    }
     if (run->is_over)
         return;
-    if (environment->failures < MAX_START_FAILURES)
+    if (environment->failures < max_failures(environment))
         start_worker(run, index);
-    else
+    else if (!has_others)
         run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_ENVIRONMENT_FAILED,
                                                      .environment = index,
                                                      .error = xstrdup(environment->last_failure)});
@@ -242,7 +261,6 @@ void run_worker_connected(struct run_worker *worker) {
         return;
     worker->is_connected = true;
     worker->deadline_ns = INT64_MAX;
-    environment->failures = 0;
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_WORKER_UP,
                                                  .worker = worker->number,
                                                  .environment = worker->environment,

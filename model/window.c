@@ -140,10 +140,10 @@ enum coder_result window_max_timestamp(const struct coder *window_coder, struct 
 
 /* ---- windowed values ---- */
 
-/* Behind the window count. Costs nothing for windows that take no bytes, whatever the count. */
+/* Behind the window count. Of windows that take no bytes there is only one; a larger count would be work that no bytes pay for. */
 static inline enum coder_result skip_windows(const struct coder *window, uint32_t count, struct cursor *at) {
     if (window->min_size == 0)
-        return CODER_OK;
+        return count <= 1 ? CODER_OK : CODER_BAD;
     for (; count > 0; count--) {
         enum coder_result r = coder_skip(window, at);
 

@@ -155,6 +155,14 @@ START_TEST(what_no_value_starts_with_is_bad)
 }
 END_TEST
 
+START_TEST(an_interval_window_that_cannot_be_decoded_is_not_skipped)
+{
+    /* A span of -5, as a window function that ends before it starts writes it. */
+    ck_assert_int_eq(skip_hex(leaf(CODER_INTERVAL_WINDOW), "8000000000000005 fbffffffffffffffff01"), CODER_BAD);
+    ck_assert_int_eq(skip_hex(leaf(CODER_INTERVAL_WINDOW), "8000000000000005 ffffffffffffffff7f"), CODER_OK);
+}
+END_TEST
+
 START_TEST(hostile_counts_cost_no_time)
 {
     const struct coder *empty = kv(leaf(CODER_GLOBAL_WINDOW), leaf(CODER_GLOBAL_WINDOW));
@@ -168,7 +176,9 @@ START_TEST(hostile_counts_cost_no_time)
     ck_assert_int_eq(skip_hex(varints, "7fffffff 00 00"), CODER_SHORT);
     ck_assert_int_eq(skip_hex(of(CODER_ITERABLE, leaf(CODER_DOUBLE)), "ffffffff ffffffffffffffff7f 00"), CODER_SHORT);
     ck_assert_int_eq(
-        skip_hex(windowed(leaf(CODER_BYTES), leaf(CODER_GLOBAL_WINDOW)), "80000000000003e8 7fffffff 0f 00"), CODER_OK);
+        skip_hex(windowed(leaf(CODER_BYTES), leaf(CODER_GLOBAL_WINDOW)), "80000000000003e8 7fffffff 0f 00"), CODER_BAD);
+    ck_assert_int_eq(
+        skip_hex(windowed(leaf(CODER_BYTES), leaf(CODER_GLOBAL_WINDOW)), "80000000000003e8 00000002 0f 00"), CODER_BAD);
     for (int i = 0; i < 64; i++)
         deep = kv(deep, deep);
     ck_assert_int_eq(skip_hex(of(CODER_ITERABLE, deep), "7fffffff"), CODER_OK);
@@ -224,6 +234,7 @@ int main(void) {
     tcase_add_test(tcase, timers_are_skipped);
     tcase_add_test(tcase, windowed_values_are_skipped);
     tcase_add_test(tcase, what_no_value_starts_with_is_bad);
+    tcase_add_test(tcase, an_interval_window_that_cannot_be_decoded_is_not_skipped);
     tcase_add_test(tcase, hostile_counts_cost_no_time);
     tcase_add_test(tcase, sizes_are_known_where_they_can_be);
     tcase_add_test(tcase, urns_name_kinds);

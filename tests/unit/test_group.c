@@ -51,7 +51,7 @@ static char *group_text(struct fixture *f, struct group *group, size_t target) {
         while (partition && at < partition->entry_count) {
             struct buf out = {0};
 
-            ck_assert_uint_gt(group_partition_write(partition, &at, target, &out), 0);
+            ck_assert_uint_gt(group_partition_write(partition, &at, partition->entry_count, target, &out), 0);
             print_output(f, &out, &text);
             buf_clear(&out);
         }
@@ -152,9 +152,9 @@ START_TEST(writing_twice_gives_the_same_bytes)
     group_add_bytes(group, &in, 1000);
     partition = group_take(group, 0);
     ck_assert_uint_eq(partition->entry_count, 37);
-    group_partition_write(partition, &at, SIZE_MAX, &once);
+    group_partition_write(partition, &at, partition->entry_count, SIZE_MAX, &once);
     for (at = 0; at < partition->entry_count;)
-        group_partition_write(partition, &at, 100, &again);
+        group_partition_write(partition, &at, partition->entry_count, 100, &again);
     ck_assert_uint_eq(once.size, again.size);
     ck_assert_mem_eq(buf_data(&once), buf_data(&again), once.size);
     group_partition_unref(partition);

@@ -194,6 +194,54 @@ START_TEST(a_single_message_repeated_without_end_is_refused)
 }
 END_TEST
 
+/* `count` times the field 1 of a ListValue (a repeated message) or 2 of a Coder (a repeated string), each of two bytes. */
+static int unpack_repeated(const ProtobufCMessageDescriptor *type, uint8_t tag, size_t count) {
+    uint8_t *bytes = calloc(count, 2);
+    ProtobufCMessage *message;
+    int r;
+
+    for (size_t i = 0; i < count; i++)
+        bytes[2 * i] = tag;
+    r = pb_unpack(type, bytes, 2 * count, PB_STRINGS_STRICT, &arena, &message, &st);
+    free(bytes);
+    return r;
+}
+
+START_TEST(many_small_parts_are_refused_before_they_take_memory)
+{
+    const struct {
+        const ProtobufCMessageDescriptor *type;
+        uint8_t tag;
+    } cases[] = {
+        {&google__protobuf__list_value__descriptor, 0x0a}, /* messages */
+        {&beam__coder__descriptor, 0x12},                  /* strings */
+        {&beam__coder__descriptor, 0x78},                  /* unknown fields */
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        ck_assert_int_eq(unpack_repeated(cases[i].type, cases[i].tag, 100000), 0);
+        /* The reckoning is from above, but for the arena's last page. */
+        ck_assert_uint_le(arena.allocated_bytes, 100000 * 160);
+        arena_clear(&arena);
+        ck_assert_int_eq(unpack_repeated(cases[i].type, cases[i].tag, 4 << 20), -STATUS_INVALID_ARGUMENT);
+        ck_assert_uint_eq(arena.allocated_bytes, 0);
+        ck_assert_ptr_nonnull(strstr(status_message(&st), "more than 256 MiB"));
+    }
+}
+END_TEST
+
+START_TEST(a_large_message_of_ordinary_parts_is_let_through)
+{
+    struct buf buf = {0};
+    Beam__Coder *coder;
+
+    for (int i = 0; i < 1 << 20; i++)
+        pb_add_string_field(&buf, 2, "a coder's id of some length");
+    ck_assert_int_eq(unpack_coder(&buf, PB_STRINGS_STRICT, &coder), 0);
+    ck_assert_uint_eq(coder->n_component_coder_ids, 1 << 20);
+}
+END_TEST
+
 START_TEST(every_truncation_fails_or_unpacks)
 {
     struct slice bytes = nested_values(40);
@@ -228,6 +276,8 @@ int main(void) {
     tcase_add_test(tcase, malformed_bytes_are_refused);
     tcase_add_test(tcase, unknown_fields_are_let_through);
     tcase_add_test(tcase, a_single_message_repeated_without_end_is_refused);
+    tcase_add_test(tcase, many_small_parts_are_refused_before_they_take_memory);
+    tcase_add_test(tcase, a_large_message_of_ordinary_parts_is_let_through);
     tcase_add_test(tcase, every_truncation_fails_or_unpacks);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
