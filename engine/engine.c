@@ -392,7 +392,7 @@ static void handle(struct engine *engine, struct engine_event *event) {
     }
 }
 
-static void engine_event_clear(struct engine_event *event) {
+void engine_event_clear(struct engine_event *event) {
     slice_unref(&event->bytes);
     free(event->error);
     if (event->request) {

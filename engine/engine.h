@@ -102,6 +102,8 @@ struct engine_action {
 struct engine *engine_create(const struct plan *plan, const struct engine_options *options);
 void engine_destroy(struct engine *engine);
 void engine_step(struct engine *engine, struct engine_event *event);
+/* Frees what is inside an event that was not stepped. */
+void engine_event_clear(struct engine_event *event);
 /* The oldest action not yet fetched; false when there is none. */
 bool engine_next_action(struct engine *engine, struct engine_action *ret_action);
 void engine_action_clear(struct engine_action *action);

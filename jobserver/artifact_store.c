@@ -43,7 +43,7 @@ int artifact_store_open(const char *state_dir, struct artifact_store **ret, stru
     CLEANUP(freep) char *path = xasprintf("%s/artifacts", state_dir);
     CLEANUP(freep) char *new_path = xasprintf("%s/new", path);
     struct artifact_store *store;
-    int r = make_directories(new_path, st);
+    int r = make_directories(new_path, 0777, st);
 
     if (r < 0)
         return r;
@@ -165,16 +165,21 @@ static void read_digest(struct artifact_writer *writer, char ret_digest[ARTIFACT
 static int publish(struct artifact_writer *writer, const char *digest, struct status *st) {
     CLEANUP(freep) char *folder = xasprintf("%s/%.2s", writer->store->path, digest);
     CLEANUP(freep) char *path = artifact_store_path(writer->store, digest);
+    int r = 0;
 
     if (access(path, R_OK) == 0)
         return 0; /* the same bytes are there already */
-    if (mkdir(folder, 0777) < 0 && errno != EEXIST)
-        return status_set_errno(st, errno, "cannot make the directory %s", folder);
+    if (mkdir(folder, 0777) == 0)
+        r = sync_directory(writer->store->path, st);
+    else if (errno != EEXIST)
+        r = status_set_errno(st, errno, "cannot make the directory %s", folder);
+    if (r < 0)
+        return r;
     if (fchmod(writer->fd, 0644) < 0 || fsync(writer->fd) < 0 || rename(writer->path, path) < 0)
         return status_set_errno(st, errno, "cannot write the artifact %s", path);
     free(writer->path);
     writer->path = NULL;
-    return 0;
+    return sync_directory(folder, st);
 }
 
 int artifact_writer_commit(struct artifact_writer *writer, const char *expected, char ret_digest[ARTIFACT_DIGEST_SIZE],

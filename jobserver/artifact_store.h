@@ -3,7 +3,7 @@
  *      STATE_DIR/artifacts/ab/abcdef...   a file named by its own sha256 (64 hex digits), in a folder of the first two
  *      STATE_DIR/artifacts/new/           files being written; emptied at start
  *
- * A file appears under its name only when it is whole and on the disk (fsync, then rename), so that whatever has a name can be
+ * A file appears under its name only when it is whole and on the disk (fsync, then rename, then fsync of the folder), so that whatever has a name can be
  * trusted. No name and no path ever comes from outside: what clients and workers send is looked up by its digest, which is checked
  * to be one.
  *

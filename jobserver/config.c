@@ -90,7 +90,8 @@ static int load_value(struct loader *loader, const struct config_key *key, const
         status_prefix(&why, "%s:%zu", loader->path, node->start_mark.line + 1);
         return status_move(loader->st, &why);
     }
-    if (is_in_section(key, "limits"))
+    if (key->offset == offsetof(struct config, limits_max_element_bytes) ||
+        key->offset == offsetof(struct config, limits_max_message_bytes))
         loader->element_line = node->start_mark.line + 1;
     return 0;
 }

@@ -30,11 +30,12 @@ struct config {
     uint64_t workers_stop_grace_ms;
     unsigned retry_worker_lost_attempts; /* of a bundle, the first included */
     unsigned retry_user_exception_attempts;
-    uint64_t bundle_output_timeout_ms; /* from a bundle's response to the end of its output */
-    uint64_t limits_max_message_bytes; /* one gRPC message */
-    uint64_t limits_max_element_bytes; /* one encoded element */
-    unsigned log_level;                /* enum log_level */
-    unsigned log_format;               /* enum config_log_format */
+    uint64_t bundle_output_timeout_ms;  /* from a bundle's response to the end of its output */
+    uint64_t limits_max_message_bytes;  /* one gRPC message */
+    uint64_t limits_max_element_bytes;  /* one encoded element */
+    uint64_t limits_max_artifact_bytes; /* one staged file */
+    unsigned log_level;                 /* enum log_level */
+    unsigned log_format;                /* enum config_log_format */
     unsigned log_max_messages_per_job;
 };
 

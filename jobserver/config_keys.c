@@ -44,6 +44,8 @@ static const struct config_key keys[] = {
      "the largest gRPC message that is accepted"},
     {"limits.max_element", CONFIG_SIZE, FIELD(limits_max_element_bytes), 1024, 2 * GIB - 1, "256MiB", NULL,
      "the largest encoded element of a PCollection; at most limits.max_message"},
+    {"limits.max_artifact", CONFIG_SIZE, FIELD(limits_max_artifact_bytes), 1024 * 1024, 1024 * GIB, "4GiB", NULL,
+     "the largest file that a client may stage"},
     {"log.level", CONFIG_CHOICE, FIELD(log_level), 0, 0, "info", log_levels,
      "the daemon's own log on standard error: lines below this level are dropped"},
     {"log.format", CONFIG_CHOICE, FIELD(log_format), 0, 0, "plain", log_formats,

@@ -15,6 +15,7 @@ enum {
     CLIENT_THREADS = 1,
     CANCEL_WAIT_MS = 5000,
     STOP_GRACE_MS = 5000,
+    MIN_START_TIMEOUT_MS = 50,
     MAX_STREAM_QUEUE_BYTES = 1 << 20,
 };
 
@@ -86,6 +87,9 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     daemon->client = rpc_client_create(CLIENT_THREADS);
     daemon->fn_service = fn_service_create(daemon->server);
     daemon->workers = worker_manager_create(launcher, daemon->client);
+    /* Before the host gives up waiting, so that it is the pool's own reason that the job fails with. */
+    worker_manager_set_start_timeout(
+        daemon->workers, (unsigned)MAX(config->worker_connect_timeout_ms / 10 * 9, (uint64_t)MIN_START_TIMEOUT_MS));
     daemon->host = host_create(&(struct host_options){
         .config = config,
         .fn_service = daemon->fn_service,
@@ -105,6 +109,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .catalogue = daemon->catalogue,
         .store = daemon->store,
         .pool = daemon->pool,
+        .max_artifact_bytes = config->limits_max_artifact_bytes,
     });
     job_service_register(daemon->job_service, daemon->server);
     artifact_service_register(daemon->artifact_service, daemon->server);

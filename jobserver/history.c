@@ -165,6 +165,23 @@ void history_add_message(struct history *history, enum job_message_importance im
         trim(history);
 }
 
+void history_lower_errors(struct history *history) {
+    vec_foreach (place, &history->records) {
+        struct history_record *old = *place, *lowered;
+
+        if (old->event.is_state || old->event.importance != JOB_MESSAGE_ERROR)
+            continue;
+        /* Records are immutable: readers may hold this one. */
+        lowered = xmalloc(sizeof(*lowered) + old->text_size + 1);
+        memcpy(lowered, old, sizeof(*lowered) + old->text_size + 1);
+        atomic_init(&lowered->refs, 1);
+        lowered->event.text = lowered->text;
+        lowered->event.importance = JOB_MESSAGE_WARNING;
+        *place = lowered;
+        history_record_unref(old);
+    }
+}
+
 struct history_record *history_next(const struct history *history, uint64_t seq) {
     size_t low = 0, high = history->records.count;
 

@@ -40,6 +40,9 @@ void history_finish(struct history *history);
 void history_add_state(struct history *history, enum job_state state);
 /* The text is copied; what is not UTF-8 in it becomes '?', and beyond limits.max_message_bytes it is cut. */
 void history_add_message(struct history *history, enum job_message_importance importance, const char *text);
+/* From now on the history shows its ERROR messages as warnings: for those who read it from the start when the job has failed (Java's client takes
+ * the first ERROR as the reason, others the last). */
+void history_lower_errors(struct history *history);
 /* The first record behind number `seq` (0: the very first), with a reference for the caller; NULL when there is none. */
 struct history_record *history_next(const struct history *history, uint64_t seq);
 void history_record_unref(struct history_record *record);

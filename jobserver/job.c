@@ -297,7 +297,8 @@ void job_fail(struct job *job, const char *text) {
     job_ref(job);
     pthread_mutex_lock(&job->mutex);
     if (!job_state_is_terminal(job->state)) {
-        /* Under one lock, so that no other thread's message gets between the two. */
+        /* Under one lock, so that no other thread's message gets between them. */
+        history_lower_errors(&job->history);
         history_add_message(&job->history, JOB_MESSAGE_ERROR, text);
         enter_state(job, JOB_FAILED);
         deliver(job);

@@ -91,7 +91,7 @@ bool job_set_state(struct job *job, enum job_state state);
 /* At most `log.max_messages_per_job` messages are kept: beyond it the oldest below WARNING go first and a note says how many. */
 void job_add_message(struct job *job, enum job_message_importance importance, const char *format, ...)
     PRINTF_LIKE(3, 4);
-/* The end of a failed job: `text` as the last ERROR message, then FAILED. After it, messages of importance ERROR are lowered to WARNING,
+/* The end of a failed job: `text` as the last ERROR message, then FAILED. Whoever reads the history from then on finds it the only ERROR. After it, messages of importance ERROR are lowered to WARNING,
  * because clients take the last ERROR as the reason. */
 void job_fail(struct job *job, const char *text);
 

@@ -255,17 +255,7 @@ static void handle(struct job_run *run, struct run_event *event) {
 }
 
 static void run_event_free(struct run_event *event) {
-    /* What the engine did not take. */
-    slice_unref(&event->engine.bytes);
-    free(event->engine.error);
-    if (event->engine.request) {
-        state_request_clear(event->engine.request);
-        free(event->engine.request);
-    }
-    if (event->engine.response) {
-        bundle_response_clear(event->engine.response);
-        free(event->engine.response);
-    }
+    engine_event_clear(&event->engine); /* what the engine did not take */
     slice_unref(&event->transform_id);
     slice_unref(&event->family);
     free(event->text);

@@ -1,7 +1,8 @@
 /* trestle: the program. What it does is in daemon.c; here is what belongs to a process: arguments, signals, the launcher's fork,
- * the allocator's knobs, exit codes (0: a clean end; 1: it could not serve; 2: wrong usage). */
+ * the allocator's knobs, exit codes (0: a clean end; 1: it could not serve, or not go on; 2: wrong usage). */
 #include <malloc.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,15 @@ static void wait_for_end(void) {
     pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
 }
 
+/* Without it every later job that needs a process would fail: better that whoever started the daemon starts it anew. */
+static void launcher_died(void *user) {
+    atomic_bool *is_launcher_lost = user;
+
+    log_error("trestle", "the process launcher ended unexpectedly, and with it every worker process; shutting down");
+    *is_launcher_lost = true;
+    kill(getpid(), SIGTERM); /* to the process: this thread has it blocked, main waits for it */
+}
+
 static int fail(const struct status *st) {
     fprintf(stderr, "trestle: %s\n", status_message(st));
     return EXIT_FAILURE;
@@ -68,6 +78,7 @@ static int fail(const struct status *st) {
 
 static int serve(const struct config *config) {
     CLEANUP_STATUS struct status st = {0};
+    atomic_bool is_launcher_lost = false;
     struct launcher *launcher;
     struct daemon *daemon;
     int result = EXIT_SUCCESS;
@@ -76,6 +87,7 @@ static int serve(const struct config *config) {
     if (launcher_create(&launcher, &st) < 0)
         return fail(&st);
     block_signals();
+    launcher_on_death(launcher, launcher_died, &is_launcher_lost);
     launcher_start(launcher);
     rpc_init();
     if (daemon_create(config, launcher, &daemon, &st) == 0) {
@@ -88,7 +100,7 @@ static int serve(const struct config *config) {
     }
     launcher_destroy(launcher);
     rpc_shutdown();
-    return result;
+    return is_launcher_lost ? EXIT_FAILURE : result;
 }
 
 int main(int argc, char **argv) {

@@ -21,24 +21,39 @@ static void arena_clearp(struct arena *arena) {
     arena_clear(arena);
 }
 
+struct resolve_task {
+    struct rpc_stream *call;
+    struct slice request;
+};
+
 /* There is nothing to resolve: all artifacts are files already. */
-void artifact_resolve(struct rpc_stream *call, void *context, struct slice request) {
+static void run_resolve(void *user) {
+    struct resolve_task *task = user;
     CLEANUP(arena_clearp) struct arena arena = {0};
     CLEANUP_STATUS struct status st = {0};
     Artifact__ResolveArtifactsResponse response = ARTIFACT__RESOLVE_ARTIFACTS_RESPONSE__INIT;
     Artifact__ResolveArtifactsRequest *message;
-    int r = PB_UNPACK(Artifact__ResolveArtifactsRequest, artifact__resolve_artifacts_request, request,
+    int r = PB_UNPACK(Artifact__ResolveArtifactsRequest, artifact__resolve_artifacts_request, task->request,
                       PB_STRINGS_STRICT, &arena, &message, &st);
 
-    (void)context;
-    slice_unref(&request);
+    slice_unref(&task->request);
     if (r < 0) {
-        rpc_fail(call, st.code, status_message(&st));
-        return;
+        rpc_fail(task->call, st.code, status_message(&st));
+    } else {
+        response.n_replacements = message->n_artifacts;
+        response.replacements = message->artifacts;
+        rpc_reply(task->call, PB_PACK(&response, NULL));
     }
-    response.n_replacements = message->n_artifacts;
-    response.replacements = message->artifacts;
-    rpc_reply(call, PB_PACK(&response, NULL));
+    free(task);
+}
+
+/* Its list may be long: the pool takes it apart and puts it together again. */
+void artifact_resolve(struct rpc_stream *call, void *context, struct slice request) {
+    struct artifact_service *service = context;
+    struct resolve_task *task = xcalloc(1, sizeof(*task));
+
+    *task = (struct resolve_task){.call = call, .request = request};
+    pool_run(service->options.pool, run_resolve, task);
 }
 
 /* One GetArtifact call. The RPC thread makes it and hands work to the lane, whose tasks own all but `stream` and `lane`. */

@@ -1,5 +1,6 @@
 #include "jobserver/state_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -17,16 +18,18 @@ struct state_dir {
     int lock_fd;
 };
 
-int make_directories(const char *path, struct status *st) {
+int make_directories(const char *path, mode_t mode, struct status *st) {
     CLEANUP(freep) char *copy = xstrdup(path);
 
+    if (!path[0])
+        return status_set(st, STATUS_INVALID_ARGUMENT, "cannot make a directory whose name is empty");
     for (char *slash = copy + 1;; slash++) {
         char end = *slash;
 
         if (end != '/' && end != '\0')
             continue;
         *slash = '\0';
-        if (mkdir(copy, 0777) < 0 && errno != EEXIST)
+        if (mkdir(copy, end == '\0' ? mode : 0777) < 0 && errno != EEXIST)
             return status_set_errno(st, errno, "cannot make the directory %s", copy);
         *slash = end;
         if (end == '\0')
@@ -34,12 +37,56 @@ int make_directories(const char *path, struct status *st) {
     }
 }
 
+int sync_directory(const char *path, struct status *st) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error_number = fd < 0 || fsync(fd) < 0 ? errno : 0;
+
+    if (fd >= 0)
+        close(fd);
+    /* EINVAL: a file system that does not do this. */
+    if (error_number && error_number != EINVAL)
+        return status_set_errno(st, error_number, "cannot write the directory %s", path);
+    return 0;
+}
+
+/* What may be in a directory that has no VERSION yet: a daemon that was killed here while it started, and a fresh file system. */
+static bool may_be_in_new_directory(const char *name) {
+    static const char *const names[] = {".", "..", "LOCK", "VERSION.new", "lost+found"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Somebody's home directory, given by mistake, is not to be filled. Before anything is written. */
+static int check_is_ours(const char *path, struct status *st) {
+    CLEANUP(freep) char *version = xasprintf("%s/VERSION", path);
+    CLEANUP(freep) char *foreign = NULL;
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+
+    if (!directory)
+        return status_set_errno(st, errno, "cannot read the directory %s", path);
+    while (!foreign && (entry = readdir(directory)))
+        if (!may_be_in_new_directory(entry->d_name))
+            foreign = xstrdup(entry->d_name);
+    closedir(directory);
+    /* Looked for last: another daemon that is just starting writes it before all else. */
+    if (!foreign || access(version, F_OK) == 0 || errno != ENOENT)
+        return 0;
+    return status_set(st, STATUS_FAILED_PRECONDITION,
+                      "%s is not a state directory of trestle: it has no VERSION file, but holds other things (%s); "
+                      "name an empty or a new directory",
+                      path, foreign);
+}
+
 static int lock(struct state_dir *dir, struct status *st) {
     CLEANUP(freep) char *path = xasprintf("%s/LOCK", dir->path);
     char owner[32] = "";
     ssize_t n;
 
-    dir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    dir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (dir->lock_fd < 0)
         return status_set_errno(st, errno, "cannot open %s", path);
     if (flock(dir->lock_fd, LOCK_EX | LOCK_NB) < 0) {
@@ -59,7 +106,7 @@ static int lock(struct state_dir *dir, struct status *st) {
 }
 
 /* Through a temporary file: a crash leaves either no VERSION or a whole one. */
-static int write_version(const char *path, struct status *st) {
+static int write_version(const struct state_dir *dir, const char *path, struct status *st) {
     CLEANUP(freep) char *temporary = xasprintf("%s.new", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     bool is_written;
@@ -69,7 +116,7 @@ static int write_version(const char *path, struct status *st) {
     is_written = dprintf(fd, "%s\nversion %d\n", magic, STATE_DIR_VERSION) > 0 && fsync(fd) == 0;
     if (close(fd) < 0 || !is_written || rename(temporary, path) < 0)
         return status_set_errno(st, errno, "cannot write %s", path);
-    return 0;
+    return sync_directory(dir->path, st);
 }
 
 static int check_version(const struct state_dir *dir, struct status *st) {
@@ -80,7 +127,7 @@ static int check_version(const struct state_dir *dir, struct status *st) {
     size_t n;
 
     if (!file && errno == ENOENT)
-        return write_version(path, st);
+        return write_version(dir, path, st);
     if (!file)
         return status_set_errno(st, errno, "cannot read %s", path);
     n = fread(text, 1, sizeof(text) - 1, file);
@@ -100,12 +147,16 @@ static int check_version(const struct state_dir *dir, struct status *st) {
 }
 
 int state_dir_open(const char *path, struct state_dir **ret, struct status *st) {
-    struct state_dir *dir = xcalloc(1, sizeof(*dir));
+    struct state_dir *dir;
     int r;
 
+    if (!path[0])
+        return status_set(st, STATUS_INVALID_ARGUMENT,
+                          "the state directory's name is empty (see --state-dir, state_dir and $STATE_DIRECTORY)");
+    dir = xcalloc(1, sizeof(*dir));
     dir->lock_fd = -1;
     dir->path = xstrdup(path);
-    r = make_directories(path, st);
+    r = make_directories(path, 0750, st);
     if (r == 0) {
         char *absolute = realpath(path, NULL);
 
@@ -116,6 +167,8 @@ int state_dir_open(const char *path, struct state_dir **ret, struct status *st) 
             dir->path = absolute;
         }
     }
+    if (r == 0)
+        r = check_is_ours(dir->path, st);
     if (r == 0)
         r = lock(dir, st);
     if (r == 0)

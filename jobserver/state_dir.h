@@ -8,19 +8,24 @@
 #ifndef JOBSERVER_STATE_DIR_H
 #define JOBSERVER_STATE_DIR_H
 
+#include <sys/types.h>
+
 #include "base/status.h"
 
 enum { STATE_DIR_VERSION = 1 };
 
 struct state_dir;
 
-/* Errors: it cannot be made or written, it belongs to a running daemon, it is not one of ours, or it is newer than this program. */
+/* Errors: its name is empty, it cannot be made or written, it belongs to a running daemon, it is not one of ours (no VERSION, and not
+ * empty either), or it is newer than this program. */
 int state_dir_open(const char *path, struct state_dir **ret, struct status *st);
 /* Absolute; lives as long as the state directory. */
 const char *state_dir_path(const struct state_dir *dir);
 void state_dir_close(struct state_dir *dir);
 
-/* mkdir -p; existing directories are fine. */
-int make_directories(const char *path, struct status *st);
+/* mkdir -p; existing directories are fine. `mode` is the last one's. */
+int make_directories(const char *path, mode_t mode, struct status *st);
+/* fsync of a directory: what was made in it, or renamed into it, outlives a crash of the machine. */
+int sync_directory(const char *path, struct status *st);
 
 #endif

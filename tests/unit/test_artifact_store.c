@@ -157,13 +157,70 @@ END_TEST
 START_TEST(two_daemons_cannot_share_a_state_directory)
 {
     CLEANUP_STATUS struct status st = {0};
+    CLEANUP(freep) char *shared = xasprintf("%s/shared", directory);
     struct state_dir *dir, *second;
 
-    ck_assert_int_eq(state_dir_open(directory, &dir, NULL), 0);
-    ck_assert_int_lt(state_dir_open(directory, &second, &st), 0);
+    ck_assert_int_eq(state_dir_open(shared, &dir, NULL), 0);
+    ck_assert_int_lt(state_dir_open(shared, &second, &st), 0);
     ck_assert_ptr_nonnull(strstr(status_message(&st), "in use by another trestle"));
     state_dir_close(dir);
-    ck_assert_int_eq(state_dir_open(directory, &dir, NULL), 0);
+    ck_assert_int_eq(state_dir_open(shared, &dir, NULL), 0);
+    state_dir_close(dir);
+}
+END_TEST
+
+START_TEST(a_directory_with_other_things_in_it_is_refused_and_left_alone)
+{
+    CLEANUP_STATUS struct status st = {0};
+    CLEANUP(freep) char *home = xasprintf("%s/home", directory);
+    struct state_dir *dir;
+
+    ck_assert_int_eq(make_directories(home, 0700, NULL), 0);
+    write_file("home/letter", "dear");
+    ck_assert_int_eq(state_dir_open(home, &dir, &st), -STATUS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(status_message(&st), "not a state directory"));
+    ck_assert_ptr_nonnull(strstr(status_message(&st), "letter"));
+    ck_assert(!exists("home/LOCK"));
+    ck_assert(!exists("home/VERSION"));
+}
+END_TEST
+
+START_TEST(a_start_that_was_cut_off_is_no_obstacle)
+{
+    CLEANUP(freep) char *path = xasprintf("%s/cut", directory);
+    struct state_dir *dir;
+
+    ck_assert_int_eq(make_directories(path, 0700, NULL), 0);
+    write_file("cut/LOCK", "1\n");
+    write_file("cut/VERSION.new", "tres");
+    ck_assert_int_eq(state_dir_open(path, &dir, NULL), 0);
+    state_dir_close(dir);
+}
+END_TEST
+
+START_TEST(an_empty_name_is_refused)
+{
+    CLEANUP_STATUS struct status st = {0};
+    struct state_dir *dir;
+
+    ck_assert_int_eq(make_directories("", 0700, NULL), -STATUS_INVALID_ARGUMENT);
+    ck_assert_int_eq(state_dir_open("", &dir, &st), -STATUS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(status_message(&st), "STATE_DIRECTORY"));
+}
+END_TEST
+
+START_TEST(nobody_else_can_read_the_state_directory)
+{
+    CLEANUP(freep) char *path = xasprintf("%s/private", directory);
+    CLEANUP(freep) char *lock = xasprintf("%s/LOCK", path);
+    struct state_dir *dir;
+    struct stat info;
+
+    ck_assert_int_eq(state_dir_open(path, &dir, NULL), 0);
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_uint_eq(info.st_mode & 0027, 0);
+    ck_assert_int_eq(stat(lock, &info), 0);
+    ck_assert_uint_eq(info.st_mode & 0077, 0);
     state_dir_close(dir);
 }
 END_TEST
@@ -205,6 +262,10 @@ int main(void) {
     tcase_add_test(tests, leftovers_of_an_earlier_daemon_are_removed_at_start);
     tcase_add_test(tests, a_state_directory_is_made_and_has_a_version);
     tcase_add_test(tests, two_daemons_cannot_share_a_state_directory);
+    tcase_add_test(tests, a_directory_with_other_things_in_it_is_refused_and_left_alone);
+    tcase_add_test(tests, a_start_that_was_cut_off_is_no_obstacle);
+    tcase_add_test(tests, an_empty_name_is_refused);
+    tcase_add_test(tests, nobody_else_can_read_the_state_directory);
     tcase_add_test(tests, a_newer_or_foreign_state_directory_is_refused);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);

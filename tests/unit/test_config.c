@@ -76,6 +76,7 @@ START_TEST(the_defaults_are_the_documented_ones)
     ck_assert_uint_eq(config.retry_user_exception_attempts, 2);
     ck_assert_uint_eq(config.limits_max_message_bytes, 512u << 20);
     ck_assert_uint_eq(config.limits_max_element_bytes, 256u << 20);
+    ck_assert_uint_eq(config.limits_max_artifact_bytes, UINT64_C(4) << 30);
     ck_assert_uint_eq(config.log_level, LOG_LEVEL_INFO);
     ck_assert_uint_eq(config.log_format, CONFIG_LOG_PLAIN);
     ck_assert_uint_eq(config.log_max_messages_per_job, 10000);
@@ -188,8 +189,10 @@ START_TEST(an_impossible_value_is_refused)
     refuse("limits: {max_message: 4GiB}\n",
            ":1: limits.max_message: 4GiB is out of range, it must be from 1MiB to 2147483647B");
     refuse("log:\n  level: loud\n", ":2: log.level: \"loud\" is not one of: debug, info, warning, error");
-    refuse("limits:\n  max_element: 64MiB\n  max_message: 32MiB\n",
+    refuse("limits:\n  max_element: 64MiB\n  max_message: 32MiB\n  max_artifact: 1GiB\n",
            ":3: limits.max_element: an element travels in one message, so it cannot be larger than limits.max_message");
+    refuse("limits:\n  max_artifact: 1KiB\n",
+           ":2: limits.max_artifact: 1KiB is out of range, it must be from 1MiB to 1024GiB");
 }
 END_TEST
 
@@ -277,6 +280,8 @@ START_TEST(the_state_directory_is_the_services_or_the_users)
     setenv("XDG_STATE_HOME", "/state", 1);
     setenv("HOME", "/home/u", 1);
     settle("/var/lib/trestle");
+    setenv("STATE_DIRECTORY", ":/var/lib/other", 1);
+    settle(""); /* which state_dir_open() refuses */
     unsetenv("STATE_DIRECTORY");
     settle("/state/trestle");
     unsetenv("XDG_STATE_HOME");

@@ -683,6 +683,27 @@ START_TEST(bundle_goes_there_and_back)
 }
 END_TEST
 
+START_TEST(parts_that_say_nothing_are_not_passed_on)
+{
+    struct world w;
+    struct rpc_stream *control, *data;
+
+    world_open(&w);
+    control = dial_control(&w);
+    start_bundle(&w);
+    data = dial(&w, DATA, &data_client, "secret-1");
+    send_part(data, "bundle-7", "sink-a", NULL, "", false);
+    send_part(data, "bundle-7", "pardo", "f1", "", false);
+    send_part(data, "bundle-7", "sink-a", NULL, "", true);
+    wait_line(&w.host, "elements 7 sink-a -[] last");
+    ck_assert_uint_eq(journal_count(&w.host, "elements"), 1);
+    ck_assert_uint_eq(fn_worker_ignored(w.worker), 0);
+    rpc_stream_unref(control);
+    rpc_stream_unref(data);
+    world_close(&w);
+}
+END_TEST
+
 START_TEST(what_belongs_to_nothing_is_dropped_and_counted)
 {
     struct world w;
@@ -1161,6 +1182,27 @@ START_TEST(log_entries_arrive_with_bad_bytes_replaced)
 }
 END_TEST
 
+START_TEST(a_malformed_log_ends_alone)
+{
+    struct world w;
+    struct rpc_stream *logging, *control;
+    struct slice nonsense = slice_of_literal("\x0a\x7fgarbage");
+
+    world_open(&w);
+    logging = dial(&w, LOGGING, &logging_client, "secret-1");
+    rpc_stream_send(logging, &nonsense, 1);
+    wait_line(&w.host, "log 5 ");
+    control = dial_control(&w);
+    start_bundle(&w);
+    answer_bundle(control, "bundle-7", NULL);
+    wait_line(&w.host, "done 7");
+    ck_assert_uint_eq(journal_count(&w.host, "lost"), 0);
+    rpc_stream_unref(logging);
+    rpc_stream_unref(control);
+    world_close(&w);
+}
+END_TEST
+
 START_TEST(malformed_response_loses_the_worker)
 {
     struct world w;
@@ -1252,6 +1294,7 @@ int main(void) {
     tcase_add_test(tcase, provision_info_has_the_endpoints);
     tcase_add_test(tcase, descriptor_is_completed_and_found_by_id);
     tcase_add_test(tcase, bundle_goes_there_and_back);
+    tcase_add_test(tcase, parts_that_say_nothing_are_not_passed_on);
     tcase_add_test(tcase, what_belongs_to_nothing_is_dropped_and_counted);
     tcase_add_test(tcase, error_wins_and_ends_the_output);
     tcase_add_test(tcase, split_and_residuals_arrive);
@@ -1264,6 +1307,7 @@ int main(void) {
     tcase_add_test(tcase, state_is_read_in_pages);
     tcase_add_test(tcase, state_writes_are_decoded_and_answered_in_kind);
     tcase_add_test(tcase, log_entries_arrive_with_bad_bytes_replaced);
+    tcase_add_test(tcase, a_malformed_log_ends_alone);
     tcase_add_test(tcase, malformed_response_loses_the_worker);
     tcase_add_test(tcase, lost_when_the_harness_ends_control);
     tcase_add_test(tcase, close_ends_all_streams_and_reports_nothing_but_gone);

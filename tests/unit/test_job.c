@@ -116,7 +116,7 @@ START_TEST(the_reason_is_the_last_error_before_failed)
     job_add_message(job, JOB_MESSAGE_ERROR, "a harness log");
     job_fail(job, "the root cause");
     job_fail(job, "a later one");
-    expect_history(job, "STOPPED 5:a harness log 5:the root cause FAILED ");
+    expect_history(job, "STOPPED 4:a harness log 5:the root cause FAILED ");
     ck_assert(!job_set_state(job, JOB_DONE));
     free(seen);
     job_unref(job);

@@ -24,6 +24,7 @@ struct probe {
     pthread_cond_t changed;
     unsigned failed;
     unsigned exited;
+    unsigned deaths;
     int exit_code;
     int signal;
     char *text;
@@ -38,6 +39,13 @@ static struct probe probe;
 static void probe_keep(const char *text) {
     free(probe.text);
     probe.text = strdup(text);
+}
+
+static void on_death(void *user) {
+    (void)user;
+    pthread_mutex_lock(&probe.lock);
+    probe.deaths++;
+    pthread_mutex_unlock(&probe.lock);
 }
 
 static void on_failed(void *user, const struct status *why) {
@@ -89,6 +97,7 @@ static void set_up(void) {
     ck_assert_int_ge(fifo_fd, 0);
     setenv("FIFO", fifo, 1);
     ck_assert_int_eq(launcher_create(&launcher, NULL), 0);
+    launcher_on_death(launcher, on_death, NULL);
     launcher_start(launcher);
 }
 
@@ -358,6 +367,7 @@ START_TEST(two_hundred_processes_die_with_the_launcher)
     read_pids(&last, NULL);
     launcher_destroy(launcher);
     await(200, 0);
+    ck_assert_uint_eq(probe.deaths, 0);
     ck_assert(!is_alive(first));
     ck_assert(!is_alive(last));
     await_death(watched);
@@ -493,6 +503,7 @@ START_TEST(the_loss_of_the_launcher_ends_every_process)
     kill(launcher_pid, SIGKILL);
     await(1, 0);
     ck_assert_int_eq(probe.signal, SIGKILL);
+    ck_assert_uint_eq(probe.deaths, 1);
     await_death(watched);
     ck_assert_int_eq(launcher_spawn(launcher, &spec, &handler, NULL, &process, &st), -STATUS_UNAVAILABLE);
     ck_assert_str_eq(status_message(&st), "cannot run true: the process launcher has ended");

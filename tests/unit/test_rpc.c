@@ -485,6 +485,7 @@ END_TEST
 
 START_TEST(the_server_sees_metadata_and_peer)
 {
+    char authority[64];
     const struct rpc_metadata metadata[] = {{.key = "other", .value = "1"}, {.key = "worker_id", .value = "worker-7"}};
     struct rpc_stream *stream =
         rpc_channel_open(channel, "/test.Test/Record", metadata, 2, 0, false, &recorder, &near_side);
@@ -493,6 +494,8 @@ START_TEST(the_server_sees_metadata_and_peer)
     ck_assert_str_eq(far_side.metadata, "worker-7");
     ck_assert_uint_eq(rpc_stream_metadata(far_side.stream, "absent").size, 0);
     ck_assert_ptr_nonnull(strstr(rpc_stream_peer(far_side.stream), "127.0.0.1"));
+    snprintf(authority, sizeof(authority), "127.0.0.1:%d", port);
+    ck_assert(slice_equal_string(rpc_stream_metadata(far_side.stream, ":authority"), authority));
     rpc_stream_finish(far_side.stream, STATUS_OK, NULL);
     wait_closed(&near_side, STATUS_OK);
     wait_closed(&far_side, STATUS_OK);
