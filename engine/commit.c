@@ -40,7 +40,7 @@ static void encode_state(const struct bundle_commit *commit, struct buf *out) {
         const struct state_mutation *mutation = entry->value;
 
         buf_add_prefixed(out, entry->key, entry->key_size);
-        buf_add_u8(out, mutation->cleared);
+        buf_add_u8(out, (uint8_t)(mutation->cleared | mutation->has_appended << 1));
         buf_add_varint(out, mutation->appended.pages.count);
         vec_foreach (page, &mutation->appended.pages)
             buf_add_prefixed(out, page->block->data, page->used);
@@ -123,6 +123,7 @@ static bool decode_lists(struct cursor *at, struct account *account, struct run_
 
 static bool decode_mutation(struct cursor *at, struct account *account, struct bundle_commit *commit) {
     struct state_mutation *mutation;
+    uint8_t flags;
     struct cursor key, page;
     uint64_t pages;
 
@@ -130,8 +131,10 @@ static bool decode_mutation(struct cursor *at, struct account *account, struct b
         return false;
     mutation = xcalloc(1, sizeof(*mutation));
     map_set(&commit->state.mutations, key.at, cursor_left(&key), mutation);
-    if (!decode_flag(at, &mutation->cleared) || !decode_count(at, &pages))
+    if (!cursor_u8(at, &flags) || flags > 3 || !decode_count(at, &pages))
         return false;
+    mutation->cleared = flags & 1;
+    mutation->has_appended = flags >> 1;
     for (; pages; pages--) {
         if (!cursor_prefixed(at, &page))
             return false;

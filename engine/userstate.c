@@ -85,13 +85,17 @@ static struct state_mutation *mutation_of(struct state_overlay *overlay, struct 
 
 void state_overlay_append(struct state_overlay *overlay, struct slice cell, struct account *account,
                           struct slice data) {
-    chain_add(&mutation_of(overlay, cell)->appended, account, data.data, data.size);
+    struct state_mutation *mutation = mutation_of(overlay, cell);
+
+    mutation->has_appended = true;
+    chain_add(&mutation->appended, account, data.data, data.size);
 }
 
 void state_overlay_clear_cell(struct state_overlay *overlay, struct slice cell) {
     struct state_mutation *mutation = mutation_of(overlay, cell);
 
     mutation->cleared = true;
+    mutation->has_appended = false;
     chain_clear(&mutation->appended);
 }
 
@@ -129,7 +133,7 @@ void state_apply(struct user_state *state, struct account *account, struct slice
         chain_free(map_remove(&state->cells, cell.data, cell.size));
         index_remove(&state->multimaps, cell);
     }
-    if (mutation->appended.bytes == 0)
+    if (!mutation->has_appended)
         return;
     index_add(&state->multimaps, cell);
     slot = map_slot(&state->cells, cell.data, cell.size);
@@ -194,8 +198,8 @@ void multimap_read_keys(const struct user_state *state, const struct state_overl
             continue;
         one = cell_of_map_key(&scratch, cell, entry);
         mutation = map_get(&overlay->mutations, one.data, one.size);
-        if (is_committed ? mutation && mutation->cleared && !mutation->appended.bytes
-                         : !mutation->appended.bytes || map_get(&state->cells, one.data, one.size))
+        if (is_committed ? mutation && mutation->cleared && !mutation->has_appended
+                         : !mutation->has_appended || map_get(&state->cells, one.data, one.size))
             continue;
         buf_add(out, entry->key, entry->key_size);
     }

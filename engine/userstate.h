@@ -20,7 +20,8 @@ struct user_state {
 
 /* What one bundle did to one cell. */
 struct state_mutation {
-    bool cleared; /* what was committed before is gone */
+    bool cleared;      /* what was committed before is gone */
+    bool has_appended; /* even if what was appended takes no bytes: Java's sets are maps to Void */
     struct chain appended;
 };
 

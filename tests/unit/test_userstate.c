@@ -157,6 +157,10 @@ START_TEST(a_multimap_knows_its_keys)
     check_keys(&state, &overlay, multimap, "a");
     commit(&state, &overlay);
     check_keys(&state, &overlay, multimap, "a");
+    state_overlay_append(&overlay, cell_b, NULL, SLICE_EMPTY);
+    check_keys(&state, &overlay, multimap, "ab");
+    commit(&state, &overlay);
+    check_keys(&state, &overlay, multimap, "ab");
     user_state_remove(&state, multimap);
     check_keys(&state, &overlay, multimap, "");
     ck_assert_uint_eq(state.cells.count, 0);
