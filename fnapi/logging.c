@@ -1,7 +1,9 @@
-/* The Logging stream: always drained, for a Java harness whose log is not read stops in the user's code. */
+/* The Logging stream: always drained, for a Java harness whose log is not read stops in the user's code. A log that makes no
+ * sense ends, with a line that says so; work goes on without it. */
 #include "fnapi/internal.h"
 
 #include <string.h>
+#include <time.h>
 
 static enum fn_log_severity severity_of(Fn__LogEntry__Severity__Enum severity) {
     int value = (int)severity;
@@ -25,6 +27,28 @@ static void report_entry(struct fn_worker *worker, const Fn__LogEntry *message) 
     worker->handler->log(worker->user, &entry);
 }
 
+static void refuse_log(struct fn_worker *worker, struct rpc_stream *rpc, const struct status *why) {
+    CLEANUP(freep)
+    char *text = xasprintf("the SDK harness's log ends here, because it sent nonsense on its Logging stream: %s",
+                           status_message(why));
+    struct timespec now;
+
+    rpc_stream_finish(rpc, STATUS_INVALID_ARGUMENT, text);
+    if (!worker->handler->log)
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    worker->handler->log(worker->user, &(struct fn_log_entry){
+                                           .severity = FN_LOG_WARN,
+                                           .time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                                           .message = text,
+                                           .trace = "",
+                                           .instruction_id = "",
+                                           .transform_id = "",
+                                           .location = "",
+                                           .thread = "",
+                                       });
+}
+
 static void logging_message(struct rpc_stream *rpc, void *user, struct slice bytes) {
     struct fn_stream *stream = user;
     struct fn_worker *worker;
@@ -35,9 +59,7 @@ static void logging_message(struct rpc_stream *rpc, void *user, struct slice byt
     if (stream) {
         worker = stream->worker;
         if (PB_UNPACK(Fn__LogEntry__List, fn__log_entry__list, bytes, PB_STRINGS_LENIENT, &arena, &list, &st) < 0) {
-            fn_worker_fail(worker, STATUS_INVALID_ARGUMENT, "the SDK harness sent nonsense on its Logging stream: %s",
-                           status_message(&st));
-            rpc_stream_cancel(rpc);
+            refuse_log(worker, rpc, &st);
         } else if (worker->handler->log) {
             for (size_t i = 0; i < list->n_log_entries; i++)
                 report_entry(worker, list->log_entries[i]);

@@ -99,7 +99,8 @@ struct rpc_metadata_copy {
     struct rpc_metadata_entry *entries; /* one allocation with the bytes behind it */
 };
 
-struct rpc_metadata_copy rpc_metadata_copy(const grpc_metadata_array *array);
+/* `authority`, if any, becomes ":authority": gRPC tells a server of it elsewhere. */
+struct rpc_metadata_copy rpc_metadata_copy(const grpc_metadata_array *array, const grpc_slice *authority);
 /* An array of `count` for grpc_op, or NULL with an error that names the key. Free with rpc_metadata_free. */
 grpc_metadata *rpc_metadata_to_grpc(const struct rpc_metadata *metadata, size_t count, struct status *st);
 void rpc_metadata_free(grpc_metadata *metadata, size_t count);

@@ -134,20 +134,24 @@ static struct slice copy_to(uint8_t **out, grpc_slice from) {
     return to;
 }
 
-struct rpc_metadata_copy rpc_metadata_copy(const grpc_metadata_array *array) {
-    struct rpc_metadata_copy copy = {.count = array->count};
-    size_t size = array->count * sizeof(copy.entries[0]);
+struct rpc_metadata_copy rpc_metadata_copy(const grpc_metadata_array *array, const grpc_slice *authority) {
+    struct rpc_metadata_copy copy = {.count = array->count + (authority ? 1 : 0)};
+    size_t size = copy.count * sizeof(copy.entries[0]);
     uint8_t *out;
 
-    if (array->count == 0)
+    if (copy.count == 0)
         return copy;
     for (size_t i = 0; i < array->count; i++)
         size += GRPC_SLICE_LENGTH(array->metadata[i].key) + GRPC_SLICE_LENGTH(array->metadata[i].value);
-    copy.entries = xmalloc(size);
-    out = (uint8_t *)(copy.entries + array->count);
+    copy.entries = xmalloc(size + (authority ? GRPC_SLICE_LENGTH(*authority) : 0));
+    out = (uint8_t *)(copy.entries + copy.count);
     for (size_t i = 0; i < array->count; i++) {
         copy.entries[i].key = copy_to(&out, array->metadata[i].key);
         copy.entries[i].value = copy_to(&out, array->metadata[i].value);
+    }
+    if (authority) {
+        copy.entries[array->count].key = slice_of_static(":authority", strlen(":authority"));
+        copy.entries[array->count].value = copy_to(&out, *authority);
     }
     return copy;
 }

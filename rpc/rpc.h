@@ -82,7 +82,7 @@ void rpc_reply(struct rpc_stream *call, struct slice message);
 void rpc_fail(struct rpc_stream *call, enum status_code code, const char *message);
 
 /* The value of a metadata key (lower case) that the peer sent, or an empty slice; borrowed, valid while the stream is.
- * Server: from `opened` on. Client: initial metadata from the first message on. */
+ * Server: from `opened` on; ":authority" is the address that the client dialled, as it wrote it. Client: initial metadata from the first message on. */
 struct slice rpc_stream_metadata(const struct rpc_stream *stream, const char *key);
 /* "ipv4:127.0.0.1:1234" or so; never NULL; valid while the stream is. */
 const char *rpc_stream_peer(const struct rpc_stream *stream);

@@ -125,7 +125,7 @@ static void on_accepted(struct rpc_tag *tag, bool ok) {
         return;
     }
     stream = rpc_stream_create(server->queues, accept->call, false, &unknown_handler, NULL);
-    stream->metadata = rpc_metadata_copy(&accept->metadata);
+    stream->metadata = rpc_metadata_copy(&accept->metadata, &accept->details.host);
     path = grpc_slice_ref(accept->details.method);
     grpc_call_details_destroy(&accept->details);
     grpc_metadata_array_destroy(&accept->metadata);
@@ -164,6 +164,11 @@ static grpc_server *create_grpc_server(size_t max_message_bytes) {
         rpc_int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
         rpc_int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000),
         rpc_int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        /* And we find out about peers that went away without a word. TypeScript's SDK acknowledges pings on the loop that runs
+         * the user's code: hence the long patience. */
+        rpc_int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, 60000),
+        rpc_int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 300000),
+        rpc_int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
         /* A second daemon on the same port is a mistake, not a way to share the load. */
         rpc_int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
         rpc_int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),

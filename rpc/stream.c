@@ -171,7 +171,7 @@ static void on_received(struct rpc_tag *tag, bool ok) {
     stream->incoming = NULL;
     if (stream->want_initial_metadata) {
         stream->want_initial_metadata = false;
-        stream->metadata = rpc_metadata_copy(&stream->initial_metadata);
+        stream->metadata = rpc_metadata_copy(&stream->initial_metadata, NULL);
         grpc_metadata_array_destroy(&stream->initial_metadata);
     }
     /* `outstanding` still counts this batch, so that the call exists and nothing closes meanwhile. */

@@ -53,6 +53,13 @@ as_root() {
   fi
 }
 
+# can_be_root COMMAND...: dies with what is to be run by hand where as_root could not run it. as_root's own output often goes to a log.
+can_be_root() {
+  [ "$(id -u)" != 0 ] || return 0
+  command -v sudo >/dev/null || die "not root and no sudo; as root run: $*"
+  if [ -t 0 ]; then sudo -v; else sudo -n true 2>/dev/null; fi || die "sudo refuses; as root run: $*"
+}
+
 is_package_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 # ensure_debian_packages PACKAGE...: installs those that are missing; does nothing, quickly, when none is
@@ -62,6 +69,7 @@ ensure_debian_packages() {
   for package in "$@"; do is_package_installed "$package" || missing+=("$package"); done
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing Debian packages: ${missing[*]}"
+  can_be_root apt-get install -y --no-install-recommends "${missing[@]}"
   mkdir -p "$TRESTLE_CACHE"
   local log="$TRESTLE_CACHE/apt.log"
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600)
@@ -122,6 +130,16 @@ ensure_prism() {
 
 # ------------------------------------------------------------------ building
 
+# stamp_options FILE OPTION...: FILE lists the options a tree was configured with, each key once, with its last value
+stamp_options() {
+  local stamp="$1" option; shift
+  touch "$stamp"
+  for option in "$@"; do
+    awk -v key="${option%%=*}" '{ k = $0; sub(/=.*/, "", k) } k != key' "$stamp" >"$stamp.new" && echo "$option" >>"$stamp.new" &&
+      mv "$stamp.new" "$stamp" || die "cannot write $stamp"
+  done
+}
+
 # build_tree DIR OPTION...: configures DIR (again where an option is new to it) and builds it
 build_tree() {
   local dir="$1"; shift
@@ -135,7 +153,7 @@ build_tree() {
     for option in "$@"; do grep -qsxF -- "$option" "$stamp" || changed=1; done
     [ -z "$changed" ] || meson setup --reconfigure "$dir" "$TRESTLE_ROOT" "$@" >&2 || die "meson setup of $dir failed"
   fi
-  [ -z "$changed" ] || printf '%s\n' "$@" >>"$stamp"
+  [ -z "$changed" ] || stamp_options "$stamp" "$@"
   ninja -C "$dir" >&2 || die "the build in $dir failed"
 }
 
@@ -176,17 +194,17 @@ start_daemon() {
     { tail -5 "$dir/daemon.err" >&2; stop_daemon; return 1; }
 }
 
-# stop_daemon [PID]: SIGTERM, and SIGKILL after 15 s, which is an error worth a word
+# stop_daemon [PID]: SIGTERM, and SIGKILL after 30 s, which is an error worth a word (a worker pool that hangs takes it 17 s)
 stop_daemon() {
   local pid="${1:-${DAEMON_PID:-}}" tries
   [ -n "$pid" ] || return 0
   [ "$pid" != "${DAEMON_PID:-}" ] || DAEMON_PID=
   kill "$pid" 2>/dev/null || return 0
-  for ((tries = 0; tries < 300; tries++)); do
+  for ((tries = 0; tries < 600; tries++)); do
     kill -0 "$pid" 2>/dev/null || return 0
     sleep 0.05
   done
-  say "the daemon (pid $pid) did not end within 15 s of SIGTERM; killing it"
+  say "the daemon (pid $pid) did not end within 30 s of SIGTERM; killing it"
   kill -9 "$pid" 2>/dev/null
   return 1
 }

@@ -10,6 +10,15 @@ enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_GROUP = 3, WIRE_G
  * was there before, so that without a limit a small message costs quadratic time and memory. */
 enum { PB_MAX_REPEATED_SINGULARS = 16 };
 
+/* What unpacking takes, as the scan reckons it: an estimate from above. The arena rounds each piece up, and protobuf-c keeps
+ * a note of each field of a message, the first 16 on its stack and the others in tables that double. */
+enum {
+    PB_PIECE_BYTES = 24, /* rounded up, and a pointer to it */
+    PB_NOTED_BYTES = 80,
+    PB_NOTES_ON_STACK = 16,
+    PB_PACKED_GROWTH = 8, /* a byte of a packed field may be an int64 */
+};
+
 /* ---- scanning ---- */
 
 /* One open message. `field` is the field of `type` that is being read: the path of an error. */
@@ -18,12 +27,14 @@ struct scan_frame {
     const ProtobufCFieldDescriptor *field;
     const uint8_t *end;
     unsigned singular_messages;
+    unsigned fields; /* seen so far, up to PB_NOTES_ON_STACK */
 };
 
 struct scan {
     const uint8_t *start;
     size_t size;
-    struct cursor at; /* its end is the innermost message's */
+    struct cursor at;        /* its end is the innermost message's */
+    uint64_t unpacked_bytes; /* reckoned so far */
     struct scan_frame frames[PB_MAX_DEPTH];
     unsigned depth;
     enum pb_strings strings;
@@ -124,6 +135,41 @@ static int scan_push(struct scan *scan, const ProtobufCMessageDescriptor *type, 
     return 0;
 }
 
+static uint64_t unpacked_limit(const struct scan *scan) {
+    return MAX((uint64_t)PB_UNPACKED_BYTES, (uint64_t)scan->size * PB_UNPACKED_GROWTH);
+}
+
+/* A message of nothing but tiny ones takes a hundred times its size. */
+static int scan_reckon(struct scan *scan, uint64_t bytes) {
+    scan->unpacked_bytes += bytes;
+    if (scan->unpacked_bytes <= unpacked_limit(scan))
+        return 0;
+    return status_set(scan->st, STATUS_INVALID_ARGUMENT,
+                      "%s of %zu bytes holds so many small parts that unpacking it would take more than %llu MiB",
+                      scan->frames[0].type->name, scan->size, (unsigned long long)(unpacked_limit(scan) >> 20));
+}
+
+/* What the field at hand takes; of a message, without what is in it. `size`: of a delimited field, else 0. */
+static int scan_reckon_field(struct scan *scan, struct scan_frame *frame, uint64_t size) {
+    const ProtobufCFieldDescriptor *field = frame->field;
+    bool is_kept_whole = !field || field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_BYTES;
+    uint64_t bytes = PB_PIECE_BYTES;
+
+    if (frame->fields < PB_NOTES_ON_STACK)
+        frame->fields++;
+    else
+        bytes += PB_NOTED_BYTES;
+    if (!field)
+        bytes += sizeof(ProtobufCMessageUnknownField);
+    if (is_kept_whole)
+        bytes += size + PB_PIECE_BYTES;
+    else if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+        bytes += ((const ProtobufCMessageDescriptor *)field->descriptor)->sizeof_message;
+    else
+        bytes += size * PB_PACKED_GROWTH;
+    return scan_reckon(scan, bytes);
+}
+
 /* A length-delimited field, behind its tag. Descends into messages, walks over all else. */
 static int scan_delimited(struct scan *scan, struct scan_frame *frame) {
     const ProtobufCFieldDescriptor *field = frame->field;
@@ -134,6 +180,9 @@ static int scan_delimited(struct scan *scan, struct scan_frame *frame) {
         return scan_fail(scan, "a length is cut short");
     if (size > cursor_left(&scan->at))
         return scan_fail(scan, "a length reaches past the end of its message");
+    r = scan_reckon_field(scan, frame, size);
+    if (r < 0)
+        return r;
     if (field && field->type == PROTOBUF_C_TYPE_MESSAGE) {
         if (field->label != PROTOBUF_C_LABEL_REPEATED &&
             ++frame->singular_messages > frame->type->n_fields + PB_MAX_REPEATED_SINGULARS)
@@ -160,6 +209,12 @@ static int scan_field(struct scan *scan) {
     if (number == 0 || number >= (1u << 29))
         return scan_fail(scan, "a field number out of range");
     frame->field = protobuf_c_message_descriptor_get_field(frame->type, (unsigned)number);
+    if ((tag & 7) != WIRE_BYTES) {
+        int r = scan_reckon_field(scan, frame, 0);
+
+        if (r < 0)
+            return r;
+    }
     switch (tag & 7) {
     case WIRE_VARINT:
         return cursor_varint(&scan->at, &ignored) ? 0 : scan_fail(scan, "a number is cut short");

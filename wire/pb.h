@@ -2,7 +2,7 @@
  *
  * protobuf-c accepts invalid UTF-8, cuts strings at an embedded NUL and recurses without a limit. pb_unpack() first walks the
  * bytes with the message's descriptor, iteratively: nesting depth (PB_MAX_DEPTH), UTF-8 and NUL in string fields, lengths
- * inside their parent. Then it unpacks into an arena, so that one arena_clear() frees the message. Any thread. */
+ * inside their parent, and the memory that unpacking takes. Then it unpacks into an arena, so that one arena_clear() frees the message. Any thread. */
 #ifndef WIRE_PB_H
 #define WIRE_PB_H
 
@@ -13,6 +13,9 @@
 #include "base/status.h"
 
 enum { PB_MAX_DEPTH = 100 };
+
+/* A message is refused when unpacking it would take more than both: this many bytes, and its own size so many times. */
+enum { PB_UNPACKED_BYTES = 256 << 20, PB_UNPACKED_GROWTH = 16 };
 
 /* What to do with a string that holds a NUL or bytes that are not UTF-8. */
 enum pb_strings {

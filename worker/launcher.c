@@ -35,6 +35,8 @@ struct launcher {
     pthread_t reader;
     bool started;
     char *buffer; /* the reader's */
+    void (*died)(void *user);
+    void *died_user;
 
     pthread_mutex_t lock; /* guards what follows */
     bool gone;            /* the launcher process ended, or launcher_destroy() was called */
@@ -78,13 +80,17 @@ static void handle_message(struct launcher *launcher, const struct launch_messag
 /* The launcher has ended, and with it every process. */
 static void report_all_gone(struct launcher *launcher) {
     struct map processes;
+    bool is_unasked;
 
     pthread_mutex_lock(&launcher->lock);
+    is_unasked = !launcher->gone;
     launcher->gone = true;
     processes = launcher->processes;
     launcher->processes = (struct map){0};
     outbox_clear(&launcher->outbox);
     pthread_mutex_unlock(&launcher->lock);
+    if (is_unasked && launcher->died)
+        launcher->died(launcher->died_user);
     map_foreach (at, &processes)
         entry_exited(at->value, -1, SIGKILL, "the process launcher ended and took its processes with it");
     map_clear(&processes, free);
@@ -169,6 +175,12 @@ int launcher_create(struct launcher **ret, struct status *st) {
     outbox_init(&launcher->outbox);
     *ret = launcher;
     return 0;
+}
+
+void launcher_on_death(struct launcher *launcher, void (*died)(void *user), void *user) {
+    assert(!launcher->started);
+    launcher->died = died;
+    launcher->died_user = user;
 }
 
 void launcher_start(struct launcher *launcher) {

@@ -44,6 +44,9 @@ struct process_handler {
 
 /* Forks. Call from main while it has one thread. */
 int launcher_create(struct launcher **ret, struct status *st);
+/* `died` is called, on the reader thread and before its processes' ends are reported, when the launcher ends though nobody asked it to:
+ * nothing can be spawned any more. Before launcher_start(). */
+void launcher_on_death(struct launcher *launcher, void (*died)(void *user), void *user);
 /* Starts the reader thread; after the fork, before spawning. */
 void launcher_start(struct launcher *launcher);
 /* Kills every group, waits for the launcher process, joins, frees. */

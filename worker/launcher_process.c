@@ -155,7 +155,9 @@ static void process_finish(struct launcher_loop *loop, struct process *process) 
     else
         say_exited(loop, process);
     map_remove(&loop->by_id, &process->id, sizeof(process->id));
-    map_remove(&loop->by_pid, &process->pid, sizeof(process->pid));
+    /* The leader was reaped: while what escaped from it was waited for, its number may have been given to a younger process. */
+    if (map_get(&loop->by_pid, &process->pid, sizeof(process->pid)) == process)
+        map_remove(&loop->by_pid, &process->pid, sizeof(process->pid));
     list_remove(&process->link);
     process_free(process);
 }
