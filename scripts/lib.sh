@@ -140,7 +140,7 @@ stamp_options() {
   done
 }
 
-# build_tree DIR OPTION...: configures DIR (again where an option is new to it) and builds it
+# build_tree DIR OPTION...: configures DIR (again where an option is new to it) and builds it, or $BUILD_TARGETS of it
 build_tree() {
   local dir="$1"; shift
   local stamp="$dir/.options" option changed=
@@ -154,13 +154,14 @@ build_tree() {
     [ -z "$changed" ] || meson setup --reconfigure "$dir" "$TRESTLE_ROOT" "$@" >&2 || die "meson setup of $dir failed"
   fi
   [ -z "$changed" ] || stamp_options "$stamp" "$@"
-  ninja -C "$dir" >&2 || die "the build in $dir failed"
+  # shellcheck disable=SC2086
+  ninja -C "$dir" ${BUILD_TARGETS:-} >&2 || die "the build in $dir failed"
 }
 
 # build_trestle: build/trestle, optimised; sets TRESTLE_BIN. A caller that named a TRESTLE_BIN wants that one.
 build_trestle() {
   [ -z "${TRESTLE_BIN:-}" ] || return 0
-  build_tree "$TRESTLE_ROOT/build" --buildtype=release
+  BUILD_TARGETS=trestle build_tree "$TRESTLE_ROOT/build" --buildtype=release
   TRESTLE_BIN="$TRESTLE_ROOT/build/trestle"
 }
 
