@@ -118,25 +118,35 @@ static void take_expirations(struct engine *engine, struct stage *stage, struct 
     map_clear(&shard->seen, seen_window_free);
 }
 
+/* Each key's earliest event-time timers; those that are too late to fire are dropped, and then the next earliest are taken. */
+static void take_event_timers(struct engine *engine, struct stage *stage, struct key_shard *shard,
+                              struct claim *claim) {
+    size_t kept = claim->timers.count, before = kept;
+
+    while (kept == before && shard->timers.counts[TIMER_EVENT_TIME]) {
+        timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, TIME_MAX, &claim->timers);
+        for (size_t i = before; i < claim->timers.count; i++) {
+            struct timer *timer = claim->timers.items[i];
+
+            if (timer->fire_ms <= last_firing_time(engine, stage, timer))
+                claim->timers.items[kept++] = timer;
+            else
+                timer_free(timer);
+        }
+        claim->timers.count = kept;
+    }
+}
+
 void firing_take(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim) {
-    size_t kept = claim->timers.count, before = claim->timers.count;
+    bool is_complete = stage_inputs_are_done(engine, stage);
+    size_t before = claim->timers.count;
 
     engine->needs_wake = true; /* the next timer of these keys may be nearer than what was asked for */
-    if (stage_inputs_are_done(engine, stage))
-        timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, TIME_MAX, &claim->timers);
-    for (size_t i = before; i < claim->timers.count; i++) {
-        struct timer *timer = claim->timers.items[i];
-
-        if (timer->fire_ms <= last_firing_time(engine, stage, timer))
-            claim->timers.items[kept++] = timer;
-        else
-            timer_free(timer);
-    }
-    claim->timers.count = kept;
-    if (kept == before)
+    if (is_complete)
+        take_event_timers(engine, stage, shard, claim);
+    if (claim->timers.count == before)
         timer_set_take_due(&shard->timers, TIMER_PROCESSING_TIME, engine->now_ms, &claim->timers);
-    if (claim->timers.count == before && !shard->timers.counts[TIMER_EVENT_TIME] &&
-        !shard->timers.counts[TIMER_PROCESSING_TIME] && stage_inputs_are_done(engine, stage))
+    if (claim->timers.count == before && is_complete && !shard->timers.counts[TIMER_PROCESSING_TIME])
         take_expirations(engine, stage, shard, claim);
 }
 

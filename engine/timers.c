@@ -215,7 +215,8 @@ static void apply_in_window(struct timer_set *set, const struct plan_stage *stag
         timer_set_detach(set, domain, old);
         timer_free(old);
     }
-    if (!record->is_clear) {
+    /* A processing time at the end of time never comes; it must not hold the job up. */
+    if (!record->is_clear && (domain == TIMER_EVENT_TIME || record->fire_ms < TIME_GLOBAL_WINDOW_END)) {
         timer = timer_of_parts(family, key, record->tag, window, record->rest, account);
         timer->fire_ms = record->fire_ms;
         timer->hold_ms = record->hold_ms;

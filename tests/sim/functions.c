@@ -92,12 +92,12 @@ static void add_sorted_iterable(struct buf *out, struct cursor at) {
 char *element_text(enum value_type type, const struct element *element) {
     struct cursor value = cursor_of(element->value.data, element->value.size), inner;
     struct buf out = {0};
-    char head[80];
+    char head[100];
     char *text;
 
-    buf_add(
-        &out, head,
-        (size_t)snprintf(head, sizeof(head), "w%" PRId64 " t%" PRId64 " ", element->window_end, element->timestamp));
+    buf_add(&out, head,
+            (size_t)snprintf(head, sizeof(head), "w%" PRId64 "-%" PRId64 " t%" PRId64 " ", element->window_start,
+                             element->window_end, element->timestamp));
     if (type == VALUE_GROUPED) {
         cursor_prefixed(&value, &inner);
         add_hex(&out, inner);
@@ -121,16 +121,17 @@ event_time window_of(event_time timestamp, int64_t window_ms) {
     return timestamp - (rest < 0 ? rest + window_ms : rest) + window_ms;
 }
 
-void window_write(struct buf *out, event_time window_end, int64_t window_ms) {
+void window_write(struct buf *out, event_time window_start, event_time window_end, int64_t window_ms) {
     if (window_ms)
-        interval_window_encode(out, window_end - window_ms, window_end);
+        interval_window_encode(out, window_start, window_end);
 }
 
 void element_write(struct buf *out, const struct element *element, unsigned windows, int64_t window_ms, uint8_t pane) {
     buf_add_be64(out, time_to_wire(element->timestamp));
     buf_add_be32(out, windows);
     for (unsigned i = 0; i < windows; i++)
-        window_write(out, window_ms ? element->window_end + i * window_ms : SIM_GLOBAL, window_ms);
+        window_write(out, element->window_start + i * window_ms, window_ms ? element->window_end + i * window_ms : 0,
+                     window_ms);
     buf_add_u8(out, pane);
     if (pane >> 4)
         buf_add_varint(out, 300);
@@ -142,7 +143,8 @@ void element_write(struct buf *out, const struct element *element, unsigned wind
 static uint64_t element_hash(const struct function *function, const struct element *in) {
     uint64_t h = value_hash(function->input, cursor_of(in->value.data, in->value.size));
 
-    return mix64(h ^ mix64(function->seed ^ (uint64_t)in->window_end) ^ (uint64_t)in->timestamp * 31);
+    return mix64(h ^ mix64(function->seed ^ (uint64_t)in->window_end ^ mix64((uint64_t)in->window_start)) ^
+                 (uint64_t)in->timestamp * 31);
 }
 
 bool function_reads_sides(const struct function *function, const struct element *in) {
@@ -194,12 +196,18 @@ static struct slice make_value(const struct sink_spec *sink, uint64_t h) {
 static void emit_one(const struct function *function, const struct element *in, unsigned i, uint64_t h, emit_fn emit,
                      void *user) {
     const struct sink_spec *sink = &function->sinks[i];
-    struct element out = {.timestamp = in->timestamp, .window_end = in->window_end};
+    struct element out = *in;
 
     out.value = make_value(sink, h);
     if (!sink->keeps_window) {
         out.timestamp = (event_time)(h % 1000) - 100;
         out.window_end = window_of(out.timestamp, sink->window_ms);
+        out.window_start = sink->window_ms ? out.window_end - sink->window_ms : 0;
+    }
+    if (!sink->keeps_window &&
+        sink->is_session) { /* of two lengths, so that they end in another order than they begin */
+        out.window_start = out.timestamp - (event_time)((h >> 40) % 30);
+        out.window_end = out.window_start + sink->window_ms * (1 + (int64_t)((h >> 48) % 2));
     }
     emit(user, i, &out, sink->two_windows && sink->window_ms ? 2 : 1);
     slice_unref(&out.value);
@@ -210,11 +218,12 @@ void function_apply(const struct function *function, const struct element *in, u
     struct element base = *in;
     uint64_t h;
 
-    if (function->kind == FUNCTION_STATEFUL) {
+    if (function->kind == FUNCTION_STATEFUL || function->kind == FUNCTION_TIMED) {
         /* Which element of the key comes at which place is the engine's choice: only key, window and place count. */
         struct cursor key = kv_key(in->value);
 
-        h = mix64(hash_bytes(key.at, cursor_left(&key)) ^ mix64(function->seed ^ (uint64_t)in->window_end));
+        h = mix64(hash_bytes(key.at, cursor_left(&key)) ^
+                  mix64(function->seed ^ (uint64_t)in->window_end ^ mix64((uint64_t)in->window_start)));
         base.timestamp = in->window_end == SIM_GLOBAL ? 7 : in->window_end - 1;
     } else {
         h = element_hash(function, in);

@@ -4,7 +4,7 @@
  * through the engine with bundles, messages, retries and faults, the latter walks plain arrays. Whatever the engine is free to order
  * (values of a group, elements of a side input, arrival at a key) enters as a sum of hashes, or as a position 0, 1, 2, ...
  *
- * Values are bytes, KV<bytes,bytes> or KV<bytes,iterable<bytes>>, in the global window or in fixed windows. */
+ * Values are bytes, KV<bytes,bytes> or KV<bytes,iterable<bytes>>, in the global window, in fixed windows or in sessions. */
 #ifndef SIM_FUNCTIONS_H
 #define SIM_FUNCTIONS_H
 
@@ -14,9 +14,9 @@
 #include "model/coder.h"
 #include "model/time.h"
 
-enum { SIM_MAX_SINKS = 3, SIM_MAX_SIDES = 2 };
+enum { SIM_MAX_SINKS = 3, SIM_MAX_SIDES = 2, SIM_MAX_FAMILIES = 4 };
 
-/* The end of a fixed window; this one stands for the global window. */
+/* The end of an interval window; this one stands for the global window. */
 #define SIM_GLOBAL INT64_MAX
 
 enum value_type { VALUE_BYTES, VALUE_KV, VALUE_GROUPED, VALUE_ITERABLE };
@@ -24,6 +24,7 @@ enum value_type { VALUE_BYTES, VALUE_KV, VALUE_GROUPED, VALUE_ITERABLE };
 /* An element in one window. */
 struct element {
     event_time timestamp;
+    event_time window_start; /* 0 in the global window */
     event_time window_end;
     struct slice value; /* encoded, nested */
 };
@@ -39,12 +40,14 @@ enum function_kind {
     FUNCTION_MAP,      /* each element to 0..fan elements for each sink, with what the side inputs say */
     FUNCTION_SPLIT,    /* a splittable DoFn: `positions` steps an element, each with its own outputs */
     FUNCTION_STATEFUL, /* counts the elements of a key in a bag, from 0 to limit - 1 and again */
+    FUNCTION_TIMED,    /* state of all kinds and timers: keyed.h */
     FUNCTION_RECORD,   /* no output: what it consumed is compared at the end */
 };
 
 struct sink_spec {
     enum value_type type;
     int64_t window_ms; /* 0: global */
+    bool is_session;
     bool keeps_window; /* of the input, and its timestamp */
     bool two_windows;  /* each element lies in its window and in the next */
     unsigned keys;
@@ -67,16 +70,22 @@ struct function {
     unsigned count;
     unsigned positions;
     unsigned limit;
+    struct family_spec {
+        bool is_processing_time, is_expiration;
+    } families[SIM_MAX_FAMILIES]; /* TIMED */
+    unsigned family_count;
+    int64_t allowed_lateness_ms;
     struct sink_spec sinks[SIM_MAX_SINKS];
     unsigned sink_count;
     struct side_spec sides[SIM_MAX_SIDES];
     unsigned side_count;
 };
 
-/* One output element; `windows` of them (1 or 2): element->window_end and those that follow it. */
+/* One output element; `windows` of them (1 or 2): its own and the one window_ms later. */
 typedef void (*emit_fn)(void *user, unsigned sink, const struct element *element, unsigned windows);
 
-/* `side_hash`: see function_reads_sides(). `step`: the position (SPLIT) or the place in the key's sequence (STATEFUL). */
+/* `side_hash`: see function_reads_sides(); TIMED: what was read of the state. `step`: the position (SPLIT) or the place in the key's
+ * sequence (STATEFUL, TIMED). */
 void function_apply(const struct function *function, const struct element *in, uint64_t side_hash, unsigned step,
                     emit_fn emit, void *user);
 /* Not every element reads its side inputs. */
@@ -96,7 +105,7 @@ uint64_t value_hash(enum value_type type, struct cursor value);
 char *element_text(enum value_type type, const struct element *element);
 
 /* The encoded window of an element, appended. */
-void window_write(struct buf *out, event_time window_end, int64_t window_ms);
+void window_write(struct buf *out, event_time window_start, event_time window_end, int64_t window_ms);
 void element_write(struct buf *out, const struct element *element, unsigned windows, int64_t window_ms, uint8_t pane);
 /* Where a KV's key ends. */
 struct cursor kv_key(struct slice kv);

@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_STAGES = 40, MAX_COLLECTIONS = 60, WINDOWINGS = 6, MAX_ESTIMATE = 2500, MAX_SIDE = 300 };
+enum { MAX_STAGES = 40, MAX_COLLECTIONS = 60, MAX_ESTIMATE = 2500, MAX_SIDE = 300 };
+
+/* Sessions as assigned, then the same as a grouping leaves them: each SESSIONS further on. */
+enum { FIRST_SESSION = 6, SESSIONS = 3, FIRST_MERGED = FIRST_SESSION + SESSIONS, WINDOWINGS = FIRST_MERGED + SESSIONS };
 
 struct builder {
     struct rng *rng;
@@ -13,14 +16,15 @@ struct builder {
     unsigned *consumed;  /* per collection: times it is read */
     uint64_t *estimates; /* per collection: elements at most, roughly */
     const struct coder *values[3];
+    bool all_expire; /* every keyed stage has an expiration */
 };
 
-static const int64_t window_sizes[WINDOWINGS] = {0, 0, 0, 100, 100, 250};
+static const int64_t window_sizes[WINDOWINGS] = {0, 0, 0, 100, 100, 250, 70, 70, 70, 70, 70, 70};
 
 int64_t sim_window_ms(const struct plan *plan, unsigned collection) {
     const struct windowing *windowing = &plan->windowings[plan->collections[collection].windowing];
 
-    return windowing->fn == WINDOW_FN_FIXED ? windowing->size_ms : 0;
+    return windowing->fn == WINDOW_FN_GLOBAL ? 0 : windowing->size_ms;
 }
 
 /* ---- parts ---- */
@@ -32,17 +36,21 @@ static void add_windowings(struct builder *b) {
     plan->windowing_count = WINDOWINGS;
     plan->windowings = arena_new_array(b->arena, struct windowing, WINDOWINGS);
     for (unsigned i = 0; i < WINDOWINGS; i++) {
-        bool is_global = window_sizes[i] == 0;
+        bool is_global = window_sizes[i] == 0, is_session = i >= FIRST_SESSION;
 
         plan->windowings[i] = (struct windowing){
-            .fn = is_global ? WINDOW_FN_GLOBAL : WINDOW_FN_FIXED,
+            .fn = is_global    ? WINDOW_FN_GLOBAL
+                  : is_session ? WINDOW_FN_SESSIONS
+                               : WINDOW_FN_FIXED,
+            .needs_merge = is_session && i < FIRST_MERGED,
+            .allowed_lateness_ms = rng_chance(b->rng, 50) ? 0 : 40,
             .size_ms = window_sizes[i],
             .environment = UINT_MAX,
             .one_window_per_element = true,
             .window_coder = coder_create(b->arena, is_global ? CODER_GLOBAL_WINDOW : CODER_INTERVAL_WINDOW, NULL, NULL),
             .trigger = &default_trigger,
             .accumulation = ACCUMULATION_DISCARDING,
-            .timestamp_combiner = (enum timestamp_combiner)rng_below(b->rng, 3),
+            .timestamp_combiner = (enum timestamp_combiner)(is_session ? i % 3 : rng_below(b->rng, 3)),
         };
     }
 }
@@ -155,13 +163,14 @@ static void add_sink(struct builder *b, struct plan_stage *stage, struct functio
                      unsigned fan, uint64_t estimate, bool may_keep) {
     unsigned input = stage->inputs[0];
     bool keeps = may_keep && rng_chance(b->rng, 60);
-    unsigned windowing = keeps ? b->sim->plan.collections[input].windowing : rng_below(b->rng, WINDOWINGS);
+    unsigned windowing = keeps ? b->sim->plan.collections[input].windowing : rng_below(b->rng, FIRST_MERGED);
     unsigned collection;
     struct sink_spec *sink = &function->sinks[function->sink_count++];
 
     *sink = (struct sink_spec){
         .type = type,
         .window_ms = window_sizes[windowing],
+        .is_session = windowing >= FIRST_SESSION,
         .keeps_window = keeps,
         .two_windows = rng_chance(b->rng, 15),
         .keys = rng_between(b->rng, 1, 12),
@@ -205,7 +214,7 @@ static void add_side(struct builder *b, struct plan_stage *stage, struct functio
         return;
     collection = &b->sim->plan.collections[side];
     is_multimap = b->sim->types[side] != VALUE_BYTES && rng_chance(b->rng, 50);
-    if (collection->side_consumer_count == 8 ||
+    if (collection->side_consumer_count == 8 || collection->windowing >= FIRST_SESSION ||
         (sim_window_ms(&b->sim->plan, side) && sim_window_ms(&b->sim->plan, side) != function->window_ms))
         return;
     spec = &function->sides[function->side_count];
@@ -262,12 +271,67 @@ static void add_split(struct builder *b) {
         add_sink(b, stage, function, random_type(b), 1, b->estimates[input] * function->positions / 2, true);
 }
 
+/* State and timers live in windows that stay as they are (MODEL 4.15). */
+static bool needs_merge(const struct builder *b, unsigned collection) {
+    return b->sim->plan.windowings[b->sim->plan.collections[collection].windowing].needs_merge;
+}
+
+static void add_families(struct builder *b, struct plan_stage *stage, struct function *function) {
+    const struct plan_collection *input = &b->sim->plan.collections[stage->inputs[0]];
+    unsigned expiration = rng_below(b->rng, SIM_MAX_FAMILIES);
+
+    function->family_count = rng_between(b->rng, 1, SIM_MAX_FAMILIES);
+    if (b->all_expire)
+        expiration %= function->family_count;
+    function->allowed_lateness_ms = b->sim->plan.windowings[input->windowing].allowed_lateness_ms;
+    stage->timer_families = arena_new_array(b->arena, struct plan_timer_family, SIM_MAX_FAMILIES);
+    stage->timer_family_count = function->family_count;
+    for (unsigned i = 0; i < function->family_count; i++) {
+        struct family_spec spec = {.is_expiration = i == expiration};
+
+        spec.is_processing_time = !spec.is_expiration && rng_chance(b->rng, 40);
+        function->families[i] = spec;
+        stage->timer_families[i] = (struct plan_timer_family){
+            .transform_id = "pardo",
+            .family_id = arena_printf(b->arena, "family%u", i),
+            .is_processing_time = spec.is_processing_time,
+            .is_window_expiration = spec.is_expiration,
+            .coder = coder_create(b->arena, CODER_TIMER, b->values[VALUE_BYTES], input->coder->components[1]),
+        };
+    }
+}
+
+static void add_timed(struct builder *b) {
+    static const struct plan_user_state states[] = {
+        {.transform_id = "pardo", .state_id = "bag", .kind = PLAN_STATE_BAG},
+        {.transform_id = "pardo", .state_id = "map", .kind = PLAN_STATE_MULTIMAP},
+        {.transform_id = "pardo", .state_id = "list", .kind = PLAN_STATE_ORDERED_LIST},
+    };
+    unsigned input = pick(b, VALUE_KV, 400), sinks = rng_between(b->rng, 1, 2);
+    struct function *function;
+    struct plan_stage *stage;
+
+    if (input == PLAN_NONE || needs_merge(b, input))
+        return;
+    function = add_executable(b, FUNCTION_TIMED, input, sinks, &stage);
+    stage->is_keyed = true;
+    stage->user_states = arena_new_array(b->arena, struct plan_user_state, ARRAY_COUNT(states));
+    stage->user_state_count = ARRAY_COUNT(states);
+    for (unsigned i = 0; i < ARRAY_COUNT(states); i++) {
+        stage->user_states[i] = states[i];
+        stage->user_states[i].element_coder = b->values[VALUE_BYTES];
+    }
+    add_families(b, stage, function);
+    for (unsigned i = 0; i < sinks; i++)
+        add_sink(b, stage, function, random_type(b), 1, b->estimates[input] * 2, true);
+}
+
 static void add_stateful(struct builder *b) {
     unsigned input = pick(b, VALUE_KV, 900), sinks = rng_between(b->rng, 1, 2);
     struct function *function;
     struct plan_stage *stage;
 
-    if (input == PLAN_NONE)
+    if (b->all_expire || input == PLAN_NONE || needs_merge(b, input))
         return;
     function = add_executable(b, FUNCTION_STATEFUL, input, sinks, &stage);
     function->limit = rng_between(b->rng, 1, 40);
@@ -281,16 +345,18 @@ static void add_stateful(struct builder *b) {
 }
 
 static void add_grouping(struct builder *b) {
-    unsigned input = pick(b, VALUE_KV, UINT64_MAX);
+    unsigned input = pick(b, VALUE_KV, UINT64_MAX), windowing;
     struct plan_stage *stage;
 
     if (input == PLAN_NONE)
         return;
     stage = add_stage(b, PLAN_GROUP_BY_KEY, 1);
     add_input(b, stage, input);
+    windowing = b->sim->plan.collections[input].windowing;
+    if (windowing >= FIRST_SESSION && windowing < FIRST_MERGED)
+        windowing += SESSIONS;
     stage->outputs[stage->output_count++] =
-        add_collection(b, stage->index, VALUE_GROUPED, b->sim->plan.collections[input].windowing,
-                       MIN(b->estimates[input], (uint64_t)200));
+        add_collection(b, stage->index, VALUE_GROUPED, windowing, MIN(b->estimates[input], (uint64_t)200));
 }
 
 /* Inputs of a flatten have one coder and one windowing. */
@@ -332,9 +398,11 @@ static void add_recorders(struct builder *b) {
 }
 
 static void add_random_stage(struct builder *b) {
-    unsigned dice = rng_below(b->rng, 100);
+    unsigned dice = rng_below(b->rng, 115);
 
-    if (dice < 30)
+    if (dice >= 100)
+        add_timed(b);
+    else if (dice < 30)
         add_map(b);
     else if (dice < 50)
         add_grouping(b);
@@ -371,6 +439,7 @@ struct sim_plan *sim_plan_create(struct rng *rng) {
     b.consumed = arena_new_array(b.arena, unsigned, MAX_COLLECTIONS);
     b.estimates = arena_new_array(b.arena, uint64_t, MAX_COLLECTIONS);
     sim->environments = rng_between(rng, 1, 3);
+    b.all_expire = rng_chance(rng, 35);
     add_windowings(&b);
     add_coders(&b);
     sim->is_tiny = rng_chance(rng, 1);
@@ -398,7 +467,7 @@ void sim_plan_destroy(struct sim_plan *sim) {
 
 void sim_plan_print(const struct sim_plan *sim) {
     static const char *const kinds[] = {"executable", "impulse", "group by key", "flatten", "test stream"};
-    static const char *const functions[] = {"create", "map", "split", "stateful", "record"};
+    static const char *const functions[] = {"create", "map", "split", "stateful", "timed", "record"};
 
     for (size_t i = 0; i < sim->plan.stage_count; i++) {
         const struct plan_stage *stage = &sim->plan.stages[i];

@@ -42,7 +42,7 @@ static void emit(void *user, unsigned sink, const struct element *element, unsig
     int64_t window_ms = sim_window_ms(&e->sim->plan, collection);
     struct element copy = *element;
 
-    for (unsigned i = 0; i < windows; i++, copy.window_end += window_ms)
+    for (unsigned i = 0; i < windows; i++, copy.window_start += window_ms, copy.window_end += window_ms)
         add_element(e, collection, &copy);
 }
 
@@ -79,6 +79,10 @@ static uint64_t read_side(const struct evaluation *e, const struct function *fun
 
 /* ---- stages ---- */
 
+static bool same_window(const struct element *a, const struct element *b) {
+    return a->window_start == b->window_start && a->window_end == b->window_end;
+}
+
 /* How many earlier elements of the same key and window there are. */
 static unsigned place_in_key(const struct element_list *input, size_t index) {
     const struct element *element = &input->all.items[index];
@@ -89,7 +93,7 @@ static unsigned place_in_key(const struct element_list *input, size_t index) {
         const struct element *other = &input->all.items[i];
         struct cursor other_key = kv_key(other->value);
 
-        if (other->window_end == element->window_end && cursor_left(&other_key) == cursor_left(&key) &&
+        if (same_window(other, element) && cursor_left(&other_key) == cursor_left(&key) &&
             memcmp(other_key.at, key.at, cursor_left(&key)) == 0)
             place++;
     }
@@ -100,6 +104,10 @@ static void run_executable(struct evaluation *e) {
     const struct function *function = &e->sim->functions[e->stage->index];
     const struct element_list *input = &e->collections[e->stage->inputs[0]];
 
+    if (function->kind == FUNCTION_TIMED) {
+        reference_keyed(function, input, emit, e);
+        return;
+    }
     for (size_t i = 0; i < input->all.count; i++) {
         const struct element *in = &input->all.items[i];
         unsigned steps = 1, first = 0;
@@ -121,6 +129,32 @@ static void run_executable(struct evaluation *e) {
     }
 }
 
+static bool has_key_of(const struct element *element, const struct element *other) {
+    struct cursor own = kv_key(element->value);
+
+    return same_bytes(kv_key(other->value), slice_of_static(own.at, cursor_left(&own)));
+}
+
+/* Sessions: windows of a key that overlap another grow together until nothing changes any more. Windows that touch do not (MODEL 4.6). */
+static void merge_windows(struct element_list *input) {
+    bool any = true;
+
+    while (any) {
+        any = false;
+        for (size_t i = 0; i < input->all.count; i++)
+            for (size_t j = 0; j < input->all.count; j++) {
+                struct element *a = &input->all.items[i], *b = &input->all.items[j];
+
+                if (same_window(a, b) || a->window_start >= b->window_end || b->window_start >= a->window_end ||
+                    !has_key_of(a, b))
+                    continue;
+                a->window_start = b->window_start = MIN(a->window_start, b->window_start);
+                a->window_end = b->window_end = MAX(a->window_end, b->window_end);
+                any = true;
+            }
+    }
+}
+
 static event_time group_time(enum timestamp_combiner combiner, event_time a, event_time b, event_time window_end) {
     if (combiner == OUTPUT_TIME_END_OF_WINDOW)
         return window_end == SIM_GLOBAL ? TIME_GLOBAL_WINDOW_END : window_end - 1;
@@ -128,8 +162,7 @@ static event_time group_time(enum timestamp_combiner combiner, event_time a, eve
 }
 
 /* Everything with the key and window of element `first`, which is the first of them; marks them as taken. */
-static void make_group(struct evaluation *e, size_t first, bool *taken) {
-    const struct element_list *input = &e->collections[e->stage->inputs[0]];
+static void make_group(struct evaluation *e, const struct element_list *input, size_t first, bool *taken) {
     const struct windowing *windowing =
         &e->sim->plan.windowings[e->sim->plan.collections[e->stage->inputs[0]].windowing];
     struct element group = input->all.items[first];
@@ -141,7 +174,7 @@ static void make_group(struct evaluation *e, size_t first, bool *taken) {
         const struct element *element = &input->all.items[i];
         struct cursor other = kv_key(element->value);
 
-        if (taken[i] || element->window_end != group.window_end || cursor_left(&other) != cursor_left(&key) ||
+        if (taken[i] || !same_window(element, &group) || cursor_left(&other) != cursor_left(&key) ||
             memcmp(other.at, key.at, cursor_left(&key)) != 0)
             continue;
         taken[i] = true;
@@ -160,13 +193,20 @@ static void make_group(struct evaluation *e, size_t first, bool *taken) {
 }
 
 static void run_grouping(struct evaluation *e) {
-    size_t count = e->collections[e->stage->inputs[0]].all.count;
-    bool *taken = xcalloc(count + 1, sizeof(*taken));
+    unsigned collection = e->stage->inputs[0];
+    const struct element_list *all = &e->collections[collection];
+    struct element_list input = {0};
+    bool *taken = xcalloc(all->all.count + 1, sizeof(*taken));
 
-    for (size_t i = 0; i < count; i++)
+    vec_foreach (element, &all->all)
+        vec_push(&input.all, *element); /* borrowed */
+    if (e->sim->plan.windowings[e->sim->plan.collections[collection].windowing].needs_merge)
+        merge_windows(&input);
+    for (size_t i = 0; i < input.all.count; i++)
         if (!taken[i])
-            make_group(e, i, taken);
+            make_group(e, &input, i, taken);
     free(taken);
+    vec_free(&input.all);
 }
 
 static void run_stage(struct evaluation *e) {

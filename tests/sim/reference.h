@@ -12,6 +12,8 @@ struct recording {
 
 void recording_sort(struct recording *recording);
 void recordings_free(struct recording *recordings, size_t count);
+/* reference_keyed.c: a TIMED stage. */
+void reference_keyed(const struct function *function, const struct element_list *input, emit_fn emit, void *user);
 /* stage_count recordings, the caller's. */
 struct recording *reference_run(const struct sim_plan *plan);
 

@@ -43,11 +43,19 @@ void sdk_bundle_free(struct sim_bundle *bundle) {
     if (!bundle)
         return;
     element_list_clear(&bundle->input);
+    vec_free(&bundle->timers);
+    vec_foreach (bytes, &bundle->timer_bytes)
+        slice_unref(bytes);
+    vec_free(&bundle->timer_bytes);
+    vec_foreach (write, &bundle->timer_writes)
+        slice_unref(&write->timer.key);
+    vec_free(&bundle->timer_writes);
+    map_clear(&bundle->keys, NULL);
     buf_clear(&bundle->pages);
     slice_unref(&bundle->continuation);
     map_clear(&bundle->side_cache, free);
     map_clear(&bundle->cells, free_overlay_cell);
-    for (unsigned i = 0; i < SIM_MAX_SINKS; i++)
+    for (unsigned i = 0; i < SIM_MAX_STREAMS; i++)
         buf_clear(&bundle->out[i]);
     vec_foreach (residual, &bundle->residuals)
         slice_unref(&residual->element);
@@ -58,10 +66,14 @@ void sdk_bundle_free(struct sim_bundle *bundle) {
     free(bundle);
 }
 
+unsigned sdk_stream_count(const struct sim_bundle *bundle) {
+    return bundle->function->sink_count + bundle->function->family_count;
+}
+
 bool sdk_bundle_is_complete(const struct sim_bundle *bundle) {
     if (!bundle->is_done_delivered)
         return false;
-    for (unsigned i = 0; i < bundle->function->sink_count; i++)
+    for (unsigned i = 0; i < sdk_stream_count(bundle); i++)
         if (!bundle->end_delivered[i])
             return false;
     return true;
@@ -82,12 +94,10 @@ void sdk_bundle_input(struct sim_bundle *bundle, struct slice bytes, bool is_las
             break;
         }
         for (uint32_t i = 0; i < value.window_count; i++) {
-            event_time start, end = SIM_GLOBAL;
-            struct element element = {.timestamp = value.timestamp};
+            struct element element = {.timestamp = value.timestamp, .window_end = SIM_GLOBAL};
 
             if (bundle->function->window_ms)
-                interval_window_decode(&value.windows, &start, &end);
-            element.window_end = end;
+                interval_window_decode(&value.windows, &element.window_start, &element.window_end);
             element.value = slice_sub(bytes, (size_t)(value.value.at - bytes.data), cursor_left(&value.value));
             vec_push(&bundle->input.all, element);
         }
@@ -98,7 +108,7 @@ void sdk_bundle_input(struct sim_bundle *bundle, struct slice bytes, bool is_las
 
 /* ---- output ---- */
 
-static void emit(void *user, unsigned sink, const struct element *element, unsigned windows) {
+void sdk_emit(void *user, unsigned sink, const struct element *element, unsigned windows) {
     struct sim_bundle *bundle = user;
     static const uint8_t panes[] = {0x0f, 0x0f, 0x07, 0x1f};
 
@@ -106,20 +116,24 @@ static void emit(void *user, unsigned sink, const struct element *element, unsig
                   panes[rng_below(&bundle->world->rng, ARRAY_COUNT(panes))]);
 }
 
-static void post_elements(struct sim_bundle *bundle, unsigned sink, struct slice bytes, bool is_last, bool is_poison) {
-    struct engine_event event = {
-        .type = ENGINE_EVENT_ELEMENTS, .bundle = bundle->id, .output = sink, .bytes = bytes, .is_last = is_last};
+static void post_output(struct sim_bundle *bundle, unsigned stream, struct slice bytes, bool is_last, bool is_poison) {
+    unsigned sinks = bundle->function->sink_count;
+    struct engine_event event = {.type = stream < sinks ? ENGINE_EVENT_ELEMENTS : ENGINE_EVENT_TIMERS,
+                                 .bundle = bundle->id,
+                                 .output = stream < sinks ? stream : stream - sinks,
+                                 .bytes = bytes,
+                                 .is_last = is_last};
 
     event_time at = bundle->world->now + world_delay(bundle->world);
 
-    bundle->sink_at[sink] = MAX(bundle->sink_at[sink], at); /* a stream keeps its order */
-    world_post(bundle->world, bundle->sink_at[sink], event, is_poison);
+    bundle->stream_at[stream] = MAX(bundle->stream_at[stream], at); /* a stream keeps its order */
+    world_post(bundle->world, bundle->stream_at[stream], event, is_poison);
 }
 
-/* Sends what the sink holds in pieces cut anywhere; some of it may stay when the bundle goes on. */
-static void flush(struct sim_bundle *bundle, unsigned sink, bool is_end, bool is_poison) {
+/* Sends what the stream holds in pieces cut anywhere; some of it may stay when the bundle goes on. */
+static void flush(struct sim_bundle *bundle, unsigned stream, bool is_end, bool is_poison) {
     struct rng *rng = &bundle->world->rng;
-    struct slice all = buf_finish(&bundle->out[sink]);
+    struct slice all = buf_finish(&bundle->out[stream]);
     size_t at = 0;
     bool mark_apart = all.size == 0 || rng_chance(rng, 50);
 
@@ -128,16 +142,16 @@ static void flush(struct sim_bundle *bundle, unsigned sink, bool is_end, bool is
 
         if (!is_end && rng_chance(rng, 30))
             break;
-        post_elements(bundle, sink, slice_sub(all, at, size), is_end && !mark_apart && at + size == all.size,
-                      is_poison && at + size == all.size && !mark_apart);
+        post_output(bundle, stream, slice_sub(all, at, size), is_end && !mark_apart && at + size == all.size,
+                    is_poison && at + size == all.size && !mark_apart);
         at += size;
     }
     if (at < all.size)
-        buf_add(&bundle->out[sink], all.data + at, all.size - at);
+        buf_add(&bundle->out[stream], all.data + at, all.size - at);
     if (is_end && mark_apart)
-        post_elements(bundle, sink, SLICE_EMPTY, true, is_poison);
+        post_output(bundle, stream, SLICE_EMPTY, true, is_poison);
     if (is_end && rng_chance(rng, 5))
-        post_elements(bundle, sink, SLICE_EMPTY, true, false); /* said twice */
+        post_output(bundle, stream, SLICE_EMPTY, true, false); /* said twice */
     slice_unref(&all);
 }
 
@@ -198,25 +212,25 @@ static void misbehave(struct sim_bundle *bundle) {
     static const uint8_t garbage[] = {0x80, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf0, 1, 2, 3};
     struct world *world = bundle->world;
     unsigned sinks = bundle->function->sink_count;
-    unsigned sink = rng_below(&world->rng, sinks);
+    unsigned sink = rng_below(&world->rng, sinks), any = rng_below(&world->rng, sdk_stream_count(bundle));
 
     if (bundle->fault == FAULT_ANSWER_TWICE && sinks) {
         post_response(bundle, world->now, false);
         post_response(bundle, world->now, true);
-        bundle->sink_at[sink] = world->now + 50;
+        bundle->stream_at[sink] = world->now + 50;
     }
     if (bundle->fault == FAULT_GARBAGE && sinks) {
-        post_elements(bundle, sink, buf_finish(&bundle->out[sink]), false, false);
-        post_elements(bundle, sink, slice_of_static(garbage, sizeof(garbage)), false, true);
+        post_output(bundle, sink, buf_finish(&bundle->out[sink]), false, false);
+        post_output(bundle, sink, slice_of_static(garbage, sizeof(garbage)), false, true);
     }
     if (bundle->fault == FAULT_CUT && sinks) {
-        buf_add(&bundle->out[sink], garbage, 3);
-        flush(bundle, sink, true, true);
+        buf_add(&bundle->out[any], garbage, 3);
+        flush(bundle, any, true, true);
     }
     if (bundle->fault == FAULT_AFTER_END && sinks) {
-        flush(bundle, sink, true, false);
-        post_elements(bundle, sink, slice_of_static(garbage, 3), false, true);
-        post_response(bundle, bundle->sink_at[sink] + 1, false);
+        flush(bundle, any, true, false);
+        post_output(bundle, any, slice_of_static(garbage, 3), false, true);
+        post_response(bundle, bundle->stream_at[any] + 1, false);
     }
     if (bundle->fault == FAULT_NO_DATA && sinks) {
         post_response(bundle, world->now + world_delay(world), false);
@@ -225,8 +239,11 @@ static void misbehave(struct sim_bundle *bundle) {
     }
     if (bundle->fault == FAULT_STALL)
         post_lost(bundle, rng_between(&world->rng, 1000, 20000));
-    if (bundle->fault == FAULT_ERROR)
+    if (bundle->fault == FAULT_ERROR) {
+        for (unsigned i = 0; i < sdk_stream_count(bundle) && rng_chance(&world->rng, 80); i++)
+            flush(bundle, i, true, false);
         post_error(bundle);
+    }
 }
 
 static bool ends_badly(const struct sim_bundle *bundle) {
@@ -250,64 +267,75 @@ static void finish(struct sim_bundle *bundle) {
         misbehave(bundle);
         return;
     }
-    for (unsigned i = 0; i < bundle->function->sink_count; i++)
+    for (unsigned i = 0; i < sdk_stream_count(bundle); i++)
         flush(bundle, i, true, false);
     post_response(bundle, bundle->world->now + world_delay(bundle->world), bundle->fault == FAULT_BAD_RESIDUAL);
 }
 
 /* ---- state requests ---- */
 
-static struct state_request *make_request(uint64_t token, enum state_kind kind, enum state_operation operation) {
+static struct slice window_slice(event_time window_start, event_time window_end, int64_t window_ms) {
+    struct buf out = {0};
+
+    window_write(&out, window_start, window_end, window_ms);
+    return buf_finish(&out);
+}
+
+struct state_request *sdk_make_request(const struct sim_bundle *bundle, enum state_kind kind,
+                                       enum state_operation operation, const struct element *in) {
     struct state_request *request = xcalloc(1, sizeof(*request));
+    struct cursor key;
 
     request->kind = kind;
     request->operation = operation;
-    request->request_id = arena_printf(&request->arena, "r%" PRIu64, token);
     request->transform_id = "pardo";
     request->state_id = "bag";
+    if (bundle->side < bundle->function->side_count)
+        return request;
+    key = kv_key(in->value);
+    request->window = window_slice(in->window_start, in->window_end, bundle->function->window_ms);
+    request->key = slice_copy(key.at, cursor_left(&key), NULL);
     return request;
 }
 
-static void post_request(struct sim_bundle *bundle, uint64_t token, struct state_request *request) {
+static uint64_t post_request(struct sim_bundle *bundle, struct state_request *request) {
+    uint64_t token = bundle->next_token++;
     struct engine_event event = {.type = ENGINE_EVENT_STATE, .bundle = bundle->id, .token = token, .request = request};
-
     event_time at = bundle->world->now + world_delay(bundle->world);
 
+    request->request_id = arena_printf(&request->arena, "r%" PRIu64, token);
     bundle->state_at = MAX(bundle->state_at, at); /* a stream keeps its order */
     world_post(bundle->world, bundle->state_at, event, false);
+    return token;
 }
 
-static struct slice window_slice(event_time window_end, int64_t window_ms) {
-    struct buf out = {0};
+void sdk_read(struct sim_bundle *bundle, struct state_request *request) {
+    request->continuation = bundle->continuation;
+    bundle->continuation = SLICE_EMPTY;
+    bundle->is_reading = true;
+    bundle->read_token = post_request(bundle, request);
+}
 
-    window_write(&out, window_end, window_ms);
-    return buf_finish(&out);
+void sdk_write(struct sim_bundle *bundle, struct state_request *request) {
+    bundle->open_writes++;
+    post_request(bundle, request);
 }
 
 static void request_page(struct sim_bundle *bundle, const struct element *in) {
     const struct function *function = bundle->function;
-    uint64_t token = bundle->next_token++;
-    struct state_request *request = make_request(token, STATE_BAG, STATE_GET);
+    struct state_request *request = sdk_make_request(bundle, STATE_BAG, STATE_GET, in);
 
     if (bundle->side < function->side_count) {
         const struct side_spec *side = &function->sides[bundle->side];
+        event_time end = side_window(side, in);
 
         request->kind = side->is_multimap ? STATE_MULTIMAP_SIDE_INPUT : STATE_ITERABLE_SIDE_INPUT;
         request->state_id = bundle->stage->side_inputs[bundle->side].local_name;
-        request->window = window_slice(side_window(side, in), side->window_ms);
+        request->window = window_slice(end - side->window_ms, end, side->window_ms);
         if (side->is_multimap)
             request->key = function_side_key(function, bundle->side, in);
-    } else {
-        struct cursor key = kv_key(in->value);
-
-        request->window = window_slice(in->window_end, function->window_ms);
-        request->key = slice_copy(key.at, cursor_left(&key), NULL);
     }
-    request->continuation = bundle->continuation;
-    bundle->continuation = SLICE_EMPTY;
-    bundle->is_reading = true;
-    bundle->read_token = token;
-    post_request(bundle, token, request);
+    sdk_read(bundle, request);
 }
 
 /* Every page is decoded alone by some SDKs: it must hold whole elements. */
@@ -323,12 +351,15 @@ static void check_page(struct sim_bundle *bundle, size_t from) {
         if (side->is_multimap)
             coder = coder->components[1];
     }
-    while (cursor_left(&at))
-        if (coder_skip(coder, &at) != CODER_OK) {
+    while (cursor_left(&at)) {
+        uint64_t sort_key;
+
+        if ((bundle->reads_list && !cursor_varint(&at, &sort_key)) || coder_skip(coder, &at) != CODER_OK) {
             world_violation(bundle->world, "bundle %" PRIu64 ": a state page that does not end at an element",
                             bundle->id);
             return;
         }
+    }
 }
 
 void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *action) {
@@ -419,8 +450,9 @@ static bool read_sides(struct sim_bundle *bundle, const struct element *in) {
 
 /* ---- user state ---- */
 
-void sdk_cell_key(struct buf *out, unsigned stage, event_time window_end, struct cursor key) {
+void sdk_cell_key(struct buf *out, unsigned stage, event_time window_start, event_time window_end, struct cursor key) {
     buf_add_be32(out, stage);
+    buf_add_be64(out, (uint64_t)window_start);
     buf_add_be64(out, (uint64_t)window_end);
     buf_add(out, key.at, cursor_left(&key));
 }
@@ -451,15 +483,10 @@ static void check_bag(struct sim_bundle *bundle, const struct buf *key) {
 
 static void post_write(struct sim_bundle *bundle, const struct element *in, enum state_operation operation,
                        struct slice data) {
-    struct cursor key = kv_key(in->value);
-    uint64_t token = bundle->next_token++;
-    struct state_request *request = make_request(token, STATE_BAG, operation);
+    struct state_request *request = sdk_make_request(bundle, STATE_BAG, operation, in);
 
-    request->window = window_slice(in->window_end, bundle->function->window_ms);
-    request->key = slice_copy(key.at, cursor_left(&key), NULL);
     request->data = data;
-    bundle->open_writes++;
-    post_request(bundle, token, request);
+    sdk_write(bundle, request);
 }
 
 /* The bag counts the key's elements; at the limit it is cleared. Returns the element's place. */
@@ -469,7 +496,7 @@ static unsigned count_in_bag(struct sim_bundle *bundle, const struct element *in
     struct buf key = {0}, item = {0};
     unsigned place = 0;
 
-    sdk_cell_key(&key, bundle->stage->index, in->window_end, kv_key(in->value));
+    sdk_cell_key(&key, bundle->stage->index, in->window_start, in->window_end, kv_key(in->value));
     check_bag(bundle, &key);
     while (cursor_left(&at) && cursor_prefixed(&at, &inner))
         place++;
@@ -540,7 +567,7 @@ static void process_restriction(struct sim_bundle *bundle, const struct element 
     base.value = read_restriction(bundle, in, &from, &to);
     stop = rng_chance(&bundle->world->rng, 30) ? rng_between(&bundle->world->rng, from, to) : to;
     for (unsigned step = from; step < stop; step++)
-        function_apply(bundle->function, &base, 0, step, emit, bundle);
+        function_apply(bundle->function, &base, 0, step, sdk_emit, bundle);
     if (stop < to)
         add_residual(bundle, &base, stop, to);
     slice_unref(&base.value);
@@ -562,12 +589,15 @@ static bool process_element(struct sim_bundle *bundle) {
         }
         place = count_in_bag(bundle, in);
     }
-    if (function->kind == FUNCTION_RECORD)
+    if (function->kind == FUNCTION_TIMED) {
+        if (!sdk_keyed_element(bundle, in))
+            return false;
+    } else if (function->kind == FUNCTION_RECORD)
         vec_push(&bundle->consumed.texts, element_text(function->input, in));
     else if (function->kind == FUNCTION_SPLIT)
         process_restriction(bundle, in);
     else
-        function_apply(function, in, bundle->side_hash, place, emit, bundle);
+        function_apply(function, in, bundle->side_hash, place, sdk_emit, bundle);
     bundle->side = 0;
     bundle->side_hash = 0;
     bundle->next_input++;
@@ -576,9 +606,36 @@ static bool process_element(struct sim_bundle *bundle) {
 
 /* Bundles with a fault keep their output, so that it is known where in it the fault is. */
 static void flush_some(struct sim_bundle *bundle) {
-    for (unsigned i = 0; i < bundle->function->sink_count && bundle->fault == FAULT_NONE; i++)
+    for (unsigned i = 0; i < sdk_stream_count(bundle) && bundle->fault == FAULT_NONE; i++)
         if (bundle->out[i].size > 500 && rng_chance(&bundle->world->rng, 10))
             flush(bundle, i, false, false);
+}
+
+static bool process_timer(struct sim_bundle *bundle) {
+    if (!sdk_keyed_timer(bundle, &bundle->timers.items[bundle->next_timer]))
+        return false;
+    bundle->next_timer++;
+    return true;
+}
+
+/* What to work on; elements and timers come in any order, as they do on two streams. */
+static bool next_unit(struct sim_bundle *bundle) {
+    bool has_timer = bundle->next_timer < bundle->timers.count;
+    bool has_element = bundle->next_input < bundle->input.all.count;
+
+    if (bundle->unit != UNIT_NONE)
+        return true;
+    if (!has_timer && !has_element)
+        return false;
+    bundle->unit = has_timer && (!has_element || rng_chance(&bundle->world->rng, 50)) ? UNIT_TIMER : UNIT_ELEMENT;
+    return true;
+}
+
+static bool families_have_ended(const struct sim_bundle *bundle) {
+    for (unsigned i = 0; i < bundle->function->family_count; i++)
+        if (!bundle->is_family_ended[i])
+            return false;
+    return true;
 }
 
 void sdk_bundle_run(struct sim_bundle *bundle) {
@@ -589,11 +646,14 @@ void sdk_bundle_run(struct sim_bundle *bundle) {
         post_error(bundle);
         return;
     }
-    while (bundle->next_input < bundle->input.all.count) {
-        if (!process_element(bundle))
+    while (next_unit(bundle)) {
+        bool is_done = bundle->unit == UNIT_TIMER ? process_timer(bundle) : process_element(bundle);
+
+        if (!is_done)
             return;
+        bundle->unit = UNIT_NONE;
         flush_some(bundle);
     }
-    if (bundle->is_input_ended && bundle->open_writes == 0)
+    if (bundle->is_input_ended && families_have_ended(bundle) && bundle->open_writes == 0)
         finish(bundle);
 }

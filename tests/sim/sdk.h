@@ -3,7 +3,28 @@
 #ifndef SIM_SDK_H
 #define SIM_SDK_H
 
+#include "keyed.h"
 #include "world.h"
+
+/* Output streams: the sinks, then the timer families. */
+enum { SIM_MAX_STREAMS = SIM_MAX_SINKS + SIM_MAX_FAMILIES };
+
+/* One record for one window, as the ledger wants it; the timer's key is owned. */
+struct timer_write {
+    struct keyed_timer timer;
+    bool is_clear;
+};
+
+/* A TIMED stage's work on one element or timer. */
+struct keyed_work {
+    bool is_begun;
+    struct operations ops;
+    unsigned next;
+    uint64_t hash;
+    unsigned place;
+    bool has_probed;
+    unsigned probe; /* 1 + which expired window is looked at, 0: none */
+};
 
 struct sim_bundle {
     struct world *world;
@@ -16,10 +37,18 @@ struct sim_bundle {
     /* What the engine has handed over. */
     bool is_input_ended;
     size_t outstanding_bytes; /* not yet reported as sent */
+    bool is_family_ended[SIM_MAX_FAMILIES];
     struct element_list input;
     size_t next_input;
+    VEC(struct keyed_timer) timers; /* their keys lie in timer_bytes */
+    VEC(struct slice) timer_bytes;
+    size_t next_timer;
+    struct map keys; /* of a keyed stage -> "element" or "timer": it has only one of the two */
 
-    /* The element in work. */
+    /* The element or timer in work. */
+    enum { UNIT_NONE, UNIT_ELEMENT, UNIT_TIMER } unit;
+    struct keyed_work work;
+    bool reads_list; /* what is read is an ordered list */
     bool is_reading; /* a read is under way */
     unsigned side;   /* the side input to read next */
     uint64_t side_hash;
@@ -33,8 +62,9 @@ struct sim_bundle {
     struct map cells; /* overlay on world->state */
 
     /* What comes out. */
-    struct buf out[SIM_MAX_SINKS];
-    event_time sink_at[SIM_MAX_SINKS];
+    struct buf out[SIM_MAX_STREAMS];
+    event_time stream_at[SIM_MAX_STREAMS];
+    VEC(struct timer_write) timer_writes;
     VEC(struct residual) residuals;
     struct recording consumed; /* recorders */
     bool is_finished;
@@ -43,7 +73,7 @@ struct sim_bundle {
     /* What of it the engine has got: the rules in world.c look at these. */
     bool is_done_delivered;
     event_time done_at;
-    bool end_delivered[SIM_MAX_SINKS];
+    bool end_delivered[SIM_MAX_STREAMS];
     bool is_failed; /* an event was delivered after which it must be given up */
     bool is_finalizing;
 };
@@ -55,7 +85,21 @@ void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *act
 /* Goes on with what it can. */
 void sdk_bundle_run(struct sim_bundle *bundle);
 /* "stage window key": a bag in world->state. */
-void sdk_cell_key(struct buf *out, unsigned stage, event_time window_end, struct cursor key);
+void sdk_cell_key(struct buf *out, unsigned stage, event_time window_start, event_time window_end, struct cursor key);
+unsigned sdk_stream_count(const struct sim_bundle *bundle);
+
+/* sdk.c, for sdk_keyed.c. A request for the element's window and key; it is handed over to sdk_read or sdk_write. */
+struct state_request *sdk_make_request(const struct sim_bundle *bundle, enum state_kind kind,
+                                       enum state_operation operation, const struct element *in);
+/* The next page, into bundle->pages; the last one sets bundle->has_bag. */
+void sdk_read(struct sim_bundle *bundle, struct state_request *request);
+void sdk_write(struct sim_bundle *bundle, struct state_request *request);
+void sdk_emit(void *user, unsigned sink, const struct element *element, unsigned windows);
+
+/* sdk_keyed.c: false when the element or timer waits for an answer. */
+bool sdk_keyed_element(struct sim_bundle *bundle, const struct element *in);
+bool sdk_keyed_timer(struct sim_bundle *bundle, const struct keyed_timer *timer);
+void sdk_bundle_timers(struct sim_bundle *bundle, unsigned family, struct slice bytes, bool is_last);
 bool sdk_bundle_is_complete(const struct sim_bundle *bundle);
 
 #endif

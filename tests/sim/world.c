@@ -165,6 +165,8 @@ static void note_event(struct world *world, struct world_entry *entry) {
         mark_failed(world, bundle, false);
     if (event->type == ENGINE_EVENT_ELEMENTS && event->is_last && !entry->is_poison)
         bundle->end_delivered[event->output] = true;
+    if (event->type == ENGINE_EVENT_TIMERS && event->is_last && !entry->is_poison)
+        bundle->end_delivered[bundle->function->sink_count + event->output] = true;
 }
 
 /* ---- actions ---- */
@@ -217,26 +219,74 @@ static void start_bundle(struct world *world, const struct engine_action *action
             sdk_bundle_create(world, action->bundle, action->worker, action->stage));
 }
 
-/* A keyed stage's key is never in two bundles at once. */
-static void claim_keys(struct world *world, struct sim_bundle *bundle, struct slice bytes) {
-    const struct coder *coder = world->sim->plan.collections[bundle->stage->source.collection].coder;
-    struct cursor at = cursor_of(bytes.data, bytes.size);
-    struct windowed_value value;
+/* A keyed stage's key is never in two bundles at once, and a bundle has its elements or its timers. */
+static void claim_key(struct world *world, struct sim_bundle *bundle, struct cursor own, const char *what) {
     struct buf key = {0};
+    const char *before;
+    void **slot;
 
-    while (cursor_left(&at) && windowed_value_read(coder, &at, &value) == CODER_OK) {
-        struct cursor own = kv_key(slice_of_static(value.value.at, cursor_left(&value.value)));
-        void **slot;
-
-        key.size = 0;
-        sdk_cell_key(&key, bundle->stage->index, 0, own);
-        slot = map_slot(&world->running_keys, buf_data(&key), key.size);
-        if (*slot && *slot != bundle)
-            world_violation(world, "a key of stage %u is in bundles %" PRIu64 " and %" PRIu64 " at once",
-                            bundle->stage->index, ((struct sim_bundle *)*slot)->id, bundle->id);
-        *slot = bundle;
-    }
+    sdk_cell_key(&key, bundle->stage->index, 0, 0, own);
+    slot = map_slot(&world->running_keys, buf_data(&key), key.size);
+    if (*slot && *slot != bundle)
+        world_violation(world, "a key of stage %u is in bundles %" PRIu64 " and %" PRIu64 " at once",
+                        bundle->stage->index, ((struct sim_bundle *)*slot)->id, bundle->id);
+    *slot = bundle;
+    before = map_set(&bundle->keys, buf_data(&key), key.size, (void *)(uintptr_t)what);
+    if (before && strcmp(before, what) != 0)
+        world_violation(world, "bundle %" PRIu64 " has both elements and timers of a key", bundle->id);
     buf_clear(&key);
+}
+
+static void claim_element(struct world *world, struct sim_bundle *bundle, const struct windowed_value *value) {
+    struct cursor own = kv_key(slice_of_static(value->value.at, cursor_left(&value->value))), windows = value->windows;
+
+    claim_key(world, bundle, own, "element");
+    for (uint32_t i = 0; bundle->function->kind == FUNCTION_TIMED && i < value->window_count; i++) {
+        event_time start = 0, end = SIM_GLOBAL;
+
+        if (bundle->function->window_ms)
+            interval_window_decode(&windows, &start, &end);
+        ledger_element(world, bundle, own, start, end);
+    }
+}
+
+/* What the rules say of each element that a bundle is given. */
+static void check_input(struct world *world, struct sim_bundle *bundle, struct slice bytes) {
+    const struct coder *coder = world->sim->plan.collections[bundle->stage->source.collection].coder;
+    struct cursor at = cursor_of(bytes.data, bytes.size), before = at;
+    struct windowed_value value;
+
+    for (; cursor_left(&at) && windowed_value_read(coder, &at, &value) == CODER_OK; before = at) {
+        if (bundle->stage->is_keyed)
+            claim_element(world, bundle, &value);
+        if (bundle->function->kind == FUNCTION_SPLIT)
+            ledger_residual_starts(world, bundle, slice_of_static(before.at, (size_t)(at.at - before.at)));
+    }
+}
+
+static void send_timers(struct world *world, struct sim_bundle *bundle, struct engine_action *action) {
+    size_t first = bundle->timers.count;
+
+    sdk_bundle_timers(bundle, action->timer_family, action->bytes, action->is_last);
+    action->bytes = SLICE_EMPTY;
+    for (size_t i = first; i < bundle->timers.count; i++) {
+        struct keyed_timer *timer = &bundle->timers.items[i];
+
+        claim_key(world, bundle, cursor_of(timer->key.data, timer->key.size), "timer");
+        ledger_timer(world, bundle, timer);
+    }
+    world_post_run(world, world->now + world_delay(world), bundle->id);
+}
+
+/* A bundle without anything to do may only come of event-time timers that are too late to fire. */
+static void check_not_empty(struct world *world, const struct sim_bundle *bundle) {
+    bool may_be_late = false;
+
+    for (unsigned i = 0; i < bundle->function->family_count; i++)
+        may_be_late |=
+            !bundle->function->families[i].is_processing_time && !bundle->function->families[i].is_expiration;
+    if (bundle->is_input_ended && !may_be_late && bundle->input.all.count == 0 && bundle->timers.count == 0)
+        world_violation(world, "bundle %" PRIu64 ": nothing to do", bundle->id);
 }
 
 static void send_input(struct world *world, struct sim_bundle *bundle, struct engine_action *action) {
@@ -250,9 +300,9 @@ static void send_input(struct world *world, struct sim_bundle *bundle, struct en
         world_violation(world, "bundle %" PRIu64 ": %zu bytes under way, and still sending", bundle->id,
                         bundle->outstanding_bytes);
     bundle->outstanding_bytes += action->bytes.size;
-    if (bundle->stage->is_keyed)
-        claim_keys(world, bundle, action->bytes);
+    check_input(world, bundle, action->bytes);
     sdk_bundle_input(bundle, action->bytes, action->is_last);
+    check_not_empty(world, bundle);
     action->bytes = SLICE_EMPTY;
     if (sent.byte_count)
         world_post(world, world->now + world_delay(world), sent, false);
@@ -279,6 +329,9 @@ static void commit_bundle(struct world *world, struct sim_bundle *bundle) {
     struct recording *to = &world->recordings[bundle->stage->index];
 
     commit_cells(world, bundle);
+    ledger_commit(world, bundle);
+    vec_foreach (residual, &bundle->residuals)
+        ledger_residual(world, bundle, residual->element, residual->delay_ms);
     vec_foreach (text, &bundle->consumed.texts)
         vec_push(&to->texts, *text);
     bundle->consumed.texts.count = 0;
@@ -306,6 +359,8 @@ static void forget_bundle(struct world *world, struct sim_bundle *bundle) {
             mark_failed(world, bundle, false);
         else if (!bundle->is_failed)
             world_violation(world, "bundle %" PRIu64 " was given up without a reason", bundle->id);
+        if (bundle->is_failed)
+            ledger_fail(world, bundle);
     }
     if (bundle->stage->is_keyed)
         release_keys(world, bundle);
@@ -350,11 +405,29 @@ static bool failure_is_earned(struct world *world) {
     return false;
 }
 
+/* At the end of a job nothing is charged but the state of stages whose windows have no expiration. */
+static void check_memory(struct world *world) {
+    for (size_t i = 0; i < world->sim->plan.stage_count; i++) {
+        const struct function *function = &world->sim->functions[i];
+        bool has_expiration = false;
+
+        for (unsigned j = 0; j < function->family_count; j++)
+            has_expiration |= function->families[j].is_expiration;
+        if (world->sim->plan.stages[i].is_keyed && !has_expiration)
+            return;
+    }
+    if (account_used(world->options.account))
+        world_violation(world, "%zu bytes are charged to the account when the job is done",
+                        account_used(world->options.account));
+}
+
 static void end_job(struct world *world, struct engine_action *action) {
     if (action->type == ENGINE_ACTION_JOB_DONE) {
         world->end = WORLD_DONE;
         if (world->bundles.count)
             world_violation(world, "the job is done but %zu bundles were never forgotten", world->bundles.count);
+        ledger_check_end(world);
+        check_memory(world);
     } else if (action->type == ENGINE_ACTION_JOB_FAILED) {
         world->end = WORLD_FAILED;
         if (!action->error || !*action->error)
@@ -380,7 +453,9 @@ static void bundle_action(struct world *world, struct engine_action *action) {
     worker = find_worker(world, action->worker);
     if (action->type != ENGINE_ACTION_FORGET_BUNDLE && !worker->is_alive)
         world_violation(world, "action %d for worker %u, which was lost", (int)action->type, action->worker);
-    if (action->type == ENGINE_ACTION_SEND)
+    if (action->type == ENGINE_ACTION_SEND && action->timer_family != PLAN_NONE)
+        send_timers(world, bundle, action);
+    else if (action->type == ENGINE_ACTION_SEND)
         send_input(world, bundle, action);
     else if (action->type == ENGINE_ACTION_REPLY_STATE)
         sdk_bundle_reply(bundle, action);
@@ -518,6 +593,7 @@ static void world_free(struct world *world) {
     map_clear(&world->started, NULL);
     map_clear(&world->running_keys, NULL);
     map_clear(&world->state, free_cell);
+    ledger_clear(&world->ledger);
     engine_destroy(world->engine);
     left = account_used(world->options.account);
     if (left)

@@ -9,6 +9,7 @@
 #define SIM_WORLD_H
 
 #include "engine/engine.h"
+#include "ledger.h"
 #include "plans.h"
 #include "random.h"
 #include "reference.h"
@@ -65,6 +66,7 @@ struct world {
     struct map started;      /* ids ever started */
     struct map running_keys; /* stage and key -> struct sim_bundle */
     struct map state;        /* stage, window and key -> struct cell: committed */
+    struct ledger ledger;
     struct recording *recordings;
     unsigned *user_failures; /* per stage */
     unsigned *lost_failures;

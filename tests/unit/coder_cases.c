@@ -18,7 +18,7 @@
 
 #include "engine/timers.h"
 
-enum { MAX_EXAMPLE = 1 << 16, MAX_DEPTH = 20 };
+enum { MAX_EXAMPLE = 1 << 16, MAX_DEPTH = 20, TAIL = 16 };
 
 /* A case fails with the first sentence that is not NULL. */
 typedef const char *sentence;
@@ -88,7 +88,6 @@ static bool parse_hex(const char *text, struct buf *out) {
 /* ---- boundaries ---- */
 
 static sentence check_skip(const struct coder *coder, const uint8_t *bytes, size_t size) {
-    uint8_t longer[MAX_EXAMPLE];
     struct cursor at = at_the_fence(bytes, size);
 
     if (coder_skip(coder, &at) != CODER_OK)
@@ -100,12 +99,18 @@ static sentence check_skip(const struct coder *coder, const uint8_t *bytes, size
         if (coder_skip(coder, &at) != CODER_SHORT)
             return "a proper prefix is not CODER_SHORT";
     }
-    if (size)
-        memcpy(longer, bytes, size);
     for (unsigned fill = 0; fill < 256; fill += 0x55) {
-        memset(longer + size, (int)fill, 16);
-        at = at_the_fence(longer, size + 16);
-        if (coder_skip(coder, &at) != CODER_OK || cursor_left(&at) != 16)
+        struct buf longer = {0};
+        bool ok;
+
+        if (size)
+            buf_add(&longer, bytes, size);
+        for (unsigned i = 0; i < TAIL; i++)
+            buf_add_u8(&longer, (uint8_t)fill);
+        at = at_the_fence(buf_data(&longer), longer.size);
+        ok = coder_skip(coder, &at) == CODER_OK && cursor_left(&at) == TAIL;
+        buf_clear(&longer);
+        if (!ok)
             return "coder_skip does not stop behind the example";
     }
     return NULL;
@@ -236,8 +241,8 @@ static void add_timer_facts(const struct timer *timer, const struct coder *coder
         add_text(facts, " fire=%" PRId64 " hold=%" PRId64, timer->fire_ms, timer->hold_ms);
 }
 
-/* A record that sets is read into a timer, whose bytes go back to the SDK. One that clears must remove the timer which a record for the same
- * key, tag and window has set. */
+/* A record that sets is read into a timer, whose bytes go back to the SDK. One that clears must remove the timer which a record for the
+ * same key, tag and window has set. */
 static sentence check_timer(const struct coder *coder, struct cursor at, struct buf *facts, struct buf *again) {
     struct plan_timer_family family = {.family_id = "family", .coder = coder};
     struct plan_stage stage = {.timer_families = &family, .timer_family_count = 1};
