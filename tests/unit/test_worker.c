@@ -3,8 +3,8 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -86,7 +86,7 @@ static const struct worker_handler handler = {.failed = on_failed, .stopped = on
 static struct rpc_server *pool;
 static char pool_endpoint[64];
 static const char *pool_error = "";  /* what it answers to StartWorker */
-static atomic_bool pool_holds;              /* it does not answer StartWorker */
+static atomic_bool pool_holds;       /* it does not answer StartWorker */
 static struct rpc_stream *held_call; /* with a reference */
 
 static void reply_start(struct rpc_stream *call) {
