@@ -113,11 +113,23 @@ static void apply_residual(struct engine *engine, struct stage *stage, struct co
     engine->needs_wake = true;
 }
 
+/* Run by run, and each is let go before the next: a grouping copies what it gets, and both together need not be there at once. */
+static void deliver_output(struct engine *engine, unsigned collection, struct run_list *output) {
+    vec_foreach (run, &output->runs) {
+        struct run_list one = {0};
+
+        run_list_push(&one, *run);
+        *run = (struct run){0};
+        engine_deliver(engine, collection, &one);
+        run_list_clear(&one);
+    }
+}
+
 void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
     struct stage *stage = &engine->stages[commit->stage];
 
     for (size_t i = 0; i < commit->output_count; i++)
-        engine_deliver(engine, stage->plan->sinks[i].collection, &commit->outputs[i]);
+        deliver_output(engine, stage->plan->sinks[i].collection, &commit->outputs[i]);
     map_foreach (entry, &commit->state.mutations)
         state_apply(&stage->state, engine->options.account, slice_of_static(entry->key, entry->key_size), entry->value);
     firing_apply_timers(engine, stage, commit);
