@@ -97,12 +97,12 @@ void fn_service_destroy(struct fn_service *service);
 /* Makes the id known: from now on streams with this worker_id are served. */
 struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_worker_options *options,
                                    const struct fn_worker_handler *handler, void *user);
-/* Ends Control with OK (the harness then exits), then Data and State; the harness ends Logging when it has said its last words, or
- * fn_worker_end_logging() does. When all are closed, `gone` follows, perhaps inside this call. Bundles in flight get no more callbacks.
- * Of the other calls only the next two may follow. */
+/* Ends Control with OK. The harness then runs its teardown methods, ends its other streams and exits; fn_worker_end_streams() does it for one that
+ * does not. When all are closed, `gone` follows, perhaps inside this call. Bundles in flight get no more callbacks. Of the other calls
+ * only the next two may follow. */
 void fn_worker_close(struct fn_worker *worker);
-/* Ends the Logging stream of a closed worker, for a harness that does not end it by itself (Go's). Harmless when it has ended. */
-void fn_worker_end_logging(struct fn_worker *worker);
+/* Ends Data, State and Logging of a closed worker (a Go harness in a pool does not by itself). Harmless when they have ended. */
+void fn_worker_end_streams(struct fn_worker *worker);
 /* Frees the worker. After `gone`. */
 void fn_worker_destroy(struct fn_worker *worker);
 
@@ -144,8 +144,6 @@ void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle);
 void fn_worker_finalize(struct fn_worker *worker, uint64_t bundle);
 /* The bundle is over for the host: later messages for its instruction are dropped. */
 void fn_worker_forget_bundle(struct fn_worker *worker, uint64_t bundle);
-/* Whether it has a Logging stream open. Not after fn_worker_close(). */
-bool fn_worker_is_logging(struct fn_worker *worker);
 bool fn_worker_has_capability(const struct fn_worker *worker, const char *urn);
 /* How many messages, or parts of one, were dropped because they named an instruction, a transform or a bundle that is not known, or no
  * longer: a few are normal when bundles fail. */

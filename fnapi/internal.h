@@ -144,8 +144,6 @@ bool fn_worker_is_live(const struct fn_worker *worker);
 bool fn_worker_check_live(struct fn_worker *worker);
 struct fn_bundle *fn_worker_bundle(const struct fn_worker *worker, uint64_t number); /* lock held */
 void fn_worker_ignore(struct fn_worker *worker);
-/* Ends every stream but Control. Lock held. */
-void fn_worker_finish_streams(struct fn_worker *worker);
 void fn_lock(struct fn_worker *worker);
 void fn_unlock(struct fn_worker *worker);
 /* Charges a received message to the worker's account instead of the server's, if nobody else holds it yet. */

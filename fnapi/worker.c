@@ -82,12 +82,12 @@ static void worker_unref(struct fn_worker *worker) {
         worker->handler->gone(worker->user);
 }
 
-void fn_worker_finish_streams(struct fn_worker *worker) {
+/* Locked. Ends every stream but Control from our side. */
+static void finish_streams(struct fn_worker *worker) {
     list_foreach (node, &worker->streams) {
         struct fn_stream *stream = CONTAINER_OF(node, struct fn_stream, node);
 
-        /* Logging ends when the harness has said its last words, or with its process. */
-        if (stream->kind == FN_CONTROL || stream->kind == FN_LOGGING)
+        if (stream->kind == FN_CONTROL)
             continue;
         /* What is still queued is for nobody, and a harness that does not read would keep the stream open. */
         if (rpc_stream_queued_bytes(stream->rpc))
@@ -97,14 +97,9 @@ void fn_worker_finish_streams(struct fn_worker *worker) {
     }
 }
 
-void fn_worker_end_logging(struct fn_worker *worker) {
+void fn_worker_end_streams(struct fn_worker *worker) {
     fn_lock(worker);
-    list_foreach (node, &worker->streams) {
-        struct fn_stream *stream = CONTAINER_OF(node, struct fn_stream, node);
-
-        if (stream->kind == FN_LOGGING)
-            rpc_stream_finish(stream->rpc, STATUS_OK, NULL);
-    }
+    finish_streams(worker);
     fn_unlock(worker);
 }
 
@@ -119,11 +114,12 @@ void fn_worker_close(struct fn_worker *worker) {
         map_remove_string(&service->descriptors, (*descriptor)->id);
     worker->is_closing = true;
     fn_data_drop_pending(worker, NULL);
-    /* Control goes first: a Java harness that loses Logging before Control dies of it (PROTOCOL D, trap 13). */
+    /* Control goes first: a Java harness that loses Logging before Control dies of it (PROTOCOL D, trap 13). The harness ends the others when
+     * it is through; Python's runs its teardown methods behind that. */
     if (worker->control)
         rpc_stream_finish(worker->control->rpc, STATUS_OK, NULL);
     else
-        fn_worker_finish_streams(worker);
+        finish_streams(worker);
     fn_unlock(worker);
     pthread_mutex_unlock(&service->lock);
     worker_unref(worker);
@@ -134,11 +130,8 @@ void fn_stream_detach(struct fn_stream *stream) {
 
     fn_lock(worker);
     list_remove(&stream->node);
-    if (worker->control == stream) {
+    if (worker->control == stream)
         worker->control = NULL;
-        if (worker->is_closing)
-            fn_worker_finish_streams(worker);
-    }
     if (worker->data == stream)
         worker->data = NULL;
     fn_unlock(worker);
@@ -210,16 +203,6 @@ void fn_worker_forget_bundle(struct fn_worker *worker, uint64_t bundle) {
     free(map_remove(&worker->bundles, &bundle, sizeof(bundle)));
     fn_data_drop_pending(worker, &bundle);
     fn_unlock(worker);
-}
-
-bool fn_worker_is_logging(struct fn_worker *worker) {
-    bool is_logging = false;
-
-    fn_lock(worker);
-    list_foreach (node, &worker->streams)
-        is_logging |= CONTAINER_OF(node, struct fn_stream, node)->kind == FN_LOGGING;
-    fn_unlock(worker);
-    return is_logging;
 }
 
 bool fn_worker_has_capability(const struct fn_worker *worker, const char *urn) {

@@ -50,7 +50,6 @@ struct run_worker {
     bool is_connected;
     bool had_bundle;
     bool is_closing;
-    bool is_logging;         /* it had a Logging stream when it was closed: last lines may follow */
     bool is_stopping;        /* worker_stop() was called */
     char *disconnect_reason; /* Control ended; waiting a moment for the process's own last words */
     int64_t deadline_ns;     /* to connect, for the last words, for the last log lines; INT64_MAX: none */
@@ -115,7 +114,7 @@ void run_worker_process_gone(struct run_worker *worker);
 /* Workers whose time is up. Returns the next deadline. */
 int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns);
 void run_workers_stop(struct job_run *run);
-/* No log line of a harness is waited for any more. */
+/* No harness is waited for any more: not its last log line, not its teardown. */
 bool run_workers_are_silent(const struct job_run *run);
 struct run_worker *run_worker_by_number(struct job_run *run, unsigned number);
 /* The number of the stage's descriptor at this worker, registered when it is needed first. */

@@ -13,7 +13,7 @@
 enum {
     /* Control often ends before the process does; its exit code and last words make the better message. */
     LAST_WORDS_MS = 1000,
-    LAST_POOL_LOG_MS = 100,
+    LAST_POOL_WORDS_MS = 100,
     MAX_FAILURES = 2, /* in a row, beyond one for each further worker of the environment */
 };
 
@@ -152,17 +152,17 @@ static bool is_process(const struct run_worker *worker) {
     return strcmp(worker->run->plan->environments[worker->environment].urn, "beam:env:process:v1") == 0;
 }
 
-/* A process's Logging stream ends with it. A harness in a pool may never end its own (Go's does not). */
-static int64_t last_log_ms(const struct run_worker *worker) {
-    return is_process(worker) ? LAST_WORDS_MS : LAST_POOL_LOG_MS;
+/* How long a harness may take to end: its teardown methods run then, and its last log lines come. A process ends its Logging stream with
+ * itself; a harness in a pool may never end its own (Go's does not). */
+static int64_t last_words_ms(const struct run_worker *worker) {
+    return is_process(worker) ? LAST_WORDS_MS : LAST_POOL_WORDS_MS;
 }
 
 static void close_worker(struct run_worker *worker) {
     if (worker->is_closing)
         return;
     worker->is_closing = true;
-    worker->is_logging = worker->harness && fn_worker_is_logging(worker->harness);
-    worker->deadline_ns = after_ms(worker->is_logging ? last_log_ms(worker) : worker->harness ? LAST_WORDS_MS : 0);
+    worker->deadline_ns = after_ms(worker->harness ? last_words_ms(worker) : 0);
     if (worker->harness)
         fn_worker_close(worker->harness);
 }
@@ -171,7 +171,7 @@ static void close_worker(struct run_worker *worker) {
 static void stop_process(struct run_worker *worker) {
     worker->deadline_ns = INT64_MAX;
     if (worker->harness)
-        fn_worker_end_logging(worker->harness);
+        fn_worker_end_streams(worker->harness);
     if (worker->process && !worker->is_stopping)
         worker_stop(worker->process, (unsigned)worker->run->options->config->workers_stop_grace_ms);
     worker->is_stopping = true;
@@ -335,7 +335,7 @@ bool run_workers_are_silent(const struct job_run *run) {
     list_foreach (node, &run->workers) {
         const struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
 
-        if (worker->harness && worker->is_logging && !worker->is_stopping)
+        if (worker->harness && worker->is_connected && !worker->is_stopping)
             return false;
     }
     return true;

@@ -279,7 +279,7 @@ static void world_open(struct world *w) {
 static void world_close(struct world *w) {
     if (!w->is_closed)
         fn_worker_close(w->worker);
-    fn_worker_end_logging(w->worker);
+    fn_worker_end_streams(w->worker);
     wait_line(&w->host, "gone");
     fn_worker_destroy(w->worker);
     rpc_channel_destroy(w->channel);
@@ -1258,9 +1258,9 @@ START_TEST(close_ends_all_streams_and_reports_nothing_but_gone)
     fn_worker_close(w.worker);
     w.is_closed = true;
     wait_line(&w.harness, "closed control OK");
-    wait_line(&w.harness, "closed data OK");
     ck_assert_uint_eq(journal_count(&w.host, "gone"), 0);
-    fn_worker_end_logging(w.worker);
+    fn_worker_end_streams(w.worker);
+    wait_line(&w.harness, "closed data OK");
     wait_line(&w.host, "gone");
     late = dial(&w, CONTROL, &control_client, "secret-1");
     wait_line(&w.harness, "closed control NOT_FOUND");
