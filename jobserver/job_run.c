@@ -47,13 +47,18 @@ static struct fn_cache_token *side_input_tokens(const struct job_run *run, const
     return tokens;
 }
 
+/* NULL when there is none to call: a closed one may be gone at any time. */
+static struct fn_worker *usable_harness(const struct run_worker *worker) {
+    return worker && !worker->is_closing ? worker->harness : NULL;
+}
+
 static void start_bundle(struct job_run *run, const struct engine_action *action) {
     struct run_worker *worker = run_worker_by_number(run, action->worker);
     const struct plan_stage *stage = &run->plan->stages[action->stage];
     struct fn_cache_token *tokens;
 
     map_set(&run->bundles, &action->bundle, sizeof(action->bundle), (void *)stage);
-    if (!worker || worker->is_closing || !worker->harness)
+    if (!usable_harness(worker))
         return;
     worker->had_bundle = true;
     tokens = side_input_tokens(run, stage);
@@ -65,22 +70,22 @@ static void start_bundle(struct job_run *run, const struct engine_action *action
 }
 
 static void send_input(struct job_run *run, const struct engine_action *action) {
-    struct run_worker *worker = run_worker_by_number(run, action->worker);
+    struct fn_worker *harness = usable_harness(run_worker_by_number(run, action->worker));
     const struct plan_stage *stage = map_get(&run->bundles, &action->bundle, sizeof(action->bundle));
     struct slice piece = slice_ref(action->bytes);
 
-    if (!worker || worker->is_closing || !worker->harness || !stage) {
+    if (!harness || !stage) {
         slice_unref(&piece);
         return;
     }
     if (action->timer_family == PLAN_NONE) {
-        fn_worker_send(worker->harness, action->bundle, stage->source.transform_id, NULL, &piece, piece.size ? 1 : 0,
+        fn_worker_send(harness, action->bundle, stage->source.transform_id, NULL, &piece, piece.size ? 1 : 0,
                        action->is_last);
     } else {
         const struct plan_timer_family *family = &stage->timer_families[action->timer_family];
 
-        fn_worker_send(worker->harness, action->bundle, family->transform_id, family->family_id, &piece,
-                       piece.size ? 1 : 0, action->is_last);
+        fn_worker_send(harness, action->bundle, family->transform_id, family->family_id, &piece, piece.size ? 1 : 0,
+                       action->is_last);
     }
 }
 
@@ -121,9 +126,7 @@ static int64_t wake_after(int64_t delay_ms) {
 }
 
 static void perform(struct job_run *run, struct engine_action *action) {
-    struct run_worker *worker = run_worker_by_number(run, action->worker);
-    /* Closed, it may be freed at any time. */
-    struct fn_worker *harness = worker && !worker->is_closing ? worker->harness : NULL;
+    struct fn_worker *harness = usable_harness(run_worker_by_number(run, action->worker));
 
     switch (action->type) {
     case ENGINE_ACTION_START_BUNDLE:
@@ -227,8 +230,6 @@ static void handle(struct job_run *run, struct run_event *event) {
         break;
     case RUN_EVENT_ELEMENTS:
         elements_arrived(run, event);
-        break;
-    case RUN_EVENT_PROGRESS:
         break;
     case RUN_EVENT_CONNECTED:
         run_worker_connected(event->worker);

@@ -18,7 +18,6 @@
 enum run_event_type {
     RUN_EVENT_ENGINE,       /* `engine` goes to the engine as it is */
     RUN_EVENT_ELEMENTS,     /* `engine` is ELEMENTS or TIMERS once transform_id (and family) are found in the stage */
-    RUN_EVENT_PROGRESS,     /* nothing but that it lives */
     RUN_EVENT_CONNECTED,    /* worker: Control is open */
     RUN_EVENT_DISCONNECTED, /* worker: Control ended; text: why */
     RUN_EVENT_START_FAILED, /* worker: could not be started, or its process ended; text: why */

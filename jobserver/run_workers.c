@@ -1,14 +1,11 @@
 /* The workers of a running job: started when the job starts, replaced when they are lost, taken down when it ends. */
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "jobserver/job_run.h"
-#include "model/urn.h"
 
 enum {
     /* Control often ends before the process does; its exit code and last words make the better message. */

@@ -71,19 +71,6 @@ void world_post_run(struct world *world, event_time at, uint64_t bundle) {
     queue_push(world, (struct world_entry){.at = MAX(at, world->now), .is_run = true, .event.bundle = bundle});
 }
 
-static void event_drop(struct engine_event *event) {
-    slice_unref(&event->bytes);
-    free(event->error);
-    if (event->request) {
-        state_request_clear(event->request);
-        free(event->request);
-    }
-    if (event->response) {
-        bundle_response_clear(event->response);
-        free(event->response);
-    }
-}
-
 /* ---- workers ---- */
 
 static struct world_worker *find_worker(struct world *world, unsigned number) {
@@ -585,7 +572,7 @@ static void world_free(struct world *world) {
 
     vec_foreach (entry, &world->queue)
         if (!entry->is_run)
-            event_drop(&entry->event);
+            engine_event_clear(&entry->event);
     vec_free(&world->queue);
     map_foreach (entry, &world->bundles)
         sdk_bundle_free(entry->value);
