@@ -57,21 +57,23 @@ static void write_position(struct state_response *response, uint64_t position) {
     response->continuation = buf_finish(&token);
 }
 
+/* *ret_extent: the page is stored. */
 static void read_chain(const struct engine *engine, const struct chain *chain, uint64_t position,
-                       struct state_response *response) {
+                       struct state_response *response, struct extent **ret_extent) {
     size_t at = (size_t)position;
     bool more = false;
 
     if (!chain)
         return;
-    response->data_count =
-        chain_read(chain, &at, engine->options.state_page_bytes, response->data, ARRAY_COUNT(response->data), &more);
+    response->data_count = chain_read(chain, &at, engine->options.state_page_bytes, response->data,
+                                      ARRAY_COUNT(response->data), ret_extent, &more);
     if (more)
         write_position(response, at);
 }
 
 static int answer_side_input(const struct engine *engine, const struct stage *stage,
-                             const struct state_request *request, struct state_response *response) {
+                             const struct state_request *request, struct state_response *response,
+                             struct extent **ret_extent) {
     const struct plan_side_input *side;
     const struct view *view;
     uint64_t position;
@@ -89,17 +91,17 @@ static int answer_side_input(const struct engine *engine, const struct stage *st
     case STATE_ITERABLE_SIDE_INPUT:
         if (side->access != PLAN_ACCESS_ITERABLE)
             return set_error(response, request, "a multimap side input was asked for as an iterable");
-        read_chain(engine, view_elements(view, request->window, SLICE_EMPTY), position, response);
+        read_chain(engine, view_elements(view, request->window, SLICE_EMPTY), position, response, ret_extent);
         return 0;
     case STATE_MULTIMAP_SIDE_INPUT:
         if (side->access != PLAN_ACCESS_MULTIMAP)
             return set_error(response, request, "an iterable side input was asked for as a multimap");
-        read_chain(engine, view_elements(view, request->window, request->key), position, response);
+        read_chain(engine, view_elements(view, request->window, request->key), position, response, ret_extent);
         return 0;
     case STATE_MULTIMAP_KEYS_SIDE_INPUT:
         if (side->access != PLAN_ACCESS_MULTIMAP)
             return set_error(response, request, "an iterable side input was asked for as a multimap");
-        read_chain(engine, view_keys(view, request->window), position, response);
+        read_chain(engine, view_keys(view, request->window), position, response, ret_extent);
         return 0;
     default:
         return set_error(response, request, "this kind of side input access is not supported");
@@ -270,18 +272,52 @@ void engine_refuse_state(struct engine *engine, unsigned worker, uint64_t bundle
     set_error(&action->response, request, "the bundle of this request is over");
 }
 
+/* The values of a large group. */
+static void answer_large(const struct engine *engine, struct bundle *bundle, const struct state_request *request,
+                         struct state_response *response, struct extent **ret_extent) {
+    struct buf page = {.account = engine->options.account};
+    uint64_t position;
+    bool more;
+
+    if (request->operation != STATE_GET)
+        set_error(response, request, "the values of a group can only be read");
+    else if (read_position(request, &position) < 0)
+        set_error(response, request, "the continuation token is not one of Trestle's");
+    else if (engine_read_large(bundle, request->key, &position, engine->options.state_page_bytes, &page, ret_extent,
+                               &more) < 0)
+        set_error(response, request, "the token was not given to this bundle");
+    if (response->error)
+        return;
+    response->data[0] = buf_finish(&page);
+    response->data_count = 1;
+    if (more)
+        write_position(response, position);
+}
+
 void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t token, struct state_request *request) {
     struct engine_action *action = add_reply(engine, bundle->worker, bundle->id, token, request);
+    struct extent *extent = NULL;
 
     switch (request->kind) {
     case STATE_ITERABLE_SIDE_INPUT:
     case STATE_MULTIMAP_SIDE_INPUT:
     case STATE_MULTIMAP_KEYS_SIDE_INPUT:
     case STATE_MULTIMAP_KEYS_VALUES_SIDE_INPUT:
-        answer_side_input(engine, bundle->stage, request, &action->response);
+        answer_side_input(engine, bundle->stage, request, &action->response, &extent);
+        break;
+    case STATE_RUNNER:
+        answer_large(engine, bundle, request, &action->response, &extent);
         break;
     default:
         answer_user_state(engine, bundle, request, &action->response);
         break;
+    }
+    if (extent) {
+        struct engine_action waiting = *action;
+
+        engine->actions.count--; /* comes once the bytes are here */
+        slice_unref(&waiting.response.data[0]);
+        engine_answer_from_extent(engine, bundle, &waiting, extent);
+        engine_action_clear(&waiting);
     }
 }

@@ -17,80 +17,85 @@ static void shard_close_run(struct key_shard *shard) {
 }
 
 /* A keyed stage's elements go to the shard of their key. */
-static void deliver_by_key(struct engine *engine, struct stage *stage, const struct run_list *runs) {
+static void deliver_by_key(struct engine *engine, struct stage *stage, const struct run *run) {
     const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
+    struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
     unsigned shards = engine->options.key_shards;
 
-    vec_foreach (run, &runs->runs) {
-        struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
+    while (cursor_left(&at)) {
+        const uint8_t *begin = at.at;
+        struct windowed_value element;
+        struct cursor rest;
+        struct slice key;
+        struct key_shard *shard;
+        enum coder_result result = windowed_value_read(coder, &at, &element);
 
-        while (cursor_left(&at)) {
-            const uint8_t *begin = at.at;
-            struct windowed_value element;
-            struct cursor rest;
-            struct slice key;
-            struct key_shard *shard;
-            enum coder_result result = windowed_value_read(coder, &at, &element);
-
-            assert(result == CODER_OK);
-            rest = element.value;
-            result = coder_skip(coder->components[0]->components[0], &rest);
-            assert(result == CODER_OK);
-            key = slice_of_static(element.value.at, (size_t)(rest.at - element.value.at));
-            shard = stage_shard(engine, stage, key);
-            firing_note_windows(engine, stage, shard, key, &element);
-            shard->open.account = engine->options.account;
-            buf_add(&shard->open, begin, (size_t)(at.at - begin));
-            shard->open_count++;
-        }
+        assert(result == CODER_OK);
+        rest = element.value;
+        result = coder_skip(coder->components[0]->components[0], &rest);
+        assert(result == CODER_OK);
+        key = slice_of_static(element.value.at, (size_t)(rest.at - element.value.at));
+        shard = stage_shard(engine, stage, key);
+        firing_note_windows(engine, stage, shard, key, &element);
+        shard->open.account = engine->options.account;
+        buf_add(&shard->open, begin, (size_t)(at.at - begin));
+        shard->open_count++;
     }
     for (unsigned i = 0; i < shards; i++)
         shard_close_run(&stage->shards[i]);
-    stage->shard_bytes += runs->bytes;
-    stage->shard_count += runs->count;
+    stage->shard_bytes += run->bytes.size;
+    stage->shard_count += run->count;
 }
 
-static void deliver_to_executable(struct engine *engine, struct stage *stage, const struct run_list *runs) {
-    if (stage->shards) {
-        deliver_by_key(engine, stage, runs);
-    } else {
-        vec_foreach (run, &runs->runs) {
-            struct run copy = {slice_ref(run->bytes), run->count};
-
-            input_queue_push(&stage->queue, (struct input_item){.run = copy});
-        }
-    }
+/* The run is in memory. */
+static void take_apart(struct engine *engine, struct stage *stage, const struct run *run) {
+    if (stage->group)
+        group_add_run(stage->group, run);
+    else
+        deliver_by_key(engine, stage, run);
     engine->needs_schedule = true;
 }
 
-static void deliver_to(struct engine *engine, struct stage *stage, const struct run_list *runs) {
+static void deliver_to(struct engine *engine, struct stage *stage, const struct run *run) {
     assert(!stage->is_done);
-    switch (stage->plan->kind) {
-    case PLAN_EXECUTABLE:
-        deliver_to_executable(engine, stage, runs);
-        break;
-    case PLAN_GROUP_BY_KEY:
-        group_add(stage->group, runs);
-        break;
-    case PLAN_FLATTEN:
-        engine_deliver(engine, stage->plan->outputs[0], runs);
-        break;
-    case PLAN_IMPULSE:
-    case PLAN_TEST_STREAM:
-        assert(!"a stage without inputs has no input");
+    if (stage->plan->kind == PLAN_FLATTEN) {
+        engine_deliver(engine, stage->plan->outputs[0], run);
+    } else if (stage->plan->kind == PLAN_EXECUTABLE && !stage->shards) {
+        input_queue_push(&stage->queue, (struct input_item){.run = run_ref(run)});
+        engine->needs_schedule = true;
+    } else {
+        assert(stage->group || stage->shards);
+        if (run->extent)
+            backlog_push(engine, &stage->arriving, (struct input_item){.run = run_ref(run)});
+        else
+            take_apart(engine, stage, run);
     }
 }
 
-void engine_deliver(struct engine *engine, unsigned collection, const struct run_list *runs) {
+void engine_deliver(struct engine *engine, unsigned collection, const struct run *run) {
     const struct plan_collection *plan = &engine->plan->collections[collection];
 
-    if (runs->count == 0)
+    if (run->count == 0)
         return;
     for (size_t i = 0; i < plan->consumer_count; i++)
-        deliver_to(engine, &engine->stages[plan->consumers[i]], runs);
-    vec_foreach (view, &engine->views)
-        if ((*view)->collection == collection)
-            view_add(*view, runs);
+        deliver_to(engine, &engine->stages[plan->consumers[i]], run);
+    vec_foreach (view, &engine->views) {
+        if ((*view)->collection != collection || (*view)->is_unused)
+            continue;
+        if (run->extent)
+            backlog_push(engine, (*view)->backlog, (struct input_item){.run = run_ref(run)});
+        else
+            view_add(*view, run);
+    }
+}
+
+void stage_absorb(struct engine *engine, void *owner, struct input_item *item) {
+    take_apart(engine, owner, &item->run);
+}
+
+void view_absorb(struct engine *engine, void *owner, struct input_item *item) {
+    (void)engine;
+    view_add(owner, &item->run);
 }
 
 /* ---- commits ---- */
@@ -102,7 +107,7 @@ void claim_release(struct stage *stage, struct claim *claim) {
 }
 
 static void apply_residual(struct engine *engine, struct stage *stage, struct commit_residual *residual) {
-    struct run run = {slice_ref(residual->element), 1};
+    struct run run = {.bytes = slice_ref(residual->element), .count = 1};
     struct delayed_residual delayed = {.due_ms = time_add(engine->now_ms, residual->delay_ms), .run = run};
 
     if (residual->delay_ms == 0) {
@@ -113,16 +118,13 @@ static void apply_residual(struct engine *engine, struct stage *stage, struct co
     engine->needs_wake = true;
 }
 
-/* Run by run, and each is let go before the next: a grouping copies what it gets, and both together need not be there at once. */
+/* Each run is let go before the next: a grouping copies what it gets, and both together need not be there at once. */
 static void deliver_output(struct engine *engine, unsigned collection, struct run_list *output) {
     vec_foreach (run, &output->runs) {
-        struct run_list one = {0};
-
-        run_list_push(&one, *run);
-        *run = (struct run){0};
-        engine_deliver(engine, collection, &one);
-        run_list_clear(&one);
+        engine_deliver(engine, collection, run);
+        run_clear(run);
     }
+    run_list_clear(output);
 }
 
 void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
@@ -148,7 +150,7 @@ bool stage_inputs_are_done(const struct engine *engine, const struct stage *stag
     for (size_t i = 0; i < stage->plan->input_count; i++)
         if (!engine->stages[engine->plan->collections[stage->plan->inputs[i]].producer].is_done)
             return false;
-    return true;
+    return backlog_is_empty(&stage->arriving);
 }
 
 /* A consumer that cannot take partitions as they are (it routes by key, or is no bundle stage) gets them written out. */
@@ -166,41 +168,66 @@ static bool takes_partitions(const struct engine *engine, const struct stage *st
     return true;
 }
 
-static void write_partition_out(struct engine *engine, unsigned collection, const struct group_partition *partition) {
+static void write_partition_out(struct engine *engine, unsigned collection, struct group_partition *partition) {
     size_t at = 0;
 
     while (at < partition->entry_count) {
         struct buf out = {.account = engine->options.account};
-        struct run_list list = {0};
-        uint64_t count =
-            group_partition_write(partition, &at, partition->entry_count, engine->options.message_bytes, &out);
+        struct run run = {.count = group_partition_write(partition, &at, partition->entry_count,
+                                                         engine->options.message_bytes, NULL, &out)};
 
-        run_list_push(&list, (struct run){buf_finish(&out), count});
-        engine_deliver(engine, collection, &list);
-        run_list_clear(&list);
+        run.bytes = buf_finish(&out);
+        engine_deliver(engine, collection, &run);
+        run_clear(&run);
     }
+}
+
+void stage_write_out(struct engine *engine, void *owner, struct input_item *item) {
+    const struct stage *stage = owner;
+
+    write_partition_out(engine, stage->plan->outputs[0], item->partition);
+}
+
+/* Groups go to the consumers as their input or, when one cannot take them so, are written out as elements. Takes the item over. */
+static void deliver_groups(struct engine *engine, struct stage *stage, struct input_item item, bool as_partitions) {
+    const struct plan_collection *output = &engine->plan->collections[stage->plan->outputs[0]];
+
+    if (as_partitions) {
+        for (size_t i = 0; i < output->consumer_count; i++)
+            input_queue_push(&engine->stages[output->consumers[i]].queue, input_item_ref(&item));
+    } else if (input_item_is_stored(&item)) {
+        backlog_push(engine, &stage->leaving, input_item_ref(&item));
+    } else {
+        write_partition_out(engine, stage->plan->outputs[0], item.partition);
+    }
+    input_item_clear(&item);
 }
 
 /* The input of a grouping is complete: its groups become the consumers' input. */
 static void flush_group(struct engine *engine, struct stage *stage) {
-    unsigned collection = stage->plan->outputs[0];
-    const struct plan_collection *output = &engine->plan->collections[collection];
     bool as_partitions = takes_partitions(engine, stage);
+    struct group *group = stage->group;
 
-    for (unsigned i = 0; i < stage->group->partition_count; i++) {
-        struct group_partition *partition = group_take(stage->group, i);
+    for (unsigned i = 0; i < group->partition_count; i++) {
+        struct group_bucket **buckets = group->buckets ? group->buckets + (size_t)i * GROUP_BUCKETS : NULL;
+        struct group_partition *partition;
+        bool is_stored = false;
 
-        if (!partition)
-            continue;
-        if (as_partitions)
-            for (size_t j = 0; j < output->consumer_count; j++)
-                input_queue_push(
-                    &engine->stages[output->consumers[j]].queue,
-                    (struct input_item){.partition = group_partition_ref(partition), .to = partition->entry_count});
-        else
-            write_partition_out(engine, collection, partition);
-        group_partition_unref(partition);
+        for (unsigned j = 0; buckets && j < GROUP_BUCKETS; j++)
+            is_stored |= buckets[j] != NULL;
+        if (is_stored) /* what came since goes to the same buckets */
+            group_store_partition(engine, group, i, engine->options.extent_bytes);
+        for (unsigned j = 0; is_stored && j < GROUP_BUCKETS; j++) {
+            if (buckets[j])
+                deliver_groups(engine, stage, (struct input_item){.bucket = buckets[j]}, as_partitions);
+            buckets[j] = NULL;
+        }
+        partition = group_take(group, i);
+        if (partition)
+            deliver_groups(engine, stage, (struct input_item){.partition = partition, .to = partition->entry_count},
+                           as_partitions);
     }
+    stage->is_flushed = true;
     engine->needs_schedule = true;
 }
 
@@ -216,8 +243,11 @@ static void free_unused_views(struct engine *engine) {
 
         for (size_t i = 0; i < plan->side_consumer_count; i++)
             is_used |= !engine->stages[plan->side_consumers[i]].is_done;
-        if (!is_used)
-            view_clear(*view);
+        if (is_used)
+            continue;
+        (*view)->is_unused = true;
+        backlog_clear(engine, (*view)->backlog);
+        view_clear(*view);
     }
 }
 
@@ -240,9 +270,9 @@ void engine_advance(struct engine *engine) {
 
         if (stage->is_done || !stage_inputs_are_done(engine, stage))
             continue;
-        if (stage->plan->kind == PLAN_GROUP_BY_KEY)
+        if (stage->plan->kind == PLAN_GROUP_BY_KEY && !stage->is_flushed)
             flush_group(engine, stage);
-        else if (has_pending(stage) || firing_is_pending(engine, stage))
+        if (has_pending(stage) || firing_is_pending(engine, stage) || !backlog_is_empty(&stage->leaving))
             continue;
         stage->is_done = any = true;
         stage_release(engine, stage);

@@ -19,13 +19,13 @@ static struct engine_action *bundle_action(struct engine *engine, const struct b
     return action;
 }
 
-/* Sends input while the window has room, and the end mark when all was sent. */
-static void bundle_send(struct engine *engine, struct bundle *bundle) {
+void bundle_send(struct engine *engine, struct bundle *bundle) {
     const struct coder *coder = source_coder(engine, bundle->stage);
 
-    while (!bundle->is_input_ended && bundle->window_bytes < engine->options.send_window_bytes) {
-        struct slice piece =
-            claim_read(bundle->claim, &bundle->sent, coder, engine->options.message_bytes, engine->options.account);
+    while (!bundle->is_input_ended && bundle->window_bytes < engine->options.send_window_bytes &&
+           resident_input_is_here(engine, bundle)) {
+        struct slice piece = claim_read(bundle->claim, &bundle->sent, coder, engine->options.message_bytes,
+                                        &bundle->large, engine->options.account);
         struct engine_action *action = bundle_action(engine, bundle, ENGINE_ACTION_SEND);
 
         action->bytes = piece;
@@ -65,6 +65,7 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     bundle->stage = stage;
     bundle->worker = worker->number;
     bundle->claim = claim;
+    bundle->large.threshold_bytes = plan->takes_state_backed_iterables ? engine->options.max_inline_bytes : SIZE_MAX;
     bundle->writers = xcalloc(plan->sink_count, sizeof(*bundle->writers));
     for (size_t i = 0; i < plan->sink_count; i++) {
         bundle->writers[i].coder = engine->plan->collections[plan->sinks[i].collection].coder;
@@ -112,6 +113,9 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     free(bundle->timer_writers);
     free(bundle->is_ended);
     state_overlay_clear(&bundle->overlay);
+    fetch_cancel(engine, bundle->fetch);
+    engine_drop_late_replies(engine, bundle);
+    large_values_clear(&bundle->large);
     if (bundle->response) {
         bundle_response_clear(bundle->response);
         free(bundle->response);
@@ -149,8 +153,10 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
                        stage->plan->index, runs, limit, error);
     for (size_t i = 0; bundle->response && i < bundle->response->metric_count; i++)
         metric_table_add(&engine->attempted, &bundle->response->metrics[i]);
+    engine_drop_late_replies(engine, bundle);
     bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
     bundle->claim = NULL;
+    resident_evict_claim(claim);
     vec_push(&stage->retries, claim);
     bundle_free(engine, bundle);
 }
@@ -197,13 +203,15 @@ static void bundle_take_commit(struct bundle *bundle, struct bundle_commit *ret)
 /* With verify_commits, what is applied is what the encoding remembers. */
 static void through_encoding(struct engine *engine, struct bundle_commit *commit) {
     struct slice bytes = bundle_commit_encode(commit);
+    struct bundle_commit decoded;
     struct status st = {0};
     int r;
 
-    bundle_commit_clear(commit);
-    r = bundle_commit_decode(bytes, engine->options.account, commit, &st);
+    r = bundle_commit_decode(bytes, engine->options.account, &engine->store, &decoded, &st);
     assert(r == 0);
     (void)r;
+    bundle_commit_clear(commit);
+    *commit = decoded;
     slice_unref(&bytes);
     status_clear(&st);
 }
@@ -240,6 +248,7 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     firing_expire(engine, bundle->stage, bundle->claim);
     claim_release(bundle->stage, bundle->claim);
     bundle->claim = NULL;
+    engine_drop_late_replies(engine, bundle);
     if (commit.requires_finalization) {
         bundle_action(engine, bundle, ENGINE_ACTION_FINALIZE);
         finalization.deadline_ms = time_add(engine->now_ms, engine->options.finalize_timeout_ms);

@@ -9,7 +9,7 @@ static struct chain_page *chain_add_page(struct chain *chain, struct account *ac
     struct chain_page page;
 
     if (chain->pages.count)
-        capacity = MIN(vec_last(&chain->pages)->block->size * 2, (size_t)CHAIN_PAGE_MAX);
+        capacity = MIN(vec_last(&chain->pages)->block->size * 2, (size_t)CHAIN_PAGE_MAX); /* the last is never stored */
     page = (struct chain_page){.block = block_create(MAX(capacity, size), account)};
     vec_push(&chain->pages, page);
     return vec_last(&chain->pages);
@@ -28,15 +28,22 @@ void chain_add(struct chain *chain, struct account *account, const void *bytes, 
 }
 
 size_t chain_read(const struct chain *chain, size_t *at, size_t limit, struct slice *pieces, size_t max_pieces,
-                  bool *ret_more) {
+                  struct extent **ret_extent, bool *ret_more) {
     size_t count = 0, bytes = 0;
 
+    *ret_extent = NULL;
     for (; *at < chain->pages.count && count < max_pieces; ++*at) {
         const struct chain_page *page = &chain->pages.items[*at];
-        struct slice all = {.block = page->block, .data = page->block->data, .size = page->used};
+        struct slice all;
 
-        if (count && bytes + page->used > limit)
+        if (count && (!page->block || bytes + page->used > limit))
             break;
+        if (!page->block) {
+            *ret_extent = page->extent;
+            ++*at;
+            break;
+        }
+        all = (struct slice){.block = page->block, .data = page->block->data, .size = page->used};
         pieces[count++] = slice_ref(all);
         bytes += page->used;
     }
@@ -45,8 +52,11 @@ size_t chain_read(const struct chain *chain, size_t *at, size_t limit, struct sl
 }
 
 void chain_clear(struct chain *chain) {
-    vec_foreach (page, &chain->pages)
-        block_unref(page->block);
+    vec_foreach (page, &chain->pages) {
+        if (page->block)
+            block_unref(page->block);
+        extent_unref(page->extent);
+    }
     vec_free(&chain->pages);
     chain->bytes = 0;
 }

@@ -8,9 +8,11 @@
 
 #include "base/slice.h"
 #include "base/vec.h"
+#include "engine/store.h"
 
 struct chain_page {
-    struct block *block;
+    struct block *block;   /* NULL once it is stored: */
+    struct extent *extent; /* owned reference */
     size_t used;
 };
 
@@ -22,9 +24,10 @@ struct chain {
 
 void chain_add(struct chain *chain, struct account *account, const void *bytes, size_t size);
 /* Up to max_pieces slices of about `limit` bytes (at least one page) from page *at on; *at moves on, *ret_more says whether there are more
- * pages. Returns the number of pieces. */
+ * pages. Returns the number of pieces. A page that is stored is read alone: no pieces, and *ret_extent is what to fetch (borrowed; NULL
+ * otherwise). */
 size_t chain_read(const struct chain *chain, size_t *at, size_t limit, struct slice *pieces, size_t max_pieces,
-                  bool *ret_more);
+                  struct extent **ret_extent, bool *ret_more);
 void chain_clear(struct chain *chain);
 /* For map_clear: a chain on the heap. */
 void chain_free(void *chain);

@@ -1,6 +1,6 @@
 #include "engine/commit.h"
 
-enum { COMMIT_VERSION = 1 };
+enum { COMMIT_VERSION = 2 };
 
 void bundle_commit_clear(struct bundle_commit *commit) {
     for (size_t i = 0; i < commit->output_count; i++)
@@ -29,7 +29,9 @@ static void encode_lists(const struct run_list *lists, size_t count, struct buf 
         buf_add_varint(out, list->runs.count);
         vec_foreach (run, &list->runs) {
             buf_add_varint(out, run->count);
-            buf_add_prefixed(out, run->bytes.data, run->bytes.size);
+            buf_add_varint(out, run->extent ? run->extent->id : 0);
+            if (!run->extent)
+                buf_add_prefixed(out, run->bytes.data, run->bytes.size);
         }
     }
 }
@@ -99,7 +101,20 @@ static bool decode_flag(struct cursor *at, bool *ret) {
     return true;
 }
 
-static bool decode_lists(struct cursor *at, struct account *account, struct run_list **ret_lists, size_t *ret_count) {
+/* The bytes of a run, or the extent that has them. */
+static bool decode_run(struct cursor *at, struct account *account, const struct store *store, struct run *run) {
+    uint64_t extent;
+
+    if (!cursor_varint(at, &run->count) || !cursor_varint(at, &extent))
+        return false;
+    if (extent == 0)
+        return decode_slice(at, account, &run->bytes);
+    run->extent = extent_ref(extent_by_id(store, extent));
+    return run->extent != NULL;
+}
+
+static bool decode_lists(struct cursor *at, struct account *account, const struct store *store,
+                         struct run_list **ret_lists, size_t *ret_count) {
     struct run_list *lists;
     uint64_t count, runs;
 
@@ -113,7 +128,7 @@ static bool decode_lists(struct cursor *at, struct account *account, struct run_
         for (; runs; runs--) {
             struct run run = {0};
 
-            if (!cursor_varint(at, &run.count) || !decode_slice(at, account, &run.bytes))
+            if (!decode_run(at, account, store, &run))
                 return false;
             run_list_push(&lists[i], run);
         }
@@ -167,14 +182,15 @@ static bool decode_metric(struct cursor *at, struct bundle_commit *commit) {
     return decode_slice(at, NULL, &vec_last(&commit->metrics)->payload);
 }
 
-static bool decode(struct cursor *at, struct account *account, struct bundle_commit *commit) {
+static bool decode(struct cursor *at, struct account *account, const struct store *store,
+                   struct bundle_commit *commit) {
     uint64_t stage, count;
     uint8_t version;
 
     if (!cursor_u8(at, &version) || version != COMMIT_VERSION || !cursor_varint(at, &commit->bundle) ||
         !cursor_varint(at, &stage) || stage > UINT32_MAX ||
-        !decode_lists(at, account, &commit->outputs, &commit->output_count) ||
-        !decode_lists(at, account, &commit->timers, &commit->timer_family_count) || !decode_count(at, &count))
+        !decode_lists(at, account, store, &commit->outputs, &commit->output_count) ||
+        !decode_lists(at, account, store, &commit->timers, &commit->timer_family_count) || !decode_count(at, &count))
         return false;
     commit->stage = (unsigned)stage;
     for (; count; count--)
@@ -193,11 +209,12 @@ static bool decode(struct cursor *at, struct account *account, struct bundle_com
     return decode_flag(at, &commit->requires_finalization) && cursor_left(at) == 0;
 }
 
-int bundle_commit_decode(struct slice bytes, struct account *account, struct bundle_commit *ret, struct status *st) {
+int bundle_commit_decode(struct slice bytes, struct account *account, const struct store *store,
+                         struct bundle_commit *ret, struct status *st) {
     struct cursor at = cursor_of(bytes.data, bytes.size);
     struct bundle_commit commit = {0};
 
-    if (!decode(&at, account, &commit)) {
+    if (!decode(&at, account, store, &commit)) {
         bundle_commit_clear(&commit);
         return status_set(st, STATUS_DATA_LOSS,
                           "not a bundle commit of version %d, or damaged %zu bytes before its end", COMMIT_VERSION,

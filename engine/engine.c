@@ -15,6 +15,8 @@ static struct engine_options with_defaults(const struct engine_options *options)
     DEFAULT(message_bytes, 1 << 20);
     DEFAULT(send_window_bytes, 4 << 20);
     DEFAULT(state_page_bytes, 1 << 20);
+    DEFAULT(extent_bytes, 1 << 20);
+    DEFAULT(max_inline_bytes, 32 << 20);
     DEFAULT(output_timeout_ms, 60000);
     DEFAULT(finalize_timeout_ms, 10000);
     DEFAULT(group_partitions, 32);
@@ -35,12 +37,16 @@ static struct view *view_for(struct engine *engine, const struct plan_side_input
     view->access = side->access;
     view->coder = engine->plan->collections[side->collection].coder;
     view->account = engine->options.account;
+    view->backlog = xcalloc(1, sizeof(*view->backlog));
+    *view->backlog = (struct backlog){.absorb = view_absorb, .owner = view};
     vec_push(&engine->views, view);
     return view;
 }
 
 static void stage_init(struct engine *engine, struct stage *stage, const struct plan_stage *plan) {
     stage->plan = plan;
+    stage->arriving = (struct backlog){.absorb = stage_absorb, .owner = stage};
+    stage->leaving = (struct backlog){.absorb = stage_write_out, .owner = stage};
     if (plan->kind == PLAN_GROUP_BY_KEY) {
         const struct plan_collection *input = &engine->plan->collections[plan->inputs[0]];
 
@@ -56,15 +62,15 @@ static void stage_init(struct engine *engine, struct stage *stage, const struct 
 
 /* Impulse: one empty byte string at the beginning of time, in the global window, before any firing (MODEL 2.7). */
 static void deliver_impulse(struct engine *engine, const struct stage *stage) {
-    struct run_list list = {0};
     struct buf out = {.account = engine->options.account};
+    struct run run = {.count = 1};
 
     windowed_value_write_header(&out, TIME_MIN, NULL, 0, &PANE_NO_FIRING);
     buf_add_varint(&out, 0);
-    run_list_push(&list, (struct run){buf_finish(&out), 1});
+    run.bytes = buf_finish(&out);
     for (size_t i = 0; i < stage->plan->output_count; i++)
-        engine_deliver(engine, stage->plan->outputs[i], &list);
-    run_list_clear(&list);
+        engine_deliver(engine, stage->plan->outputs[i], &run);
+    run_clear(&run);
 }
 
 struct engine *engine_create(const struct plan *plan, const struct engine_options *options) {
@@ -86,6 +92,8 @@ struct engine *engine_create(const struct plan *plan, const struct engine_option
 }
 
 static void stage_clear(struct engine *engine, struct stage *stage) {
+    backlog_clear(engine, &stage->arriving);
+    backlog_clear(engine, &stage->leaving);
     group_destroy(stage->group);
     input_queue_clear(&stage->queue);
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
@@ -95,7 +103,7 @@ static void stage_clear(struct engine *engine, struct stage *stage) {
     }
     free(stage->shards);
     vec_foreach (delayed, &stage->delayed)
-        slice_unref(&delayed->run.bytes);
+        run_clear(&delayed->run);
     vec_free(&stage->delayed);
     vec_foreach (claim, &stage->retries)
         claim_free(*claim);
@@ -107,6 +115,7 @@ static void stage_clear(struct engine *engine, struct stage *stage) {
 void engine_destroy(struct engine *engine) {
     if (!engine)
         return;
+    engine->is_over = true; /* what is freed from now on asks for nothing */
     while (engine->running.count)
         bundle_free(engine, engine->running.items[0]);
     vec_free(&engine->running);
@@ -115,6 +124,8 @@ void engine_destroy(struct engine *engine) {
         stage_clear(engine, &engine->stages[i]);
     free(engine->stages);
     vec_foreach (view, &engine->views) {
+        backlog_clear(engine, (*view)->backlog);
+        free((*view)->backlog);
         view_clear(*view);
         free(*view);
     }
@@ -124,6 +135,7 @@ void engine_destroy(struct engine *engine) {
     for (size_t i = engine->next_action; i < engine->actions.count; i++)
         engine_action_clear(&engine->actions.items[i]);
     vec_free(&engine->actions);
+    store_clear(engine);
     metric_table_clear(&engine->attempted);
     metric_table_clear(&engine->committed);
     free(engine);
@@ -174,6 +186,9 @@ bool engine_next_action(struct engine *engine, struct engine_action *ret_action)
 
 void engine_action_clear(struct engine_action *action) {
     slice_unref(&action->bytes);
+    for (size_t i = 0; i < action->piece_count; i++)
+        slice_unref(&action->pieces[i]);
+    free(action->pieces);
     free(action->request_id);
     free(action->error);
     state_response_clear(&action->response);
@@ -304,6 +319,8 @@ static void ask_to_be_woken(struct engine *engine) {
 static void check_stuck(struct engine *engine) {
     struct buf text = {0};
 
+    if (engine->store.fetches.count)
+        return;
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         struct stage *stage = &engine->stages[i];
         bool has_worker = false;
@@ -385,6 +402,16 @@ static void handle(struct engine *engine, struct engine_event *event) {
     case ENGINE_EVENT_FINALIZED:
         finalized(engine, event->bundle);
         break;
+    case ENGINE_EVENT_STORED:
+        store_stored(engine, event->extent);
+        break;
+    case ENGINE_EVENT_LOADED:
+        store_loaded(engine, event->token, event->bytes);
+        event->bytes = SLICE_EMPTY;
+        break;
+    case ENGINE_EVENT_STORE_FAILED:
+        engine_fail(engine, "%s", event->error ? event->error : "the job's data could not be stored");
+        break;
     case ENGINE_EVENT_CANCEL:
         engine_add_action(engine, ENGINE_ACTION_JOB_CANCELLED);
         engine->is_over = true;
@@ -410,6 +437,7 @@ void engine_step(struct engine *engine, struct engine_event *event) {
     if (!engine->is_over) {
         if (event->now_ms > engine->now_ms)
             engine->now_ms = event->now_ms;
+        engine->excess_bytes = event->excess_bytes;
         /* Woken although it is not time yet, by this clock: ask again. */
         if (event->type == ENGINE_EVENT_TIME && engine->now_ms < engine->wake_ms) {
             engine->wake_ms = TIME_MAX;
@@ -427,6 +455,8 @@ void engine_step(struct engine *engine, struct engine_event *event) {
             engine_advance(engine);
             engine_schedule(engine);
         }
+        if (!engine->is_over)
+            engine_spill(engine);
         if (!engine->is_over)
             check_end(engine);
         if (!engine->is_over)

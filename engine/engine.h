@@ -26,6 +26,8 @@ struct engine_options {
     size_t message_bytes;        /* target of bytes in one Elements message; 0: 1 MiB */
     size_t send_window_bytes;    /* input of one bundle handed to the host and not yet reported as sent; 0: 4 MiB */
     size_t state_page_bytes;     /* of one answer to a state request; 0: 1 MiB */
+    size_t extent_bytes;         /* target of bytes in what is stored as one; 0: 1 MiB */
+    size_t max_inline_bytes;     /* of a group's values; beyond it the SDK reads them as state, if it can; 0: 32 MiB */
     size_t max_element_bytes;    /* of one encoded element of a bundle's output; 0: no limit */
     int64_t output_timeout_ms;   /* from a bundle's response to the last end mark of its output; 0: 60 s */
     int64_t finalize_timeout_ms; /* from FINALIZE to its answer, after which the job ends without it; 0: 10 s */
@@ -48,6 +50,9 @@ enum engine_event_type {
     ENGINE_EVENT_BUNDLE_FAILED,      /* bundle, error: the SDK's own text */
     ENGINE_EVENT_SENT,               /* bundle, byte_count: input that left */
     ENGINE_EVENT_FINALIZED,          /* bundle */
+    ENGINE_EVENT_STORED,             /* extent: it is written, and its bytes need no memory any more */
+    ENGINE_EVENT_LOADED,             /* token, bytes: what LOAD asked for */
+    ENGINE_EVENT_STORE_FAILED,       /* error: something could not be written, or not be read back; the job fails */
     ENGINE_EVENT_CANCEL,
 };
 
@@ -55,6 +60,10 @@ enum engine_event_type {
 struct engine_event {
     enum engine_event_type type;
     event_time now_ms; /* processing time; never goes back (a smaller value counts as the last one) */
+    /* Every event: by how many bytes the job should take less memory than it does. The engine stores that much of its data, if it has
+     * it. */
+    size_t excess_bytes;
+    uint64_t extent;
     uint64_t bundle;
     unsigned worker; /* number given by the host, never reused in a job */
     unsigned environment;
@@ -75,8 +84,11 @@ enum engine_action_type {
     ENGINE_ACTION_REPLY_STATE, /* worker, bundle, token, response */
     ENGINE_ACTION_FINALIZE, /* worker, bundle: committed, tell the harness (answer: ENGINE_EVENT_FINALIZED, best effort) */
     ENGINE_ACTION_FORGET_BUNDLE, /* worker, bundle: committed or given up; what still comes for it may be dropped */
-    ENGINE_ACTION_WAKE,          /* at_ms: send ENGINE_EVENT_TIME then; a later WAKE replaces it */
-    ENGINE_ACTION_MESSAGE,       /* error: text for the job's messages (a retry, a worker lost), a warning */
+    ENGINE_ACTION_STORE,         /* extent, pieces: to be written, laid end to end; answer: ENGINE_EVENT_STORED */
+    ENGINE_ACTION_LOAD,          /* extent, token; answer: ENGINE_EVENT_LOADED */
+    ENGINE_ACTION_DROP,    /* extent: is not needed any more; a load that is still under way need not be answered */
+    ENGINE_ACTION_WAKE,    /* at_ms: send ENGINE_EVENT_TIME then; a later WAKE replaces it */
+    ENGINE_ACTION_MESSAGE, /* error: text for the job's messages (a retry, a worker lost), a warning */
     ENGINE_ACTION_JOB_DONE,
     ENGINE_ACTION_JOB_FAILED, /* error: the root cause */
     ENGINE_ACTION_JOB_CANCELLED,
@@ -90,6 +102,9 @@ struct engine_action {
     unsigned stage;
     unsigned timer_family;
     struct slice bytes; /* SEND */
+    uint64_t extent;
+    struct slice *pieces; /* STORE; owned */
+    size_t piece_count;
     bool is_last;
     uint64_t token;
     char *request_id; /* REPLY_STATE; owned */

@@ -1,10 +1,12 @@
 #include "engine/group.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
+#include "engine/bucket.h"
 #include "model/window.h"
 
 enum { CHUNK_MIN = 48, CHUNK_MAX = 8 << 10 };
@@ -27,21 +29,28 @@ void group_destroy(struct group *group) {
         return;
     for (unsigned i = 0; i < group->partition_count; i++)
         group_partition_unref(group->partitions[i]);
+    for (unsigned i = 0; group->buckets && i < group->partition_count * GROUP_BUCKETS; i++)
+        group_bucket_unref(group->buckets[i]);
+    free(group->buckets);
     free(group->partitions);
     free(group);
 }
 
-static struct group_partition *partition_create(const struct group *group) {
+struct group_partition *group_partition_create(const struct windowing *windowing, struct account *account) {
     struct group_partition *partition = xcalloc(1, sizeof(*partition));
 
     partition->refs = 1;
-    partition->pages.account = group->account;
-    partition->windowing = group->windowing;
+    partition->pages.account = account;
+    partition->windowing = windowing;
     return partition;
 }
 
 static size_t table_bytes(const struct group_partition *partition) {
     return partition->entry_capacity * sizeof(*partition->entries) + partition->index_size * sizeof(*partition->index);
+}
+
+size_t group_partition_bytes(const struct group_partition *partition) {
+    return partition->pages.allocated_bytes + table_bytes(partition);
 }
 
 static void partition_grow(struct group_partition *partition) {
@@ -75,11 +84,18 @@ static bool entry_is(const struct group_entry *entry, uint64_t hash, struct curs
            (entry->window_size == 0 || memcmp(entry->key - entry->window_size, window.at, entry->window_size) == 0);
 }
 
-/* The entry of this window and key, made when absent (then its count is 0). */
-static struct group_entry *partition_entry(struct group_partition *partition, uint64_t hash, struct cursor window,
-                                           struct cursor key) {
+/* The window's bytes and the key's behind them, in the partition's pages. Returns the key. */
+static const uint8_t *copy_key(struct group_partition *partition, struct cursor window, struct cursor key) {
+    uint8_t *copy = arena_alloc(&partition->pages, cursor_left(&window) + cursor_left(&key));
+
+    memcpy(copy, window.at, cursor_left(&window));
+    memcpy(copy + cursor_left(&window), key.at, cursor_left(&key));
+    return copy + cursor_left(&window);
+}
+
+struct group_entry *group_partition_entry(struct group_partition *partition, uint64_t hash, struct cursor window,
+                                          struct cursor key, bool borrow) {
     struct group_entry *entry;
-    uint8_t *copy;
     size_t at;
 
     if (partition->entry_count == partition->entry_capacity)
@@ -92,11 +108,8 @@ static struct group_entry *partition_entry(struct group_partition *partition, ui
     }
     entry = &partition->entries[partition->entry_count++];
     partition->index[at] = (uint32_t)partition->entry_count;
-    copy = arena_alloc(&partition->pages, cursor_left(&window) + cursor_left(&key));
-    memcpy(copy, window.at, cursor_left(&window));
-    memcpy(copy + cursor_left(&window), key.at, cursor_left(&key));
     *entry = (struct group_entry){.hash = hash,
-                                  .key = copy + cursor_left(&window),
+                                  .key = borrow ? key.at : copy_key(partition, window, key),
                                   .key_size = (uint32_t)cursor_left(&key),
                                   .window_size = (uint32_t)cursor_left(&window)};
     partition->output_bytes += 24 + cursor_left(&window) + cursor_left(&key);
@@ -121,36 +134,70 @@ static void entry_add_value(struct group_partition *partition, struct group_entr
     }
     memcpy(chunk->bytes + chunk->size, value.at, size);
     chunk->size += (uint32_t)size;
+    entry->value_bytes += size;
     partition->output_bytes += size;
 }
 
-/* MODEL 3.6: what the output timestamp becomes when one more element comes in. */
-static event_time combine_timestamps(const struct windowing *windowing, const struct group_entry *entry,
-                                     event_time timestamp, event_time window_end) {
+void group_entry_add_stored(struct group_partition *partition, struct group_entry *entry, const uint8_t *bytes,
+                            size_t size, struct extent *extent) {
+    struct group_chunk *chunk = arena_alloc(&partition->pages, sizeof(*chunk) + sizeof(struct group_chunk_elsewhere));
+    struct group_chunk_elsewhere elsewhere = {bytes, extent};
+
+    *chunk = (struct group_chunk){.size = (uint32_t)size};
+    memcpy(chunk->bytes, &elsewhere, sizeof(elsewhere));
+    if (entry->last)
+        entry->last->next = chunk;
+    else
+        entry->first = chunk;
+    entry->last = chunk;
+    entry->value_bytes += size;
+    partition->output_bytes += size;
+}
+
+static struct group_chunk_elsewhere chunk_elsewhere(const struct group_chunk *chunk) {
+    struct group_chunk_elsewhere elsewhere;
+
+    memcpy(&elsewhere, chunk->bytes, sizeof(elsewhere));
+    return elsewhere;
+}
+
+const uint8_t *group_chunk_values(const struct group_chunk *chunk) {
+    return chunk->capacity ? chunk->bytes : chunk_elsewhere(chunk).bytes;
+}
+
+struct extent *group_chunk_extent(const struct group_chunk *chunk) {
+    return chunk->capacity ? NULL : chunk_elsewhere(chunk).extent;
+}
+
+event_time group_combine_timestamps(const struct windowing *windowing, event_time a, event_time b,
+                                    event_time window_end) {
     switch (windowing->timestamp_combiner) {
     case OUTPUT_TIME_EARLIEST:
-        return entry->count ? MIN(entry->timestamp, timestamp) : timestamp;
+        return MIN(a, b);
     case OUTPUT_TIME_LATEST:
-        return entry->count ? MAX(entry->timestamp, timestamp) : timestamp;
+        return MAX(a, b);
     case OUTPUT_TIME_END_OF_WINDOW:
         break;
     }
     return window_end;
 }
 
+uint64_t group_hash(uint64_t key_hash, struct cursor window) {
+    if (cursor_left(&window) == 0)
+        return key_hash;
+    return key_hash ^ hash_bytes(window.at, cursor_left(&window)) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static void group_add_in_window(struct group *group, event_time timestamp, struct cursor window, event_time window_end,
                                 struct cursor key, uint64_t key_hash, struct cursor value) {
-    uint64_t hash = key_hash;
-    struct group_partition **slot;
+    struct group_partition **slot = &group->partitions[key_hash % group->partition_count];
     struct group_entry *entry;
 
-    slot = &group->partitions[hash % group->partition_count];
-    if (cursor_left(&window))
-        hash ^= hash_bytes(window.at, cursor_left(&window)) * UINT64_C(0x9e3779b97f4a7c15);
     if (!*slot)
-        *slot = partition_create(group);
-    entry = partition_entry(*slot, hash, window, key);
-    entry->timestamp = combine_timestamps(group->windowing, entry, timestamp, window_end);
+        *slot = group_partition_create(group->windowing, group->account);
+    entry = group_partition_entry(*slot, group_hash(key_hash, window), window, key, false);
+    entry->timestamp =
+        group_combine_timestamps(group->windowing, entry->count ? entry->timestamp : timestamp, timestamp, window_end);
     entry_add_value(*slot, entry, value);
     entry->count++;
 }
@@ -176,19 +223,22 @@ static void group_add_element(struct group *group, const struct windowed_value *
     }
 }
 
-void group_add(struct group *group, const struct run_list *runs) {
-    vec_foreach (run, &runs->runs) {
-        struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
+void group_add_run(struct group *group, const struct run *run) {
+    struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
 
-        while (cursor_left(&at)) {
-            struct windowed_value element;
-            enum coder_result result = windowed_value_read(group->input, &at, &element);
+    while (cursor_left(&at)) {
+        struct windowed_value element;
+        enum coder_result result = windowed_value_read(group->input, &at, &element);
 
-            assert(result == CODER_OK);
-            (void)result;
-            group_add_element(group, &element);
-        }
+        assert(result == CODER_OK);
+        (void)result;
+        group_add_element(group, &element);
     }
+}
+
+void group_add(struct group *group, const struct run_list *runs) {
+    vec_foreach (run, &runs->runs)
+        group_add_run(group, run);
 }
 
 struct group_partition *group_take(struct group *group, unsigned i) {
@@ -200,29 +250,52 @@ struct group_partition *group_take(struct group *group, unsigned i) {
     return partition;
 }
 
+/* beam:coder:state_backed_iterable:v1 with nothing in line: -1, the end of the batches (a count of -1), the token. */
+static void write_token(struct group_partition *partition, size_t entry, struct large_values *large, struct buf *out) {
+    struct large_value value = {group_partition_ref(partition), entry};
+    char token[24];
+    int size = snprintf(token, sizeof(token), "%zu", large->given.count);
+
+    vec_push(&large->given, value);
+    buf_add_be32(out, UINT32_MAX);
+    buf_add_varint(out, UINT64_MAX);
+    buf_add_prefixed(out, token, (size_t)size);
+}
+
+void large_values_clear(struct large_values *large) {
+    vec_foreach (value, &large->given)
+        group_partition_unref(value->partition);
+    vec_free(&large->given);
+}
+
 /* KV<K, iterable<V>>: key, 4 bytes of count (or the -1 form with a count per batch, for counts beyond 31 bits), values. */
-static void write_entry(const struct group_entry *entry, struct buf *out) {
+static void write_entry(struct group_partition *partition, size_t place, struct large_values *large, struct buf *out) {
+    const struct group_entry *entry = &partition->entries[place];
     bool is_long = entry->count > INT32_MAX;
 
     windowed_value_write_header(out, entry->timestamp, entry->key - entry->window_size, entry->window_size,
                                 &PANE_ONLY_FIRING);
     buf_add(out, entry->key, entry->key_size);
+    if (large && entry->value_bytes > large->threshold_bytes) {
+        write_token(partition, place, large, out);
+        return;
+    }
     buf_add_be32(out, is_long ? UINT32_MAX : (uint32_t)entry->count);
     if (is_long)
         buf_add_varint(out, entry->count);
     for (const struct group_chunk *chunk = entry->first; chunk; chunk = chunk->next)
-        buf_add(out, chunk->bytes, chunk->size);
+        buf_add(out, group_chunk_values(chunk), chunk->size);
     if (is_long)
         buf_add_varint(out, 0);
 }
 
-uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t end, size_t target_bytes,
-                               struct buf *out) {
+uint64_t group_partition_write(struct group_partition *partition, size_t *at, size_t end, size_t target_bytes,
+                               struct large_values *large, struct buf *out) {
     size_t begin = out->size;
     uint64_t count = 0;
 
     for (; *at < end && (count == 0 || out->size - begin < target_bytes); ++*at, count++)
-        write_entry(&partition->entries[*at], out);
+        write_entry(partition, *at, large, out);
     return count;
 }
 
@@ -235,6 +308,9 @@ void group_partition_unref(struct group_partition *partition) {
     if (!partition || --partition->refs)
         return;
     account_release(partition->pages.account, table_bytes(partition));
+    for (size_t i = 0; i < partition->source_count; i++)
+        slice_unref(&partition->sources[i]);
+    free(partition->sources);
     arena_clear(&partition->pages);
     free(partition->entries);
     free(partition->index);

@@ -6,6 +6,9 @@
  *      entry:      key bytes, window bytes, output timestamp, count, chunk -> chunk -> chunk
  *      pages:      where keys and chunks live; charged to the job, freed with the partition
  *
+ * When memory is short a partition is written out and starts anew: its entries, cut finer by more bits of the hash, go to its buckets
+ * (engine/bucket.h). A bucket read back is a partition again.
+ *
  * Once the input is complete the partitions are handed to the consumers as input items: an element of the output is written only when a
  * bundle sends it, and can be written again, the same, when the bundle is retried. Keys are equal when their encoded bytes are (MODEL
  * 5.28). Belongs to the engine's thread. */
@@ -20,8 +23,14 @@
 struct group_chunk {
     struct group_chunk *next;
     uint32_t size;
-    uint32_t capacity;
+    uint32_t capacity; /* 0: the values are elsewhere, see chunk_elsewhere */
     uint8_t bytes[];
+};
+
+/* Values that were stored: in a block that the partition holds or, where a key has many, still outside of memory. */
+struct group_chunk_elsewhere {
+    const uint8_t *bytes;  /* or NULL: */
+    struct extent *extent; /* the bucket's */
 };
 
 /* One key in one window. */
@@ -32,6 +41,7 @@ struct group_entry {
     uint32_t window_size;
     uint64_t count;
     event_time timestamp; /* of the output */
+    uint64_t value_bytes;
     struct group_chunk *first;
     struct group_chunk *last;
 };
@@ -45,6 +55,8 @@ struct group_partition {
     size_t index_size;
     size_t output_bytes; /* about what its output takes */
     const struct windowing *windowing;
+    struct slice *sources; /* of a bucket that was read back: where its keys and values lie */
+    size_t source_count;
 };
 
 struct group {
@@ -53,24 +65,57 @@ struct group {
     struct account *account;
     struct group_partition **partitions; /* NULL where nothing came yet */
     unsigned partition_count;
+    struct group_bucket **buckets; /* partition_count * GROUP_BUCKETS; NULL as long as nothing was stored */
 };
 
 /* `input` is the windowed value coder of the input, whose value is a KV. */
 struct group *group_create(const struct coder *input, const struct windowing *windowing, unsigned partitions,
                            struct account *account);
 void group_destroy(struct group *group);
-/* Borrows the runs; the bytes were checked when they arrived. */
+/* Borrows the runs, all in memory; the bytes were checked when they arrived. */
 void group_add(struct group *group, const struct run_list *runs);
+void group_add_run(struct group *group, const struct run *run);
 /* Hands partition `i` over (refs 1), or NULL when it is empty. Windows that merge are merged. */
 struct group_partition *group_take(struct group *group, unsigned i);
 
+/* Groups that one bundle's input does not hold in full: the SDK gets a token in the place of the values and asks for them in pages
+ * (beam:coder:state_backed_iterable:v1; engine/large.c). */
+struct large_values {
+    size_t threshold_bytes; /* groups whose values take more; SIZE_MAX: none, all values are in memory */
+    VEC(struct large_value {
+        struct group_partition *partition; /* owned reference */
+        size_t entry;
+    })
+    given; /* by token */
+};
+
 /* Writes the output elements of entries from *at on, before `end`, until about target_bytes are written; *at moves on. Returns how many
- * elements. */
-uint64_t group_partition_write(const struct group_partition *partition, size_t *at, size_t end, size_t target_bytes,
-                               struct buf *out);
+ * elements. `large` may be NULL: none. */
+uint64_t group_partition_write(struct group_partition *partition, size_t *at, size_t end, size_t target_bytes,
+                               struct large_values *large, struct buf *out);
+void large_values_clear(struct large_values *large);
 /* engine/merge.c: merges the interval windows of each key that overlap (sessions). Windows that only touch stay apart (MODEL 4.6). */
 void group_merge_windows(struct group_partition *partition);
+struct group_partition *group_partition_create(const struct windowing *windowing, struct account *account);
 struct group_partition *group_partition_ref(struct group_partition *partition);
 void group_partition_unref(struct group_partition *partition);
+/* What it takes of memory. */
+size_t group_partition_bytes(const struct group_partition *partition);
+/* Where a chunk's values are, NULL when not in memory. */
+const uint8_t *group_chunk_values(const struct group_chunk *chunk);
+/* The chunk's extent when its values are not in memory. */
+struct extent *group_chunk_extent(const struct group_chunk *chunk);
+
+/* For engine/bucket.c. The entry of this window and key, made when absent (then its count is 0); `borrow`: the key and the window in front of
+ * it stay where they are instead of being copied. `hash` as group_hash() says. */
+struct group_entry *group_partition_entry(struct group_partition *partition, uint64_t hash, struct cursor window,
+                                          struct cursor key, bool borrow);
+/* Adds stored values to an entry: in memory at `bytes`, or in `extent`. */
+void group_entry_add_stored(struct group_partition *partition, struct group_entry *entry, const uint8_t *bytes,
+                            size_t size, struct extent *extent);
+uint64_t group_hash(uint64_t key_hash, struct cursor window);
+/* MODEL 3.6: the output timestamp of two elements or groups of one key and window; `window_end` is that of the window. */
+event_time group_combine_timestamps(const struct windowing *windowing, event_time a, event_time b,
+                                    event_time window_end);
 
 #endif

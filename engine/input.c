@@ -8,18 +8,52 @@
 size_t input_item_bytes(const struct input_item *item) {
     const struct group_partition *partition = item->partition;
 
+    if (item->bucket && item->is_counted)
+        return (size_t)((double)item->bucket->bytes * (double)(item->to - item->from) /
+                        (double)MAX(item->bucket->built_count, (size_t)1));
+    if (item->bucket)
+        return item->bucket->bytes;
     if (!partition)
-        return item->run.bytes.size;
+        return run_size(&item->run);
     return (size_t)((double)partition->output_bytes * (double)(item->to - item->from) / (double)partition->entry_count);
 }
 
 uint64_t input_item_count(const struct input_item *item) {
-    return item->partition ? item->to - item->from : item->run.count;
+    if (item->bucket && !item->is_counted)
+        return item->bucket->records;
+    return item->partition || item->bucket ? item->to - item->from : item->run.count;
+}
+
+bool input_item_is_stored(const struct input_item *item) {
+    if (item->bucket)
+        return !item->partition;
+    return item->run.extent && !item->run.bytes.block;
+}
+
+void input_item_evict(struct input_item *item) {
+    if (item->bucket) {
+        group_partition_unref(item->partition);
+        item->partition = NULL;
+    } else if (item->run.extent) {
+        slice_unref(&item->run.bytes);
+    }
+}
+
+struct input_item input_item_ref(const struct input_item *item) {
+    struct input_item ref = *item;
+
+    ref.run = run_ref(&item->run);
+    if (ref.partition)
+        group_partition_ref(ref.partition);
+    if (ref.bucket)
+        group_bucket_ref(ref.bucket);
+    return ref;
 }
 
 void input_item_clear(struct input_item *item) {
-    slice_unref(&item->run.bytes);
+    run_clear(&item->run);
     group_partition_unref(item->partition);
+    group_bucket_unref(item->bucket);
     *item = (struct input_item){0};
 }
 
@@ -84,13 +118,16 @@ static void item_split(struct input_item *item, const struct coder *coder, uint6
 
     *ret_rest = (struct input_item){0};
     if (item->partition) {
-        *ret_rest = (struct input_item){
-            .partition = group_partition_ref(item->partition), .from = item->from + n, .to = item->to};
-        item->to = item->from + n;
+        *ret_rest = input_item_ref(item);
+        ret_rest->from = item->to = item->from + n;
+        if (ret_rest->bucket)
+            input_item_evict(ret_rest);
         return;
     }
+    extent_unref(item->run.extent);
+    item->run.extent = NULL;
     run_split(&item->run, coder, n, &head, &tail);
-    slice_unref(&item->run.bytes);
+    run_clear(&item->run);
     item->run = head;
     ret_rest->run = tail;
 }
@@ -103,8 +140,8 @@ void claim_take(struct claim *claim, struct input_queue *queue, const struct cod
         uint64_t all = input_item_count(&item);
         uint64_t n = elements_for(&item, max_bytes - claim->bytes, max_count - claim->count);
 
-        /* A little more than wanted is better than a crumb left behind. */
-        if (n < all && (n + n / 4 < all || n + claim->count >= max_count)) {
+        /* A little more than wanted is better than a crumb left behind; what is stored is small enough to stay whole. */
+        if (!input_item_is_stored(&item) && n < all && (n + n / 4 < all || n + claim->count >= max_count)) {
             item_split(&item, coder, n, &rest);
             input_queue_unpop(queue, rest);
         }
@@ -143,29 +180,39 @@ static struct slice read_run(const struct run *run, size_t offset, const struct 
     return slice_sub(run->bytes, offset, (size_t)(at.at - begin));
 }
 
-struct slice claim_read(const struct claim *claim, struct claim_cursor *at, const struct coder *coder, size_t max_bytes,
-                        struct account *account) {
-    while (at->item < claim->items.count) {
-        const struct input_item *item = &claim->items.items[at->item];
-        struct slice piece = SLICE_EMPTY;
+static bool is_read_out(const struct input_item *item, size_t offset) {
+    if (item->partition || item->bucket)
+        return (item->is_counted || !item->bucket) && item->from + offset >= item->to;
+    return offset >= run_size(&item->run);
+}
 
-        if (item->partition) {
-            struct buf out = {.account = account};
-            size_t entry = item->from + at->offset;
-
-            if (entry < item->to)
-                buf_reserve(&out, MIN(max_bytes + max_bytes / 8, input_item_bytes(item) + 64));
-            group_partition_write(item->partition, &entry, item->to, max_bytes, &out);
-            at->offset = entry - item->from;
-            piece = buf_finish(&out);
-        } else if (at->offset < item->run.bytes.size) {
-            piece = read_run(&item->run, at->offset, coder, max_bytes);
-            at->offset += piece.size;
-        }
-        if (piece.size)
-            return piece;
+void claim_settle(const struct claim *claim, struct claim_cursor *at) {
+    while (at->item < claim->items.count && is_read_out(&claim->items.items[at->item], at->offset)) {
         at->item++;
         at->offset = 0;
     }
-    return SLICE_EMPTY;
+}
+
+struct slice claim_read(const struct claim *claim, struct claim_cursor *at, const struct coder *coder, size_t max_bytes,
+                        struct large_values *large, struct account *account) {
+    const struct input_item *item;
+    struct buf out = {.account = account};
+    struct slice piece;
+    size_t entry;
+
+    claim_settle(claim, at);
+    if (at->item == claim->items.count)
+        return SLICE_EMPTY;
+    item = &claim->items.items[at->item];
+    assert(!input_item_is_stored(item));
+    if (!item->partition) {
+        piece = read_run(&item->run, at->offset, coder, max_bytes);
+        at->offset += piece.size;
+        return piece;
+    }
+    entry = item->from + at->offset;
+    buf_reserve(&out, MIN(max_bytes + max_bytes / 8, input_item_bytes(item) + 64));
+    group_partition_write(item->partition, &entry, item->to, max_bytes, large, &out);
+    at->offset = entry - item->from;
+    return buf_finish(&out);
 }

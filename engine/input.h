@@ -1,23 +1,35 @@
 /* The input of an executable stage: what waits, and what a bundle has claimed of it.
  *
  * An item is a run of elements, or a partition of a grouping whose output is written only when it is sent. A claim is the input of one
- * bundle; it stays as it is until the bundle's commit, so that a failed bundle can be run again on the same input. Belongs to the
- * engine's thread. */
+ * bundle; it stays as it is until the bundle's commit, so that a failed bundle can be run again on the same input.
+ *
+ * Either may be stored (a run's extent, a grouping's bucket): then it is in memory only while a bundle reads it (engine/resident.h).
+ * Belongs to the engine's thread. */
 #ifndef ENGINE_INPUT_H
 #define ENGINE_INPUT_H
 
+#include "engine/bucket.h"
 #include "engine/group.h"
 #include "engine/runs.h"
 #include "engine/timers.h"
 
 struct input_item {
-    struct run run;                    /* when partition is NULL */
+    struct run run;                    /* when partition and bucket are NULL */
     struct group_partition *partition; /* owned reference: */
     size_t from, to;                   /* these entries of it */
+    struct group_bucket *bucket;       /* owned reference, or NULL: the partition is built of it when it is needed */
+    bool is_counted;                   /* of a bucket: it was built before, and `from` and `to` are known */
 };
 
+/* What its elements take, wherever they are. */
 size_t input_item_bytes(const struct input_item *item);
+/* How many elements; of a bucket that was never built, at most how many. */
 uint64_t input_item_count(const struct input_item *item);
+/* Whether it must be brought into memory to be read. */
+bool input_item_is_stored(const struct input_item *item);
+/* Of something stored: lets go of what was brought into memory. */
+void input_item_evict(struct input_item *item);
+struct input_item input_item_ref(const struct input_item *item);
 void input_item_clear(struct input_item *item);
 
 /* First in, first out. Zero-initialise. */
@@ -46,8 +58,8 @@ struct claim {
     unsigned runs_failed; /* ... because the SDK said so */
 };
 
-/* Moves items from the queue into the claim until it holds about max_bytes or max_count elements (at least one item, a run being cut
- * where needed). `coder` is the windowed value coder of the input. */
+/* Moves items from the queue into the claim until it holds about max_bytes or max_count elements (at least one item, one that is in memory
+ * being cut where needed). `coder` is the windowed value coder of the input. */
 void claim_take(struct claim *claim, struct input_queue *queue, const struct coder *coder, size_t max_bytes,
                 uint64_t max_count);
 void claim_free(struct claim *claim);
@@ -58,8 +70,10 @@ struct claim_cursor {
     size_t offset; /* in the item: bytes of a run, entries of a partition */
 };
 
-/* The next about max_bytes of whole elements; empty when everything was read. */
+/* The next about max_bytes of whole elements; empty when everything was read. The item at the cursor is in memory. */
 struct slice claim_read(const struct claim *claim, struct claim_cursor *at, const struct coder *coder, size_t max_bytes,
-                        struct account *account);
+                        struct large_values *large, struct account *account);
+/* Moves the cursor past items of which everything was read. */
+void claim_settle(const struct claim *claim, struct claim_cursor *at);
 
 #endif

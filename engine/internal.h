@@ -6,6 +6,11 @@
  *   apply.c     the commit put into effect; delivery along edges; stages that become complete
  *   firing.c    timers: set by commits, due, and the expiration of windows
  *   answer.c    state requests
+ *   store.c     extents: data outside of memory
+ *   spill.c     what is stored when memory is short
+ *   resident.c  stored input brought into memory for its bundle
+ *   backlog.c   stored data that the engine takes apart itself
+ *   large.c     answers that wait for stored data; groups handed over as state
  *   check.c     what cannot be run here */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
@@ -13,6 +18,7 @@
 #include "engine/commit.h"
 #include "engine/engine.h"
 #include "engine/input.h"
+#include "engine/store.h"
 #include "engine/userstate.h"
 #include "engine/view.h"
 #include "model/window.h"
@@ -39,12 +45,25 @@ struct seen_window {
     event_time end;
 };
 
+/* Stored items that are to be taken apart by the engine, in order. */
+struct backlog {
+    struct input_queue queue;
+    struct input_item item; /* being fetched */
+    struct fetch *fetch;
+    void (*absorb)(struct engine *engine, void *owner,
+                   struct input_item *item); /* borrows the item, which is in memory */
+    void *owner;
+};
+
 struct stage {
     const struct plan_stage *plan;
-    bool is_done; /* will produce nothing more: its output watermark is at the end of time */
+    bool is_done;            /* will produce nothing more: its output watermark is at the end of time */
+    struct backlog arriving; /* of a grouping or a keyed stage: input that it has not yet taken */
 
     /* GROUP_BY_KEY */
     struct group *group;
+    bool is_flushed;
+    struct backlog leaving; /* groups that are not yet delivered */
 
     /* EXECUTABLE */
     struct input_queue queue;
@@ -75,6 +94,11 @@ struct bundle {
     struct state_overlay overlay;
     struct bundle_response *response;
     event_time response_deadline_ms; /* for the end marks, once the response is there */
+
+    struct fetch *fetch; /* brings in this item of the claim: */
+    size_t fetched_item;
+    struct large_values large;
+    VEC(struct late_reply *) late_replies;
 };
 
 struct worker_slot {
@@ -98,6 +122,9 @@ struct engine {
     uint64_t next_bundle;
     struct stage *stages;
     VEC(struct view *) views;
+    struct store store;
+    size_t excess_bytes;     /* as the host said last */
+    size_t fruitless_excess; /* there was nothing to store at this excess */
     VEC(struct worker_slot) workers;
     struct map bundles; /* id -> struct bundle */
     VEC(struct bundle *) running;
@@ -137,10 +164,17 @@ enum bundle_failure {
 };
 void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failure failure, const char *error);
 void bundle_free(struct engine *engine, struct bundle *bundle);
+/* Sends input while the window has room and input is in memory, and the end mark when all was sent. */
+void bundle_send(struct engine *engine, struct bundle *bundle);
 
 /* apply.c */
 void engine_apply_commit(struct engine *engine, struct bundle_commit *commit);
-void engine_deliver(struct engine *engine, unsigned collection, const struct run_list *runs);
+/* Borrows the run. */
+void engine_deliver(struct engine *engine, unsigned collection, const struct run *run);
+/* What the backlogs do with an item; `owner` is a stage, a view, a stage. */
+void stage_absorb(struct engine *engine, void *owner, struct input_item *item);
+void view_absorb(struct engine *engine, void *owner, struct input_item *item);
+void stage_write_out(struct engine *engine, void *owner, struct input_item *item);
 /* Closes every stage that has nothing left to come, and what follows from it. */
 void engine_advance(struct engine *engine);
 void claim_release(struct stage *stage, struct claim *claim);
@@ -164,6 +198,36 @@ bool firing_has_due_processing_timer(const struct engine *engine, struct stage *
 /* After the commit of a bundle that fired the claim's timers: expired windows lose their state. */
 void firing_expire(struct engine *engine, struct stage *stage, const struct claim *claim);
 void firing_clear_shard(struct key_shard *shard);
+
+/* spill.c: stores data until engine->excess_bytes are on their way out, if there is that much. */
+void engine_spill(struct engine *engine);
+
+/* resident.c */
+/* Whether the item that the bundle sends next is in memory; what it has sent is let go. If not it is being fetched, and bundle_send() follows. */
+bool resident_input_is_here(struct engine *engine, struct bundle *bundle);
+void resident_evict_claim(struct claim *claim);
+/* Fetches a stored item, with the values of large groups or without, for resident_fill(). */
+struct fetch *resident_fetch(struct engine *engine, const struct input_item *item, bool with_values, fetch_fn done,
+                             void *owner);
+void resident_fill(struct engine *engine, struct input_item *item, const struct slice *bytes, size_t count);
+
+/* backlog.c */
+bool backlog_is_empty(const struct backlog *backlog);
+/* Takes the item over, which is stored. */
+void backlog_push(struct engine *engine, struct backlog *backlog, struct input_item item);
+/* Goes on with the next item, if none is under way. */
+void backlog_work(struct engine *engine, struct backlog *backlog);
+void backlog_clear(struct engine *engine, struct backlog *backlog);
+
+/* large.c */
+/* Answers with the extent's bytes once they are here, in the place of `action`, whose request id and continuation are taken over. */
+void engine_answer_from_extent(struct engine *engine, struct bundle *bundle, struct engine_action *action,
+                               struct extent *extent);
+/* The bundle is over: those who wait are refused. */
+void engine_drop_late_replies(struct engine *engine, struct bundle *bundle);
+/* One page of the values that the token stands for: in `out`, or all of *ret_extent (borrowed). *position moves on. -1: no such token. */
+int engine_read_large(struct bundle *bundle, struct slice token, uint64_t *position, size_t limit, struct buf *out,
+                      struct extent **ret_extent, bool *ret_more);
 
 /* answer.c */
 /* The bundle is over, but its harness waits for the answer and never times out (PROTOCOL G). */

@@ -2,24 +2,34 @@
 
 #include <assert.h>
 
+struct run run_ref(const struct run *run) {
+    return (struct run){slice_ref(run->bytes), run->count, extent_ref(run->extent)};
+}
+
+void run_clear(struct run *run) {
+    slice_unref(&run->bytes);
+    extent_unref(run->extent);
+    *run = (struct run){0};
+}
+
 void run_list_push(struct run_list *list, struct run run) {
     if (run.count == 0) {
-        slice_unref(&run.bytes);
+        run_clear(&run);
         return;
     }
-    list->bytes += run.bytes.size;
+    list->bytes += run_size(&run);
     list->count += run.count;
     vec_push(&list->runs, run);
 }
 
 void run_list_append(struct run_list *list, const struct run_list *from) {
     vec_foreach (run, &from->runs)
-        run_list_push(list, (struct run){.bytes = slice_ref(run->bytes), .count = run->count});
+        run_list_push(list, run_ref(run));
 }
 
 void run_list_clear(struct run_list *list) {
     vec_foreach (run, &list->runs)
-        slice_unref(&run->bytes);
+        run_clear(run);
     vec_free(&list->runs);
     *list = (struct run_list){0};
 }
@@ -29,7 +39,7 @@ void run_split(const struct run *run, const struct coder *coder, uint64_t count,
     struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
     size_t offset;
 
-    assert(count < run->count);
+    assert(count < run->count && !run->extent);
     for (uint64_t i = 0; i < count; i++) {
         enum coder_result result = coder_skip(coder, &at);
 
@@ -37,8 +47,9 @@ void run_split(const struct run *run, const struct coder *coder, uint64_t count,
         (void)result;
     }
     offset = run->bytes.size - cursor_left(&at);
-    *ret_head = (struct run){slice_sub(run->bytes, 0, offset), count};
-    *ret_tail = (struct run){slice_sub(run->bytes, offset, run->bytes.size - offset), run->count - count};
+    *ret_head = (struct run){.bytes = slice_sub(run->bytes, 0, offset), .count = count};
+    *ret_tail =
+        (struct run){.bytes = slice_sub(run->bytes, offset, run->bytes.size - offset), .count = run->count - count};
 }
 
 static int malformed(struct status *st) {
@@ -74,7 +85,7 @@ static int complete_carry(struct run_writer *writer, struct slice bytes, size_t 
                 return too_large(writer, st);
             element = buf_finish(&writer->carry);
 
-            run_list_push(&writer->list, (struct run){slice_sub(element, 0, size), 1});
+            run_list_push(&writer->list, (struct run){.bytes = slice_sub(element, 0, size), .count = 1});
             slice_unref(&element);
             assert(size > before);
             *ret_used = size - before;
@@ -119,7 +130,7 @@ int run_writer_add(struct run_writer *writer, struct slice bytes, struct status 
         count++;
     }
     if (count)
-        run_list_push(&writer->list, (struct run){slice_sub(bytes, begin, good - begin), count});
+        run_list_push(&writer->list, (struct run){.bytes = slice_sub(bytes, begin, good - begin), .count = count});
     if (good < bytes.size) {
         writer->carry.account = writer->account;
         buf_add(&writer->carry, bytes.data + good, bytes.size - good);

@@ -1,4 +1,5 @@
-/* Runs: whole elements, laid end to end in one slice. What crosses an edge of the stage graph is a list of runs.
+/* Runs: whole elements, laid end to end in one slice or, once memory got short, in one extent on disk. What crosses an edge of the stage
+ * graph is a list of runs.
  *
  * The Data stream cuts an SDK's output anywhere, even inside an element; a run_writer finds the element boundaries again, sharing the
  * received blocks and copying only an element that lies across two messages. Belongs to the engine's thread. */
@@ -8,12 +9,22 @@
 #include "base/buf.h"
 #include "base/status.h"
 #include "base/vec.h"
+#include "engine/store.h"
 #include "model/coder.h"
 
 struct run {
-    struct slice bytes;
-    uint64_t count; /* elements */
+    struct slice bytes;    /* empty while the elements are only in the extent */
+    uint64_t count;        /* elements */
+    struct extent *extent; /* owned reference, or NULL */
 };
+
+static inline size_t run_size(const struct run *run) {
+    return run->extent ? run->extent->size : run->bytes.size;
+}
+
+/* New references. */
+struct run run_ref(const struct run *run);
+void run_clear(struct run *run);
 
 struct run_list {
     VEC(struct run) runs;
@@ -27,7 +38,7 @@ void run_list_push(struct run_list *list, struct run run);
 void run_list_append(struct run_list *list, const struct run_list *from);
 void run_list_clear(struct run_list *list);
 
-/* The first `count` elements of a run as one, the rest as another; count is less than run->count. References are new. */
+/* The first `count` elements of a run that is in memory as one, the rest as another; count is less than run->count. References are new. */
 void run_split(const struct run *run, const struct coder *coder, uint64_t count, struct run *ret_head,
                struct run *ret_tail);
 

@@ -12,7 +12,7 @@ static bool side_inputs_are_ready(const struct engine *engine, const struct stag
     for (size_t i = 0; i < stage->plan->side_input_count; i++) {
         unsigned producer = engine->plan->collections[stage->plan->side_inputs[i].collection].producer;
 
-        if (!engine->stages[producer].is_done)
+        if (!engine->stages[producer].is_done || !backlog_is_empty(stage->views[i]->backlog))
             return false;
     }
     return true;

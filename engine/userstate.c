@@ -105,6 +105,7 @@ size_t state_read(const struct user_state *state, const struct state_overlay *ov
     const struct state_mutation *mutation = map_get(&overlay->mutations, cell.data, cell.size);
     const struct chain *committed = map_get(&state->cells, cell.data, cell.size);
     size_t committed_pages, at, count = 0;
+    struct extent *extent; /* user state stays in memory */
     bool more = false;
 
     if (mutation && mutation->cleared)
@@ -112,14 +113,14 @@ size_t state_read(const struct user_state *state, const struct state_overlay *ov
     committed_pages = committed ? committed->pages.count : 0;
     at = (size_t)*position;
     if (at < committed_pages) {
-        count = chain_read(committed, &at, limit, pieces, max_pieces, &more);
+        count = chain_read(committed, &at, limit, pieces, max_pieces, &extent, &more);
         *position = at;
         *ret_more = more || (mutation && mutation->appended.pages.count);
         return count;
     }
     at -= committed_pages;
     if (mutation && at < mutation->appended.pages.count)
-        count = chain_read(&mutation->appended, &at, limit, pieces, max_pieces, &more);
+        count = chain_read(&mutation->appended, &at, limit, pieces, max_pieces, &extent, &more);
     *position = committed_pages + at;
     *ret_more = more;
     return count;

@@ -48,26 +48,23 @@ static void view_add_in_window(struct view *view, const struct windowed_value *e
     }
 }
 
-void view_add(struct view *view, const struct run_list *runs) {
+void view_add(struct view *view, const struct run *run) {
     const struct coder *window_coder = view->coder->components[1];
+    struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
     struct buf scratch = {0};
 
-    vec_foreach (run, &runs->runs) {
-        struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
+    while (cursor_left(&at)) {
+        struct windowed_value element;
+        enum coder_result result = windowed_value_read(view->coder, &at, &element);
 
-        while (cursor_left(&at)) {
-            struct windowed_value element;
-            enum coder_result result = windowed_value_read(view->coder, &at, &element);
+        assert(result == CODER_OK);
+        for (uint32_t i = 0; i < element.window_count; i++) {
+            struct cursor window = element.windows;
 
+            result = coder_skip(window_coder, &element.windows);
             assert(result == CODER_OK);
-            for (uint32_t i = 0; i < element.window_count; i++) {
-                struct cursor window = element.windows;
-
-                result = coder_skip(window_coder, &element.windows);
-                assert(result == CODER_OK);
-                window.end = element.windows.at;
-                view_add_in_window(view, &element, window, &scratch);
-            }
+            window.end = element.windows.at;
+            view_add_in_window(view, &element, window, &scratch);
         }
     }
     buf_clear(&scratch);

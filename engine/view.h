@@ -10,19 +10,23 @@
 #include "engine/runs.h"
 #include "translate/plan.h"
 
+struct backlog;
+
 struct view {
     unsigned collection;
     enum plan_access access;
     const struct coder *coder; /* windowed value */
     struct account *account;
-    struct map contents; /* window [and key] -> struct chain: elements, or values of the key */
-    struct map keys;     /* window -> struct chain: the distinct keys of a multimap */
+    struct map contents;     /* window [and key] -> struct chain: elements, or values of the key */
+    struct map keys;         /* window -> struct chain: the distinct keys of a multimap */
+    bool is_unused;          /* nobody will read it any more */
+    struct backlog *backlog; /* the engine's: elements that are stored and not yet in here */
 };
 
 /* Whether a multimap can be made of elements of this coder: they are KVs. */
 bool view_coder_fits(const struct coder *windowed, enum plan_access access);
-/* Borrows the runs. The bytes were checked when they arrived. */
-void view_add(struct view *view, const struct run_list *runs);
+/* Borrows the run, which is in memory. The bytes were checked when they arrived. */
+void view_add(struct view *view, const struct run *run);
 /* NULL: nothing there, an empty view. */
 const struct chain *view_elements(const struct view *view, struct slice window, struct slice key);
 const struct chain *view_keys(const struct view *view, struct slice window);

@@ -140,6 +140,9 @@ void fn_worker_reply_state(struct fn_worker *worker, uint64_t reply_token, const
 void fn_worker_split(struct fn_worker *worker, uint64_t bundle, const char *source_transform_id,
                      double fraction_of_remainder, int64_t estimated_input_elements);
 void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle);
+/* Stops reading the harness's Data stream, or goes on; a message that is being read is still delivered. The harness's output waits in its
+ * own memory meanwhile. */
+void fn_worker_pause_data(struct fn_worker *worker, bool is_paused);
 /* Also after fn_worker_forget_bundle(). */
 void fn_worker_finalize(struct fn_worker *worker, uint64_t bundle);
 /* The bundle is over for the host: later messages for its instruction are dropped. */

@@ -112,6 +112,7 @@ struct fn_worker {
     bool was_connected;
     bool is_lost;
     bool is_closing;
+    bool is_data_paused;
     struct status failure; /* why we ended Control ourselves */
     struct list streams;
     struct fn_stream *control; /* NULL: not there */

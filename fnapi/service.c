@@ -72,6 +72,8 @@ static struct fn_stream *add_stream(struct fn_worker *worker, struct rpc_stream 
         worker->was_connected = true;
     } else if (kind == FN_DATA) {
         worker->data = stream;
+        if (worker->is_data_paused)
+            rpc_stream_pause(rpc);
         fn_data_flush(worker);
     }
     return stream;

@@ -97,6 +97,16 @@ static void finish_streams(struct fn_worker *worker) {
     }
 }
 
+void fn_worker_pause_data(struct fn_worker *worker, bool is_paused) {
+    fn_lock(worker);
+    worker->is_data_paused = is_paused;
+    if (worker->data && is_paused)
+        rpc_stream_pause(worker->data->rpc);
+    else if (worker->data)
+        rpc_stream_resume(worker->data->rpc);
+    fn_unlock(worker);
+}
+
 void fn_worker_end_streams(struct fn_worker *worker) {
     fn_lock(worker);
     finish_streams(worker);

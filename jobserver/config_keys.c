@@ -46,6 +46,18 @@ static const struct config_key keys[] = {
      "the largest encoded element of a PCollection; at most limits.max_message"},
     {"limits.max_artifact", CONFIG_SIZE, FIELD(limits_max_artifact_bytes), 1024 * 1024, 1024 * GIB, "4GiB", NULL,
      "the largest file that a client may stage"},
+    {"memory.total", CONFIG_SIZE, FIELD(memory_total_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
+     "memory for the data of all jobs; when more is needed, grouped data, side inputs and waiting elements go to disk; "
+     "0B: half of "
+     "what the machine has, or the service may use"},
+    {"memory.per_job", CONFIG_SIZE, FIELD(memory_per_job_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
+     "memory for the data of one job; 0B: as memory.total"},
+    {"disk.total", CONFIG_SIZE, FIELD(disk_total_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
+     "disk space for what does not fit into memory, all jobs together, in the state directory; a job that needs more "
+     "fails; 0B: no "
+     "limit"},
+    {"disk.per_job", CONFIG_SIZE, FIELD(disk_per_job_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
+     "the same for one job; 0B: no limit"},
     {"log.level", CONFIG_CHOICE, FIELD(log_level), 0, 0, "info", log_levels,
      "the daemon's own log on standard error: lines below this level are dropped"},
     {"log.format", CONFIG_CHOICE, FIELD(log_format), 0, 0, "plain", log_formats,

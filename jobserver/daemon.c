@@ -8,6 +8,7 @@
 #include "jobserver/catalogue.h"
 #include "jobserver/host.h"
 #include "jobserver/job_service.h"
+#include "jobserver/machine.h"
 #include "jobserver/state_dir.h"
 
 enum {
@@ -23,9 +24,11 @@ struct daemon {
     const struct config *config;
     char *endpoint;
     struct account *account;
+    struct account *disk;
     struct state_dir *state_dir;
     struct artifact_store *store;
     struct pool *pool;
+    struct pool *scratch_pool; /* its tasks are long and must not hold up the artifacts */
     struct catalogue *catalogue;
     struct rpc_server *server;
     struct rpc_client *client;
@@ -84,6 +87,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     limits.job_limits.max_messages = config->log_max_messages_per_job;
     daemon->catalogue = catalogue_create(&limits);
     daemon->pool = pool_create(POOL_THREADS);
+    daemon->scratch_pool = pool_create(MAX(machine_cores(), 2u));
     daemon->client = rpc_client_create(CLIENT_THREADS);
     daemon->fn_service = fn_service_create(daemon->server);
     daemon->workers = worker_manager_create(launcher, daemon->client);
@@ -96,6 +100,9 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .workers = daemon->workers,
         .endpoint = local,
         .account = daemon->account,
+        .disk = daemon->disk,
+        .scratch_directory = state_dir_path(daemon->state_dir),
+        .pool = daemon->scratch_pool,
     });
     daemon->job_service = job_service_create(&(struct job_service_options){
         .catalogue = daemon->catalogue,
@@ -121,7 +128,9 @@ int daemon_create(const struct config *config, struct launcher *launcher, struct
     int r;
 
     daemon->config = config;
-    daemon->account = account_create("trestle", NULL, 0);
+    daemon->account = account_create(
+        "memory.total", NULL, config->memory_total_bytes ? config->memory_total_bytes : machine_memory_bytes() / 2);
+    daemon->disk = account_create("disk.total", NULL, config->disk_total_bytes);
     r = open_state(daemon, st);
     if (r == 0)
         r = listen_on(daemon, config->listen, st);
@@ -151,6 +160,7 @@ void daemon_destroy(struct daemon *daemon) {
         rpc_server_stop(daemon->server, STOP_GRACE_MS);
     /* What the last calls left to do. */
     pool_destroy(daemon->pool);
+    pool_destroy(daemon->scratch_pool);
     artifact_service_destroy(daemon->artifact_service);
     job_service_destroy(daemon->job_service);
     if (daemon->host)
@@ -163,6 +173,7 @@ void daemon_destroy(struct daemon *daemon) {
     artifact_store_close(daemon->store);
     state_dir_close(daemon->state_dir);
     account_unref(daemon->account);
+    account_unref(daemon->disk);
     free(daemon->endpoint);
     free(daemon);
 }

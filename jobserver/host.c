@@ -74,7 +74,7 @@ int host_start_job(struct host *host, struct job *job, struct status *st) {
     run->job = job_ref(job);
     run->plan = plan;
     read_options(run);
-    run->account = account_create("job", host->options.account, 0);
+    run->account = account_create("memory.per_job", host->options.account, host->options.config->memory_per_job_bytes);
     run->wake_ns = INT64_MAX;
     mailbox_init(&run->mailbox);
     list_init(&run->workers);

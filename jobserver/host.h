@@ -8,6 +8,7 @@
 #ifndef JOBSERVER_HOST_H
 #define JOBSERVER_HOST_H
 
+#include "base/pool.h"
 #include "fnapi/fnapi.h"
 #include "jobserver/config.h"
 #include "jobserver/job.h"
@@ -22,6 +23,9 @@ struct host_options {
     const char *
         endpoint; /* HOST:PORT that the server really listens on: what workers are told unless `advertise` says otherwise */
     struct account *account;
+    struct account *disk; /* of all jobs' scratch data */
+    const char *scratch_directory;
+    struct pool *pool; /* for scratch data */
 };
 
 struct host *host_create(const struct host_options *options);

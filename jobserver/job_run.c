@@ -110,6 +110,7 @@ static void job_ended(struct job_run *run, const struct engine_action *action) {
 static void publish_end(struct job_run *run) {
     run->is_published = true;
     publish_metrics(run);
+    run_memory_report(run);
     if (run->end == ENGINE_ACTION_JOB_DONE)
         job_set_state(run->job, JOB_DONE);
     else if (run->end == ENGINE_ACTION_JOB_CANCELLED)
@@ -149,6 +150,16 @@ static void perform(struct job_run *run, struct engine_action *action) {
         if (harness)
             fn_worker_forget_bundle(harness, action->bundle);
         break;
+    case ENGINE_ACTION_STORE:
+        scratch_store(run->scratch, action->extent, action->pieces, action->piece_count);
+        action->piece_count = 0;
+        break;
+    case ENGINE_ACTION_LOAD:
+        scratch_load(run->scratch, action->extent, action->token);
+        break;
+    case ENGINE_ACTION_DROP:
+        scratch_drop(run->scratch, action->extent);
+        break;
     case ENGINE_ACTION_WAKE:
         run->wake_ns = wake_after(action->at_ms - run_now_ms(run));
         break;
@@ -167,6 +178,7 @@ void run_engine_event(struct job_run *run, struct engine_event *event) {
     struct engine_action action;
 
     event->now_ms = run_now_ms(run);
+    event->excess_bytes = run_memory_excess(run);
     engine_step(run->engine, event);
     while (engine_next_action(run->engine, &action)) {
         perform(run, &action);
@@ -321,6 +333,7 @@ static void *run_thread(void *user) {
             handle(run, event);
             run_event_free(event);
         }
+        run_memory_check(run);
     }
     if (!run->is_published)
         publish_end(run);
@@ -341,6 +354,7 @@ int job_run_start(struct job_run *run, struct status *st) {
 
     run->start_ms = wall_clock_ms();
     run->start_ns = monotonic_now_ns();
+    run_memory_start(run);
     run->engine = engine_create(run->plan, &options);
     error = pthread_create(&run->thread, NULL, run_thread, run);
     return error ? status_set_errno(st, error, "cannot start a thread for job %s", job_id(run->job)) : 0;
@@ -349,6 +363,7 @@ int job_run_start(struct job_run *run, struct status *st) {
 void job_run_free(struct job_run *run) {
     struct list events, *node;
 
+    scratch_destroy(run->scratch);
     list_init(&events);
     mailbox_take(&run->mailbox, 0, &events);
     while ((node = list_pop(&events)))

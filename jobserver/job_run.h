@@ -14,6 +14,7 @@
 #include "base/mailbox.h"
 #include "engine/engine.h"
 #include "jobserver/host.h"
+#include "jobserver/scratch.h"
 
 enum run_event_type {
     RUN_EVENT_ENGINE,       /* `engine` goes to the engine as it is */
@@ -70,6 +71,8 @@ struct job_run {
     struct job *job;
     const struct plan *plan;
     struct account *account;
+    struct scratch *scratch;  /* what the engine has no memory for */
+    bool is_data_paused;      /* nothing is read from the harnesses' Data streams until the disk has caught up */
     unsigned workers_wanted;  /* per environment, by option; 0: as configured */
     unsigned attempts_wanted; /* of a bundle that the SDK fails, by option; 0: as configured */
     pthread_t thread;
@@ -118,6 +121,15 @@ bool run_workers_are_silent(const struct job_run *run);
 struct run_worker *run_worker_by_number(struct job_run *run, unsigned number);
 /* The number of the stage's descriptor at this worker, registered when it is needed first. */
 unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stage *stage);
+
+/* run_memory.c: the memory budget, and what is stored on disk because of it. */
+void run_memory_start(struct job_run *run);
+/* By how many bytes the job should take less; for every event of the engine. */
+size_t run_memory_excess(const struct job_run *run);
+/* Tells the job's messages what went to disk, if anything did. */
+void run_memory_report(const struct job_run *run);
+/* Stops reading from harnesses while the disk is behind, and goes on. */
+void run_memory_check(struct job_run *run);
 
 /* run_harness.c: the callbacks of fnapi/ and worker/, which post to the mailbox. */
 extern const struct fn_worker_handler run_harness_handler;

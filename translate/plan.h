@@ -105,6 +105,8 @@ struct plan_stage {
     bool requires_time_sorted_input;
     bool requires_stable_input;
     bool requires_finalization;
+    /* The source is a grouping's output in the coder beam:coder:state_backed_iterable:v1: values may be a token instead. */
+    bool takes_state_backed_iterables;
     const char *process_transform_id; /* of the splittable DoFn's process transform, or NULL */
     const char *process_input_name;   /* its main input's local name */
     /* A serialized ProcessBundleDescriptor without id, endpoints, source and sink transforms; fnapi/ appends those (protobuf

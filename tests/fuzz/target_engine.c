@@ -100,7 +100,7 @@ static void fill_lists(struct rng *rng, struct run_list **ret_lists, size_t *ret
     *ret_lists = xcalloc(*ret_count, sizeof(**ret_lists));
     for (size_t i = 0; i < *ret_count; i++)
         for (unsigned n = rng_below(rng, 3); n; n--)
-            run_list_push(&(*ret_lists)[i], (struct run){random_slice(rng), rng_below(rng, 3)});
+            run_list_push(&(*ret_lists)[i], (struct run){.bytes = random_slice(rng), .count = rng_below(rng, 3)});
 }
 
 static void fill_state(struct rng *rng, struct bundle_commit *commit) {
@@ -140,12 +140,14 @@ static struct bundle_commit random_commit(struct rng *rng) {
     return commit;
 }
 
+static const struct store no_store;
+
 /* Decodes, encodes and decodes again. True: the bytes are a commit; *ret_again is its encoding. */
 static bool recode(struct slice bytes, struct slice *ret_again) {
     CLEANUP_STATUS struct status st = {0};
     struct bundle_commit commit = {0};
 
-    if (bundle_commit_decode(bytes, NULL, &commit, &st) < 0) {
+    if (bundle_commit_decode(bytes, NULL, &no_store, &commit, &st) < 0) {
         HOLDS(st.code == STATUS_DATA_LOSS);
         return false;
     }

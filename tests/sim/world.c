@@ -170,6 +170,8 @@ static void trace_action(struct world *world, const struct engine_action *action
                          action->bytes.size,
                          hash_bytes(action->bytes.data, action->bytes.size),
                          action->response.data_count,
+                         action->extent,
+                         action->piece_count,
                          action->error ? hash_bytes(action->error, strlen(action->error)) : 0};
 
     world->trace = mix64(world->trace ^ hash_bytes(fields, sizeof(fields)));
@@ -178,8 +180,9 @@ static void trace_action(struct world *world, const struct engine_action *action
 }
 
 static void print_action(const struct world *world, const struct engine_action *action) {
-    static const char *const names[] = {"START_BUNDLE", "SEND",    "REPLY_STATE", "FINALIZE",   "FORGET_BUNDLE",
-                                        "WAKE",         "MESSAGE", "JOB_DONE",    "JOB_FAILED", "JOB_CANCELLED"};
+    static const char *const names[] = {"START_BUNDLE", "SEND",       "REPLY_STATE",  "FINALIZE", "FORGET_BUNDLE",
+                                        "STORE",        "LOAD",       "DROP",         "WAKE",     "MESSAGE",
+                                        "JOB_DONE",     "JOB_FAILED", "JOB_CANCELLED"};
 
     printf("%8" PRId64 "  %-13s worker %u bundle %" PRIu64 " stage %u %zu bytes%s %s\n", world->now,
            names[action->type], action->worker, action->bundle, action->stage, action->bytes.size,
@@ -380,7 +383,7 @@ static void finalize_bundle(struct world *world, struct sim_bundle *bundle) {
 }
 
 static bool failure_is_earned(struct world *world) {
-    if (world->environment_failed)
+    if (world->environment_failed || world->disk.has_failed)
         return true;
     map_foreach (entry, &world->bundles)
         if (is_overdue(world, entry->value))
@@ -414,6 +417,7 @@ static void end_job(struct world *world, struct engine_action *action) {
         if (world->bundles.count)
             world_violation(world, "the job is done but %zu bundles were never forgotten", world->bundles.count);
         ledger_check_end(world);
+        disk_check_end(world);
         check_memory(world);
     } else if (action->type == ENGINE_ACTION_JOB_FAILED) {
         world->end = WORLD_FAILED;
@@ -468,6 +472,11 @@ static void handle_action(struct world *world, struct engine_action *action) {
     case ENGINE_ACTION_FORGET_BUNDLE:
         bundle_action(world, action);
         break;
+    case ENGINE_ACTION_STORE:
+    case ENGINE_ACTION_LOAD:
+    case ENGINE_ACTION_DROP:
+        disk_action(world, action);
+        break;
     case ENGINE_ACTION_WAKE:
         world->wake_at = MAX(action->at_ms, world->now);
         world_post(world, world->wake_at, (struct engine_event){.type = ENGINE_EVENT_TIME}, false);
@@ -518,6 +527,7 @@ static void step(struct world *world, struct world_entry *entry) {
     if (entry->event.type == ENGINE_EVENT_TIME && entry->at != world->wake_at && world->now > 0)
         return;
     entry->event.now_ms = world->now;
+    disk_note_event(world, &entry->event);
     if (world->end == WORLD_RUNNING)
         note_event(world, entry);
     engine_step(world->engine, &entry->event);
@@ -539,6 +549,8 @@ static void choose_options(struct world *world) {
         .message_bytes = (size_t)1 << rng_between(rng, 6, 13),
         .send_window_bytes = (size_t)1 << rng_between(rng, 7, 14),
         .state_page_bytes = (size_t)1 << rng_between(rng, 5, 12),
+        .extent_bytes = (size_t)1 << rng_between(rng, 5, 12),
+        .max_inline_bytes = (size_t)1 << rng_between(rng, 4, 12),
         .output_timeout_ms = 60000,
         .finalize_timeout_ms = 10000,
         .group_partitions = rng_between(rng, 1, 8),
@@ -547,6 +559,7 @@ static void choose_options(struct world *world) {
         .verify_commits = true,
     };
     world->fault_permille = fault_levels[rng_below(rng, ARRAY_COUNT(fault_levels))];
+    disk_choose(world);
     world->max_delay_ms = rng_chance(rng, 20) ? 0 : rng_between(rng, 1, 30);
 }
 
@@ -581,6 +594,7 @@ static void world_free(struct world *world) {
     map_clear(&world->running_keys, NULL);
     map_clear(&world->state, free_cell);
     ledger_clear(&world->ledger);
+    disk_clear(&world->disk);
     engine_destroy(world->engine);
     left = account_used(world->options.account);
     if (left)

@@ -8,6 +8,7 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include "disk.h"
 #include "engine/engine.h"
 #include "ledger.h"
 #include "plans.h"
@@ -67,6 +68,7 @@ struct world {
     struct map running_keys; /* stage and key -> struct sim_bundle */
     struct map state;        /* stage, window and key -> struct cell: committed */
     struct ledger ledger;
+    struct disk disk;
     struct recording *recordings;
     unsigned *user_failures; /* per stage */
     unsigned *lost_failures;

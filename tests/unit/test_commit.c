@@ -1,6 +1,8 @@
 #include "engine/commit.h"
 #include "tests/unit/fixtures.h"
 
+static const struct store no_store;
+
 static struct bundle_commit sample(void) {
     struct bundle_commit commit = {.bundle = 77, .stage = 3, .output_count = 2, .requires_finalization = true};
     struct commit_residual residual = {
@@ -9,8 +11,8 @@ static struct bundle_commit sample(void) {
     struct slice cell = slice_of_literal("cell");
 
     commit.outputs = xcalloc(2, sizeof(*commit.outputs));
-    run_list_push(&commit.outputs[0], (struct run){slice_copy("abcdef", 6, NULL), 2});
-    run_list_push(&commit.outputs[0], (struct run){slice_copy("gh", 2, NULL), 1});
+    run_list_push(&commit.outputs[0], (struct run){.bytes = slice_copy("abcdef", 6, NULL), .count = 2});
+    run_list_push(&commit.outputs[0], (struct run){.bytes = slice_copy("gh", 2, NULL), .count = 1});
     state_overlay_clear_cell(&commit.state, cell);
     state_overlay_append(&commit.state, cell, NULL, slice_of_literal("one"));
     state_overlay_append(&commit.state, slice_of_literal("other"), NULL, slice_of_literal("two"));
@@ -24,7 +26,7 @@ START_TEST(a_commit_survives_its_encoding)
     struct bundle_commit commit = sample(), copy;
     struct slice bytes = bundle_commit_encode(&commit), again;
 
-    ck_assert_int_eq(bundle_commit_decode(bytes, NULL, &copy, NULL), 0);
+    ck_assert_int_eq(bundle_commit_decode(bytes, NULL, &no_store, &copy, NULL), 0);
     ck_assert_uint_eq(copy.bundle, 77);
     ck_assert_uint_eq(copy.stage, 3);
     ck_assert_uint_eq(copy.outputs[0].count, 3);
@@ -48,7 +50,8 @@ START_TEST(every_truncation_is_refused)
     struct slice bytes = bundle_commit_encode(&commit);
 
     for (size_t size = 0; size < bytes.size; size++)
-        ck_assert_int_eq(bundle_commit_decode(slice_of_static(bytes.data, size), NULL, &copy, NULL), -STATUS_DATA_LOSS);
+        ck_assert_int_eq(bundle_commit_decode(slice_of_static(bytes.data, size), NULL, &no_store, &copy, NULL),
+                         -STATUS_DATA_LOSS);
     slice_unref(&bytes);
     bundle_commit_clear(&commit);
 }
@@ -65,7 +68,7 @@ START_TEST(every_flipped_byte_is_refused_or_decodes_without_harm)
 
         memcpy(damaged, bytes.data, bytes.size);
         damaged[i] ^= 0xff;
-        if (bundle_commit_decode(slice_of_static(damaged, bytes.size), NULL, &copy, NULL) == 0)
+        if (bundle_commit_decode(slice_of_static(damaged, bytes.size), NULL, &no_store, &copy, NULL) == 0)
             bundle_commit_clear(&copy);
         free(damaged);
     }
@@ -78,7 +81,8 @@ START_TEST(another_version_is_refused)
 {
     struct bundle_commit copy;
 
-    ck_assert_int_eq(bundle_commit_decode(slice_of_literal("\x63garbage"), NULL, &copy, NULL), -STATUS_DATA_LOSS);
+    ck_assert_int_eq(bundle_commit_decode(slice_of_literal("\x63garbage"), NULL, &no_store, &copy, NULL),
+                     -STATUS_DATA_LOSS);
 }
 END_TEST
 

@@ -6,7 +6,7 @@ static const struct windowing end_of_window = {.fn = WINDOW_FN_GLOBAL, .timestam
 static void group_add_bytes(struct group *group, struct buf *bytes, uint64_t count) {
     struct run_list list = {0};
 
-    run_list_push(&list, (struct run){buf_finish(bytes), count});
+    run_list_push(&list, (struct run){.bytes = buf_finish(bytes), .count = count});
     group_add(group, &list);
     run_list_clear(&list);
 }
@@ -51,7 +51,7 @@ static char *group_text(struct fixture *f, struct group *group, size_t target) {
         while (partition && at < partition->entry_count) {
             struct buf out = {0};
 
-            ck_assert_uint_gt(group_partition_write(partition, &at, partition->entry_count, target, &out), 0);
+            ck_assert_uint_gt(group_partition_write(partition, &at, partition->entry_count, target, NULL, &out), 0);
             print_output(f, &out, &text);
             buf_clear(&out);
         }
@@ -152,9 +152,9 @@ START_TEST(writing_twice_gives_the_same_bytes)
     group_add_bytes(group, &in, 1000);
     partition = group_take(group, 0);
     ck_assert_uint_eq(partition->entry_count, 37);
-    group_partition_write(partition, &at, partition->entry_count, SIZE_MAX, &once);
+    group_partition_write(partition, &at, partition->entry_count, SIZE_MAX, NULL, &once);
     for (at = 0; at < partition->entry_count;)
-        group_partition_write(partition, &at, partition->entry_count, 100, &again);
+        group_partition_write(partition, &at, partition->entry_count, 100, NULL, &again);
     ck_assert_uint_eq(once.size, again.size);
     ck_assert_mem_eq(buf_data(&once), buf_data(&again), once.size);
     group_partition_unref(partition);

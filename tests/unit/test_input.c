@@ -10,7 +10,7 @@ static struct input_item item_of(unsigned first, unsigned count) {
         snprintf(key, sizeof(key), "%08u", i);
         add_kv(&bytes, i, NULL, key, "value");
     }
-    return (struct input_item){.run = {buf_finish(&bytes), count}};
+    return (struct input_item){.run = {.bytes = buf_finish(&bytes), .count = count}};
 }
 
 /* Reads the claim to its end in pieces of about max_bytes; returns all bytes. */
@@ -19,7 +19,7 @@ static struct buf read_all(const struct claim *claim, const struct coder *coder,
     struct buf all = {0};
     struct slice piece;
 
-    while ((piece = claim_read(claim, &at, coder, max_bytes, NULL)).size) {
+    while ((piece = claim_read(claim, &at, coder, max_bytes, NULL, NULL)).size) {
         struct cursor whole = cursor_of(piece.data, piece.size);
 
         while (cursor_left(&whole))

@@ -112,7 +112,7 @@ START_TEST(a_split_run_is_the_same_elements)
     struct fixture f = fixture_create();
     struct buf all = three_elements();
     size_t size = all.size;
-    struct run run = {buf_finish(&all), 3};
+    struct run run = {.bytes = buf_finish(&all), .count = 3};
     struct run head, tail;
 
     run_split(&run, f.global, 1, &head, &tail);

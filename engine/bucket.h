@@ -1,0 +1,43 @@
+/* Buckets: what of a grouping's partition was written out, cut finer by the hash, as extents.
+ *
+ *      partition --store--> bucket 0: extent, extent ...      a partition is cut into GROUP_BUCKETS by more bits of its keys' hash
+ *                           bucket 1: extent ...
+ *      bucket    --build--> a partition of that bucket's keys, whose keys and values lie in the extents' bytes
+ *
+ *      extent of entries:   [ window size | key size | window | key | timestamp | count | values ] ...   integers are varints
+ *      values:              0, size, bytes     or, where a key has many:     number of value extents, the first one's place in the bucket
+ *
+ * Values of one key that take more than an extent go to extents of their own, value boundaries at their ends, so that building a bucket
+ * needs memory for the keys and for what is small, never for all values of one key. Belongs to the engine's thread. */
+#ifndef ENGINE_BUCKET_H
+#define ENGINE_BUCKET_H
+
+#include "engine/group.h"
+
+enum { GROUP_BUCKETS = 32 };
+
+struct group_bucket {
+    unsigned refs;
+    VEC(struct extent *) entries;
+    VEC(struct extent *) values;
+    size_t bytes;       /* in all extents */
+    size_t built_count; /* entries when it was last built, 0: never yet */
+    uint64_t records;   /* entries as they were written: at least as many as it will have when built */
+    const struct windowing *windowing;
+};
+
+struct group_bucket *group_bucket_ref(struct group_bucket *bucket);
+/* NULL is fine. */
+void group_bucket_unref(struct group_bucket *bucket);
+
+/* Writes the partition out and frees it (it must have no other owner): into GROUP_BUCKETS buckets from *buckets on, made where NULL. */
+void group_partition_store(struct engine *engine, struct group_partition *partition, struct group_bucket **buckets,
+                           size_t extent_bytes);
+/* Partition `i` of the group, when there is one. */
+void group_store_partition(struct engine *engine, struct group *group, unsigned i, size_t extent_bytes);
+/* The bucket as a partition, windows that merge not yet merged; `bytes` are those of all entry extents in order and, behind them, those
+ * of all value extents or of none. References are new. */
+struct group_partition *group_bucket_build(struct group_bucket *bucket, const struct slice *bytes, size_t count,
+                                           struct account *account);
+
+#endif

@@ -1,0 +1,63 @@
+#include "jobserver/machine.h"
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* The limit in one cgroup directory; UINT64_MAX when there is none. */
+static uint64_t cgroup_limit(const char *path) {
+    CLEANUP(freep) char *name = xasprintf("/sys/fs/cgroup%s/memory.max", path);
+    FILE *file = fopen(name, "re");
+    unsigned long long limit;
+    bool is_limited;
+
+    if (!file)
+        return UINT64_MAX;
+    is_limited = fscanf(file, "%llu", &limit) == 1; /* or "max" */
+    fclose(file);
+    return is_limited ? limit : UINT64_MAX;
+}
+
+/* The least limit of the process's cgroup and those above it. */
+static uint64_t cgroup_memory_bytes(void) {
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    uint64_t least = UINT64_MAX;
+    char line[4096];
+
+    if (!file)
+        return least;
+    while (fgets(line, sizeof(line), file)) {
+        char *path = line + 3, *end;
+
+        if (strncmp(line, "0::", 3) != 0)
+            continue;
+        path[strcspn(path, "\n")] = '\0';
+        do {
+            least = MIN(least, cgroup_limit(path));
+            end = strrchr(path, '/');
+            if (end)
+                *end = '\0';
+        } while (end);
+    }
+    fclose(file);
+    return least;
+}
+
+uint64_t machine_memory_bytes(void) {
+    uint64_t pages = (uint64_t)sysconf(_SC_PHYS_PAGES), page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    return MIN(pages * page_bytes, cgroup_memory_bytes());
+}
+
+unsigned machine_cores(void) {
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    return (unsigned)MAX(CPU_COUNT(&set), 1);
+}
