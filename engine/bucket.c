@@ -49,6 +49,7 @@ static size_t write_values(struct bucket_writer *writer, const struct group_entr
         buf_add(&values, group_chunk_values(chunk), chunk->size);
         if (values.size < writer->extent_bytes && chunk->next)
             continue;
+        writer->bucket->value_bytes += values.size;
         vec_push(&writer->bucket->values, write_extent(writer, &values));
         count++;
     }

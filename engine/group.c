@@ -151,6 +151,7 @@ void group_entry_add_stored(struct group_partition *partition, struct group_entr
         entry->first = chunk;
     entry->last = chunk;
     entry->value_bytes += size;
+    entry->is_outside |= bytes == NULL;
     partition->output_bytes += size;
 }
 
@@ -276,7 +277,7 @@ static void write_entry(struct group_partition *partition, size_t place, struct 
     windowed_value_write_header(out, entry->timestamp, entry->key - entry->window_size, entry->window_size,
                                 &PANE_ONLY_FIRING);
     buf_add(out, entry->key, entry->key_size);
-    if (large && entry->value_bytes > large->threshold_bytes) {
+    if (large && (entry->is_outside || entry->value_bytes > large->threshold_bytes)) {
         write_token(partition, place, large, out);
         return;
     }

@@ -42,6 +42,7 @@ struct group_entry {
     uint64_t count;
     event_time timestamp; /* of the output */
     uint64_t value_bytes;
+    bool is_outside; /* some of the values are not in memory */
     struct group_chunk *first;
     struct group_chunk *last;
 };
@@ -81,7 +82,8 @@ struct group_partition *group_take(struct group *group, unsigned i);
 /* Groups that one bundle's input does not hold in full: the SDK gets a token in the place of the values and asks for them in pages
  * (beam:coder:state_backed_iterable:v1; engine/large.c). */
 struct large_values {
-    size_t threshold_bytes; /* groups whose values take more; SIZE_MAX: none, all values are in memory */
+    size_t
+        threshold_bytes; /* groups whose values take more, or are not in memory; SIZE_MAX: none, all values are in memory */
     VEC(struct large_value {
         struct group_partition *partition; /* owned reference */
         size_t entry;

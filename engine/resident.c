@@ -50,12 +50,15 @@ struct fetch *resident_fetch(struct engine *engine, const struct input_item *ite
 
 static void fetch_input(struct engine *engine, struct bundle *bundle, size_t place) {
     struct claim *claim = bundle->claim;
+    const struct group_bucket *bucket;
+    bool with_values;
 
     if (bundle->fetch || place >= claim->items.count || !input_item_is_stored(&claim->items.items[place]))
         return;
+    bucket = claim->items.items[place].bucket;
+    with_values = bucket && bucket->value_bytes <= bundle->large.threshold_bytes;
     bundle->fetched_item = place;
-    bundle->fetch = resident_fetch(engine, &claim->items.items[place], bundle->large.threshold_bytes == SIZE_MAX,
-                                   input_is_here, bundle);
+    bundle->fetch = resident_fetch(engine, &claim->items.items[place], with_values, input_is_here, bundle);
 }
 
 bool resident_input_is_here(struct engine *engine, struct bundle *bundle) {

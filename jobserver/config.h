@@ -30,9 +30,10 @@ struct config {
     uint64_t workers_stop_grace_ms;
     unsigned retry_worker_lost_attempts; /* of a bundle, the first included */
     unsigned retry_user_exception_attempts;
-    uint64_t bundle_output_timeout_ms;  /* from a bundle's response to the end of its output */
-    uint64_t limits_max_message_bytes;  /* one gRPC message */
-    uint64_t limits_max_element_bytes;  /* one encoded element */
+    uint64_t bundle_output_timeout_ms; /* from a bundle's response to the end of its output */
+    uint64_t limits_max_message_bytes; /* one gRPC message */
+    uint64_t limits_max_element_bytes; /* one encoded element */
+    uint64_t limits_max_inline_group_bytes;
     uint64_t limits_max_artifact_bytes; /* one staged file */
     uint64_t memory_total_bytes;        /* 0: half of what the machine or the service's cgroup has */
     uint64_t memory_per_job_bytes;      /* 0: as the total */

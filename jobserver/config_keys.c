@@ -44,6 +44,10 @@ static const struct config_key keys[] = {
      "the largest gRPC message that is accepted"},
     {"limits.max_element", CONFIG_SIZE, FIELD(limits_max_element_bytes), 1024, 2 * GIB - 1, "256MiB", NULL,
      "the largest encoded element of a PCollection; at most limits.max_message"},
+    {"limits.max_inline_group", CONFIG_SIZE, FIELD(limits_max_inline_group_bytes), 1024, 2 * GIB - 1, "32MiB", NULL,
+     "the values of one key in one window, after a GroupByKey, that are sent in one element; where there are more and "
+     "the SDK "
+     "can, it reads them page by page"},
     {"limits.max_artifact", CONFIG_SIZE, FIELD(limits_max_artifact_bytes), 1024 * 1024, 1024 * GIB, "4GiB", NULL,
      "the largest file that a client may stage"},
     {"memory.total", CONFIG_SIZE, FIELD(memory_total_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,

@@ -131,7 +131,7 @@ unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stag
     (struct fn_port){.transform_id = (port).transform_id,                                                              \
                      .local_name = (port).local_name,                                                                  \
                      .collection_id = plan->collections[(port).collection].id,                                         \
-                     .coder_id = plan->collections[(port).collection].coder_id}
+                     .coder_id = (port).coder_id}
     source = PORT(stage->source);
     sinks = xcalloc(stage->sink_count, sizeof(*sinks));
     for (size_t i = 0; i < stage->sink_count; i++)

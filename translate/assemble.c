@@ -272,6 +272,7 @@ static void plan_sinks(struct assembly *a, struct plan_stage *made, const struct
         sink->transform_id = port_id(a, arena_printf(a->arena, "s%u-out%zu", made->index, made->sink_count));
         sink->local_name = "in";
         sink->collection = collection->plan_index;
+        sink->coder_id = a->plan->collections[sink->collection].coder_id;
         sink->producer_transform_id = id;
         sink->producer_output_name = arena_string(a->arena, transform->outputs[i].name);
         made->outputs[made->output_count++] = collection->plan_index;
@@ -331,6 +332,9 @@ static int plan_executable(struct assembly *a, struct plan_stage *made, struct g
     made->source.transform_id = port_id(a, arena_printf(a->arena, "s%u-in", made->index));
     made->source.local_name = "out";
     made->source.collection = stage->root->plan_index;
+    made->source.coder_id =
+        arena_string(a->arena, graph_windowed(a->graph, graph_source_wire(a->graph, stage), stage->root)->id);
+    made->takes_state_backed_iterables = graph_takes_large_groups(a->graph, stage);
     vec_foreach (transform, &stage->transforms) {
         int r = plan_sdk_transform(a, made, *transform);
 

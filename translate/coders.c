@@ -127,9 +127,14 @@ struct graph_coder *graph_collection_wire(struct graph *graph, struct graph_coll
     return collection->wire = graph_wire_coder(graph, collection->coder);
 }
 
-struct graph_coder *graph_windowed_wire(struct graph *graph, struct graph_collection *collection) {
-    return make_pair(graph, CODER_WINDOWED_VALUE, graph_collection_wire(graph, collection),
+struct graph_coder *graph_windowed(struct graph *graph, struct graph_coder *value,
+                                   const struct graph_collection *collection) {
+    return make_pair(graph, CODER_WINDOWED_VALUE, value,
                      graph_wire_window_coder(graph, collection->windowing->window_coder));
+}
+
+struct graph_coder *graph_windowed_wire(struct graph *graph, struct graph_collection *collection) {
+    return graph_windowed(graph, graph_collection_wire(graph, collection), collection);
 }
 
 struct graph_coder *graph_timer_coder(struct graph *graph, const struct graph_transform *transform) {

@@ -14,6 +14,7 @@ enum { FIELD_TRANSFORMS = 2, FIELD_COLLECTIONS = 3, FIELD_WINDOWINGS = 4, FIELD_
 
 struct writer {
     struct graph *graph;
+    const struct graph_stage *stage;
     struct buf out;
     unsigned stamp; /* what has it is written already */
     struct map windowings, environments;
@@ -92,8 +93,9 @@ static void add_collection(struct writer *writer, struct graph_collection *colle
         return;
     collection->stamp = writer->stamp;
     if (collection->crosses) {
-        coder = graph_collection_wire(writer->graph, collection);
-        add_coder(writer, graph_windowed_wire(writer->graph, collection));
+        coder = collection == writer->stage->root ? graph_source_wire(writer->graph, writer->stage)
+                                                  : graph_collection_wire(writer->graph, collection);
+        add_coder(writer, graph_windowed(writer->graph, coder, collection));
     }
     proto.unique_name = (char *)collection->unique_name;
     proto.coder_id = (char *)coder->id;
@@ -209,7 +211,7 @@ static void add_transform(struct writer *writer, struct graph_transform *transfo
 }
 
 struct slice graph_stage_descriptor(struct graph *graph, struct graph_stage *stage, struct account *account) {
-    struct writer writer = {.graph = graph, .out = {.account = account}, .stamp = stage->index + 1};
+    struct writer writer = {.graph = graph, .stage = stage, .out = {.account = account}, .stamp = stage->index + 1};
 
     add_environment(&writer, stage->environment);
     vec_foreach (transform, &stage->transforms)

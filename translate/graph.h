@@ -194,6 +194,13 @@ struct graph_coder *graph_make_simple(struct graph *graph, enum coder_kind kind,
 void graph_intern_coder(struct graph *graph, struct graph_coder *coder);
 /* The form that the runner can walk: what it does not know is wrapped in length_prefix (MODEL 15.5). */
 struct graph_coder *graph_wire_coder(struct graph *graph, struct graph_coder *coder);
+/* large_groups.c. Whether groups may come to the stage's source as tokens, and the coder of the source's values (not windowed): the
+ * collection's wire coder, or one that says so. */
+bool graph_takes_large_groups(struct graph *graph, const struct graph_stage *stage);
+struct graph_coder *graph_source_wire(struct graph *graph, const struct graph_stage *stage);
+/* A windowed value of `value` in the windows of the collection, on the wire. */
+struct graph_coder *graph_windowed(struct graph *graph, struct graph_coder *value,
+                                   const struct graph_collection *collection);
 /* The same for a window coder: one that is neither global, interval nor custom becomes custom_window<it>, whose
  * encoding starts with the maximum timestamp (MODEL 4.16). */
 struct graph_coder *graph_wire_window_coder(struct graph *graph, struct graph_coder *coder);

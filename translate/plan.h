@@ -74,6 +74,8 @@ struct plan_port {
     const char *transform_id; /* of the runner:source / runner:sink transform */
     const char *local_name;   /* its output (source) or input (sink) name */
     unsigned collection;
+    const char *
+        coder_id; /* of what crosses here: a windowed value's; the collection's own, but for a source that may get tokens */
     /* Sinks: the transform and output that the SDK's output watermarks name; may be NULL. */
     const char *producer_transform_id;
     const char *producer_output_name;
@@ -105,7 +107,8 @@ struct plan_stage {
     bool requires_time_sorted_input;
     bool requires_stable_input;
     bool requires_finalization;
-    /* The source is a grouping's output in the coder beam:coder:state_backed_iterable:v1: values may be a token instead. */
+    /* The source is a grouping's output, and a token may stand in the place of a group's values
+     * (beam:coder:state_backed_iterable:v1). */
     bool takes_state_backed_iterables;
     const char *process_transform_id; /* of the splittable DoFn's process transform, or NULL */
     const char *process_input_name;   /* its main input's local name */

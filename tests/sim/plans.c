@@ -427,6 +427,29 @@ static void add_tiny(struct builder *b) {
     }
 }
 
+static bool takes_groups_as_they_are(const struct plan *plan, const struct plan_collection *collection) {
+    if (plan->stages[collection->producer].kind != PLAN_GROUP_BY_KEY || collection->side_consumer_count)
+        return false;
+    for (size_t i = 0; i < collection->consumer_count; i++)
+        if (plan->stages[collection->consumers[i]].kind != PLAN_EXECUTABLE ||
+            plan->stages[collection->consumers[i]].is_keyed)
+            return false;
+    return true;
+}
+
+/* Some SDKs take the values of a large group as a token. */
+static void choose_who_takes_tokens(struct builder *b) {
+    struct plan *plan = &b->sim->plan;
+
+    for (size_t i = 0; i < plan->stage_count; i++) {
+        struct plan_stage *stage = &plan->stages[i];
+
+        if (stage->kind == PLAN_EXECUTABLE && b->sim->functions[i].kind != FUNCTION_SPLIT &&
+            takes_groups_as_they_are(plan, &plan->collections[stage->source.collection]))
+            stage->takes_state_backed_iterables = rng_chance(b->rng, 60);
+    }
+}
+
 struct sim_plan *sim_plan_create(struct rng *rng) {
     struct sim_plan *sim = xcalloc(1, sizeof(*sim));
     struct builder b = {.rng = rng, .sim = sim, .arena = &sim->plan.arena};
@@ -453,6 +476,7 @@ struct sim_plan *sim_plan_create(struct rng *rng) {
     for (unsigned i = 0; i < stages && sim->plan.stage_count < MAX_STAGES / 2; i++)
         add_random_stage(&b);
     add_recorders(&b);
+    choose_who_takes_tokens(&b);
     sim->plan.environment_count = sim->environments;
     sim->plan.environments = arena_new_array(b.arena, struct plan_environment, sim->environments);
     return sim;

@@ -344,7 +344,10 @@ static void check_page(struct sim_bundle *bundle, size_t from) {
     struct cursor at = cursor_of(buf_data(&bundle->pages) + from, bundle->pages.size - from);
     const struct coder *coder = bundle->stage->user_state_count ? bundle->stage->user_states[0].element_coder : NULL;
 
-    if (bundle->side < function->side_count) {
+    if (bundle->reads_large) {
+        coder = bundle->world->sim->plan.collections[bundle->stage->source.collection].coder->components[0];
+        coder = coder->components[1]->components[0];
+    } else if (bundle->side < function->side_count) {
         const struct side_spec *side = &function->sides[bundle->side];
 
         coder = bundle->world->sim->plan.collections[side->collection].coder->components[0];
@@ -579,7 +582,7 @@ static bool process_element(struct sim_bundle *bundle) {
     const struct element *in = &bundle->input.all.items[bundle->next_input];
     unsigned place = 0;
 
-    if (!read_sides(bundle, in))
+    if (!sdk_resolve_large(bundle, &bundle->input.all.items[bundle->next_input]) || !read_sides(bundle, in))
         return false;
     if (function->kind == FUNCTION_STATEFUL) {
         bundle->side = function->side_count;

@@ -48,9 +48,10 @@ struct sim_bundle {
     /* The element or timer in work. */
     enum { UNIT_NONE, UNIT_ELEMENT, UNIT_TIMER } unit;
     struct keyed_work work;
-    bool reads_list; /* what is read is an ordered list */
-    bool is_reading; /* a read is under way */
-    unsigned side;   /* the side input to read next */
+    bool reads_list;  /* what is read is an ordered list */
+    bool reads_large; /* ... the values of a large group */
+    bool is_reading;  /* a read is under way */
+    unsigned side;    /* the side input to read next */
     uint64_t side_hash;
     struct buf pages; /* of the read, so far */
     struct slice continuation;
@@ -95,6 +96,9 @@ struct state_request *sdk_make_request(const struct sim_bundle *bundle, enum sta
 void sdk_read(struct sim_bundle *bundle, struct state_request *request);
 void sdk_write(struct sim_bundle *bundle, struct state_request *request);
 void sdk_emit(void *user, unsigned sink, const struct element *element, unsigned windows);
+
+/* sdk_large.c: gives the element its values, if a token stands in their place; false when it waits for an answer. */
+bool sdk_resolve_large(struct sim_bundle *bundle, struct element *in);
 
 /* sdk_keyed.c: false when the element or timer waits for an answer. */
 bool sdk_keyed_element(struct sim_bundle *bundle, const struct element *in);
