@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_PAGE_BYTES = 16 << 10 };
+#include "base/pages.h"
 
 struct arena_page {
     struct arena_page *next;
@@ -12,8 +12,10 @@ struct arena_page {
     max_align_t data[];
 };
 
+enum { ARENA_PAGE_BYTES = PAGE_BYTES - sizeof(struct arena_page) };
+
 static struct arena_page *arena_add_page(struct arena *arena, size_t size) {
-    struct arena_page *page = xmalloc(sizeof(*page) + size);
+    struct arena_page *page = size > ARENA_PAGE_BYTES ? xmalloc(sizeof(*page) + size) : page_alloc();
 
     page->size = size;
     page->used = 0;
@@ -75,7 +77,10 @@ void arena_clear(struct arena *arena) {
     while (page) {
         struct arena_page *next = page->next;
 
-        free(page);
+        if (page->size > ARENA_PAGE_BYTES)
+            free(page);
+        else
+            page_free(page);
         page = next;
     }
     account_release(arena->account, arena->allocated_bytes);

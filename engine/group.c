@@ -53,29 +53,49 @@ size_t group_partition_bytes(const struct group_partition *partition) {
     return partition->pages.allocated_bytes + table_bytes(partition);
 }
 
+/* Where to look first. */
+static size_t first_place(const struct group_partition *partition, uint64_t hash) {
+    return (size_t)(hash >> 32) & (partition->index_size - 1);
+}
+
+/* Entries are a cache line each and begin at one, which realloc() does not keep. */
+static void grow_entries(struct group_partition *partition) {
+    size_t capacity = MAX((size_t)16, partition->entry_capacity * 2);
+    struct group_entry *entries = aligned_alloc(GROUP_ENTRY_ALIGNMENT, capacity * sizeof(*entries));
+
+    if (!entries)
+        abort();
+    if (partition->entry_count)
+        memcpy(entries, partition->entries, partition->entry_count * sizeof(*entries));
+    free(partition->entries);
+    partition->entries = entries;
+    partition->entry_capacity = capacity;
+}
+
+static void grow_index(struct group_partition *partition) {
+    uint64_t *index = partition->index;
+    size_t size = partition->index_size;
+
+    partition->index_size = partition->entry_capacity * 2;
+    partition->index = xcalloc(partition->index_size, sizeof(*partition->index));
+    for (size_t i = 0; i < size; i++) {
+        size_t at;
+
+        if (!index[i])
+            continue;
+        at = first_place(partition, index[i]);
+        while (partition->index[at])
+            at = (at + 1) & (partition->index_size - 1);
+        partition->index[at] = index[i];
+    }
+    free(index);
+}
+
 static void partition_grow(struct group_partition *partition) {
-    struct account *account = partition->pages.account;
-    size_t mask;
-
-    account_release(account, table_bytes(partition));
-    if (partition->entry_count == partition->entry_capacity) {
-        partition->entry_capacity = MAX((size_t)16, partition->entry_capacity * 2);
-        partition->entries = xreallocarray(partition->entries, partition->entry_capacity, sizeof(*partition->entries));
-    }
-    if (partition->entry_capacity * 2 > partition->index_size) {
-        free(partition->index);
-        partition->index_size = partition->entry_capacity * 2;
-        partition->index = xcalloc(partition->index_size, sizeof(*partition->index));
-        mask = partition->index_size - 1;
-        for (size_t i = 0; i < partition->entry_count; i++) {
-            size_t at = (partition->entries[i].hash >> 8) & mask;
-
-            while (partition->index[at])
-                at = (at + 1) & mask;
-            partition->index[at] = (uint32_t)(i + 1);
-        }
-    }
-    account_charge(account, table_bytes(partition));
+    account_release(partition->pages.account, table_bytes(partition));
+    grow_entries(partition);
+    grow_index(partition);
+    account_charge(partition->pages.account, table_bytes(partition));
 }
 
 static bool entry_is(const struct group_entry *entry, uint64_t hash, struct cursor window, struct cursor key) {
@@ -100,14 +120,16 @@ struct group_entry *group_partition_entry(struct group_partition *partition, uin
 
     if (partition->entry_count == partition->entry_capacity)
         partition_grow(partition);
-    at = (hash >> 8) & (partition->index_size - 1);
+    at = first_place(partition, hash);
     for (; partition->index[at]; at = (at + 1) & (partition->index_size - 1)) {
-        entry = &partition->entries[partition->index[at] - 1];
+        if ((partition->index[at] ^ hash) >> 32)
+            continue;
+        entry = &partition->entries[(uint32_t)partition->index[at] - 1];
         if (entry_is(entry, hash, window, key))
             return entry;
     }
     entry = &partition->entries[partition->entry_count++];
-    partition->index[at] = (uint32_t)partition->entry_count;
+    partition->index[at] = (hash >> 32 << 32) | partition->entry_count;
     *entry = (struct group_entry){.hash = hash,
                                   .key = borrow ? key.at : copy_key(partition, window, key),
                                   .key_size = (uint32_t)cursor_left(&key),
@@ -116,7 +138,7 @@ struct group_entry *group_partition_entry(struct group_partition *partition, uin
     return entry;
 }
 
-static void entry_add_value(struct group_partition *partition, struct group_entry *entry, struct cursor value) {
+void group_entry_add_value(struct group_partition *partition, struct group_entry *entry, struct cursor value) {
     size_t size = cursor_left(&value);
     struct group_chunk *chunk = entry->last;
 
@@ -134,7 +156,7 @@ static void entry_add_value(struct group_partition *partition, struct group_entr
     }
     memcpy(chunk->bytes + chunk->size, value.at, size);
     chunk->size += (uint32_t)size;
-    entry->value_bytes += size;
+    entry->value_bytes = (entry->value_bytes + size) & INT64_MAX;
     partition->output_bytes += size;
 }
 
@@ -150,7 +172,7 @@ void group_entry_add_stored(struct group_partition *partition, struct group_entr
     else
         entry->first = chunk;
     entry->last = chunk;
-    entry->value_bytes += size;
+    entry->value_bytes = (entry->value_bytes + size) & INT64_MAX;
     entry->is_outside |= bytes == NULL;
     partition->output_bytes += size;
 }
@@ -183,63 +205,29 @@ event_time group_combine_timestamps(const struct windowing *windowing, event_tim
     return window_end;
 }
 
+void group_prefetch_index(const struct group_partition *partition, uint64_t hash) {
+    if (partition->index_size)
+        __builtin_prefetch(&partition->index[first_place(partition, hash)]);
+}
+
+const struct group_entry *group_prefetch_entry(const struct group_partition *partition, uint64_t hash) {
+    const struct group_entry *entry;
+    uint64_t word;
+
+    if (!partition->index_size)
+        return NULL;
+    word = partition->index[first_place(partition, hash)];
+    if (!word)
+        return NULL;
+    entry = &partition->entries[(uint32_t)word - 1];
+    __builtin_prefetch(entry, 1);
+    return entry;
+}
+
 uint64_t group_hash(uint64_t key_hash, struct cursor window) {
     if (cursor_left(&window) == 0)
         return key_hash;
     return key_hash ^ hash_bytes(window.at, cursor_left(&window)) * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-static void group_add_in_window(struct group *group, event_time timestamp, struct cursor window, event_time window_end,
-                                struct cursor key, uint64_t key_hash, struct cursor value) {
-    struct group_partition **slot = &group->partitions[key_hash % group->partition_count];
-    struct group_entry *entry;
-
-    if (!*slot)
-        *slot = group_partition_create(group->windowing, group->account);
-    entry = group_partition_entry(*slot, group_hash(key_hash, window), window, key, false);
-    entry->timestamp =
-        group_combine_timestamps(group->windowing, entry->count ? entry->timestamp : timestamp, timestamp, window_end);
-    entry_add_value(*slot, entry, value);
-    entry->count++;
-}
-
-static void group_add_element(struct group *group, const struct windowed_value *element) {
-    const struct coder *key_coder = group->input->components[0]->components[0];
-    const struct coder *window_coder = group->input->components[1];
-    struct cursor key = element->value, value = element->value, windows = element->windows;
-    uint64_t key_hash;
-
-    enum coder_result result = coder_skip(key_coder, &value);
-    assert(result == CODER_OK);
-    key.end = value.at;
-    key_hash = hash_bytes(key.at, cursor_left(&key));
-    for (uint32_t i = 0; i < element->window_count; i++) {
-        struct cursor window = windows;
-        event_time window_end;
-
-        result = window_max_timestamp(window_coder, &windows, &window_end);
-        assert(result == CODER_OK);
-        window.end = windows.at;
-        group_add_in_window(group, element->timestamp, window, window_end, key, key_hash, value);
-    }
-}
-
-void group_add_run(struct group *group, const struct run *run) {
-    struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
-
-    while (cursor_left(&at)) {
-        struct windowed_value element;
-        enum coder_result result = windowed_value_read(group->input, &at, &element);
-
-        assert(result == CODER_OK);
-        (void)result;
-        group_add_element(group, &element);
-    }
-}
-
-void group_add(struct group *group, const struct run_list *runs) {
-    vec_foreach (run, &runs->runs)
-        group_add_run(group, run);
 }
 
 struct group_partition *group_take(struct group *group, unsigned i) {

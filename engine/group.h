@@ -15,6 +15,8 @@
 #ifndef ENGINE_GROUP_H
 #define ENGINE_GROUP_H
 
+#include <assert.h>
+
 #include "base/arena.h"
 #include "engine/runs.h"
 #include "model/windowing.h"
@@ -33,7 +35,9 @@ struct group_chunk_elsewhere {
     struct extent *extent; /* the bucket's */
 };
 
-/* One key in one window. */
+enum { GROUP_ENTRY_ALIGNMENT = 64 };
+
+/* One key in one window: a cache line. */
 struct group_entry {
     uint64_t hash;
     const uint8_t *key; /* the window's bytes lie in front of it */
@@ -41,18 +45,20 @@ struct group_entry {
     uint32_t window_size;
     uint64_t count;
     event_time timestamp; /* of the output */
-    uint64_t value_bytes;
-    bool is_outside; /* some of the values are not in memory */
+    uint64_t value_bytes : 63;
+    uint64_t is_outside : 1; /* some of the values are not in memory */
     struct group_chunk *first;
     struct group_chunk *last;
 };
+
+static_assert(sizeof(struct group_entry) == GROUP_ENTRY_ALIGNMENT, "an entry is one cache line");
 
 struct group_partition {
     unsigned refs; /* items that name it */
     struct arena pages;
     struct group_entry *entries;
     size_t entry_count, entry_capacity;
-    uint32_t *index; /* 1 + place in entries */
+    uint64_t *index; /* the hash's upper half, and 1 + place in entries */
     size_t index_size;
     size_t output_bytes; /* about what its output takes */
     const struct windowing *windowing;
@@ -73,7 +79,7 @@ struct group {
 struct group *group_create(const struct coder *input, const struct windowing *windowing, unsigned partitions,
                            struct account *account);
 void group_destroy(struct group *group);
-/* Borrows the runs, all in memory; the bytes were checked when they arrived. */
+/* engine/group_add.c. Borrows the runs, all in memory; the bytes were checked when they arrived. */
 void group_add(struct group *group, const struct run_list *runs);
 void group_add_run(struct group *group, const struct run *run);
 /* Hands partition `i` over (refs 1), or NULL when it is empty. Windows that merge are merged. */
@@ -108,7 +114,12 @@ const uint8_t *group_chunk_values(const struct group_chunk *chunk);
 /* The chunk's extent when its values are not in memory. */
 struct extent *group_chunk_extent(const struct group_chunk *chunk);
 
-/* For engine/bucket.c. The entry of this window and key, made when absent (then its count is 0); `borrow`: the key and the window in front of
+/* For engine/group_add.c, which asks memory for what it will need before it needs it. Hints only: the entry may be another one, or NULL. */
+void group_prefetch_index(const struct group_partition *partition, uint64_t hash);
+const struct group_entry *group_prefetch_entry(const struct group_partition *partition, uint64_t hash);
+void group_entry_add_value(struct group_partition *partition, struct group_entry *entry, struct cursor value);
+
+/* For engine/bucket.c too. The entry of this window and key, made when absent (then its count is 0); `borrow`: the key and the window in front of
  * it stay where they are instead of being copied. `hash` as group_hash() says. */
 struct group_entry *group_partition_entry(struct group_partition *partition, uint64_t hash, struct cursor window,
                                           struct cursor key, bool borrow);

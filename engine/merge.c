@@ -36,7 +36,7 @@ static void absorb(const struct windowing *windowing, struct group_entry *into, 
     into->last->next = entry->first;
     into->last = entry->last;
     into->count += entry->count;
-    into->value_bytes += entry->value_bytes;
+    into->value_bytes = (into->value_bytes + entry->value_bytes) & INT64_MAX;
     into->is_outside |= entry->is_outside;
     if (windowing->timestamp_combiner == OUTPUT_TIME_LATEST)
         into->timestamp = MAX(into->timestamp, entry->timestamp);

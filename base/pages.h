@@ -1,0 +1,18 @@
+/* Pages of 16 KiB for arenas, cut from regions of 2 MiB for which the kernel is asked to use huge pages: grouped data touch hundreds of
+ * megabytes of fresh memory, and a page fault for every 4 KiB of it costs as much as filling it.
+ *
+ *      region: [ header | page | page | ... 127 pages ]       aligned to its size, so that a page knows its region
+ *
+ * A region that is all free goes back to the kernel, but for a few in reserve. Any thread may call. */
+#ifndef BASE_PAGES_H
+#define BASE_PAGES_H
+
+#include <stddef.h>
+
+enum { PAGE_BYTES = 16 << 10 };
+
+/* Contents undefined; aligned to PAGE_BYTES. Never NULL. */
+void *page_alloc(void);
+void page_free(void *page);
+
+#endif
