@@ -165,6 +165,14 @@ build_trestle() {
   TRESTLE_BIN="$TRESTLE_ROOT/build/trestle"
 }
 
+# build_benchmarks: the daemon and the benchmark programs in C, optimised, in build/; makes results/bench
+build_benchmarks() {
+  BUILD_TARGETS="trestle tests/harness/trestle-harness bench/bench-engine bench/bench-group bench/bench-stream" \
+    build_tree "$TRESTLE_ROOT/build" --buildtype=release
+  make_ignored_dir "$TRESTLE_RESULTS"
+  mkdir -p "$TRESTLE_RESULTS/bench"
+}
+
 # ------------------------------------------------------------------ a daemon
 
 is_port_taken() { ( exec 3<>"/dev/tcp/127.0.0.1/$1" ) 2>/dev/null; }

@@ -16,6 +16,7 @@ void bundle_free(struct bundle *bundle) {
         buf_clear(&bundle->outputs[i]);
     free(bundle->outputs);
     buf_clear(&bundle->scratch);
+    buf_clear(&bundle->last_header);
     free(bundle->instruction);
     free(bundle->descriptor);
     free(bundle->error);
@@ -106,6 +107,21 @@ static int process_piece(struct bundle *bundle, struct slice piece) {
         value.bytes = wv.value;
         if (node_emit(bundle, source, &value) < 0)
             return -1;
+        if (!cursor_left(&at)) {
+            bundle->last_header.size = 0;
+            buf_add(&bundle->last_header, value.header.at, cursor_left(&value.header));
+        }
+    }
+    return 0;
+}
+
+/* In no order: what one function emits here, no other one may have a finish for. */
+static int finish_functions(struct bundle *bundle) {
+    for (size_t i = 0; bundle->last_header.size && i < bundle->program->node_count; i++) {
+        const struct node *node = &bundle->program->nodes[i];
+
+        if (node->finish && node->finish(bundle, node) < 0)
+            return -1;
     }
     return 0;
 }
@@ -118,7 +134,7 @@ static int process_all(struct bundle *bundle) {
         r = process_piece(bundle, piece);
         slice_unref(&piece);
     }
-    return r;
+    return r == 0 && !bundle->is_stopped ? finish_functions(bundle) : r;
 }
 
 /* ---- the end ---- */

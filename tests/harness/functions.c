@@ -10,6 +10,13 @@
  *   log_value:SEVERITY        the same with the element itself as text, unprintable bytes as '.'
  *   fail:MESSAGE              raises
  *
+ * The benchmarks' (groups.c; SHAPE is TOTAL:KEYS:SIZE:RANDOM, as in records.h):
+ *
+ *   fan:COUNT                 for each element COUNT of them: "0", "1", ...
+ *   records:SHARDS:SHAPE      for the element "N" every record i with i % SHARDS = N
+ *   check_groups:SHAPE        fails unless a key's values are those it should have; at the end of the bundle KV<"totals", what they are>
+ *   check_totals:SHAPE        fails unless all totals together are those of all records; a log line that says so
+ *
  * Misbehaviour, each when the first element comes:
  *
  *   response_without_data     a response, but nothing on Data, not even the ends
@@ -30,7 +37,7 @@
 
 #include "base/map.h"
 #include "beam_fn_api.pb-c.h"
-#include "harness.h"
+#include "functions.h"
 #include "wire/pb.h"
 
 /* ---- well-behaved ---- */
@@ -46,8 +53,7 @@ static int drop(struct bundle *bundle, const struct node *node, const struct val
     return 0;
 }
 
-/* Emits what is in the scratch buffer, with the header of `like`. */
-static int emit_scratch(struct bundle *bundle, const struct node *node, const struct value *like) {
+int emit_scratch(struct bundle *bundle, const struct node *node, const struct value *like) {
     struct value value = *like;
 
     value.bytes = cursor_of(buf_data(&bundle->scratch), bundle->scratch.size);
@@ -271,36 +277,37 @@ static int end_by_signal(struct bundle *bundle, const struct node *node, const s
 
 /* ---- the table ---- */
 
-process_fn function_find(const char *name, size_t size) {
-    static const struct {
-        const char *name;
-        process_fn process;
-    } functions[] = {
-        {"identity", identity},
-        {"drop", drop},
-        {"generate", generate},
-        {"key_by", key_by},
-        {"count_iterable", count_iterable},
-        {"sum_side_input", sum_side_input},
-        {"big", big},
-        {"log", log_text},
-        {"log_value", log_value},
-        {"fail", fail},
-        {"response_without_data", response_without_data},
-        {"data_without_end", data_without_end},
-        {"duplicate_end", duplicate_end},
-        {"duplicate_response", duplicate_response},
-        {"split_element", split_element},
-        {"stall", stall},
-        {"half_close", half_close},
-        {"nonsense_control", nonsense_control},
-        {"nonsense_data", nonsense_data},
-        {"exit", end_process},
-        {"signal", end_by_signal},
+const struct function *function_find(const char *name, size_t size) {
+    static const struct function functions[] = {
+        {"fan", function_fan, NULL},
+        {"records", function_records, NULL},
+        {"check_groups", function_check_groups, finish_check_groups},
+        {"check_totals", function_check_totals, NULL},
+        {"identity", identity, NULL},
+        {"drop", drop, NULL},
+        {"generate", generate, NULL},
+        {"key_by", key_by, NULL},
+        {"count_iterable", count_iterable, NULL},
+        {"sum_side_input", sum_side_input, NULL},
+        {"big", big, NULL},
+        {"log", log_text, NULL},
+        {"log_value", log_value, NULL},
+        {"fail", fail, NULL},
+        {"response_without_data", response_without_data, NULL},
+        {"data_without_end", data_without_end, NULL},
+        {"duplicate_end", duplicate_end, NULL},
+        {"duplicate_response", duplicate_response, NULL},
+        {"split_element", split_element, NULL},
+        {"stall", stall, NULL},
+        {"half_close", half_close, NULL},
+        {"nonsense_control", nonsense_control, NULL},
+        {"nonsense_data", nonsense_data, NULL},
+        {"exit", end_process, NULL},
+        {"signal", end_by_signal, NULL},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(functions); i++)
         if (strlen(functions[i].name) == size && memcmp(functions[i].name, name, size) == 0)
-            return functions[i].process;
+            return &functions[i];
     return NULL;
 }

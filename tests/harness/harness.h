@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "program.h"
+#include "records.h"
 #include "rpc/rpc.h"
 
 struct harness_options {
@@ -48,10 +49,12 @@ struct bundle {
     size_t next_input;
     bool is_input_ended;
 
-    struct buf *outputs; /* one per sink */
-    struct buf scratch;  /* for one value of a function */
-    char *error;         /* what a function said */
-    bool is_stopped;     /* no more processing, no error: the misbehaviour has had its effect */
+    struct buf *outputs;         /* one per sink */
+    struct buf scratch;          /* for one value of a function */
+    struct buf last_header;      /* of the input: what is emitted at the end of the bundle has it too */
+    struct record_totals totals; /* check_groups */
+    char *error;                 /* what a function said */
+    bool is_stopped;             /* no more processing, no error: the misbehaviour has had its effect */
 
     /* Misbehaviour asked for by a function, done at the end. */
     bool without_response, twice_response, without_data, without_end, twice_end, in_pieces;

@@ -90,6 +90,7 @@ static int load_function(struct loader *l, struct node *node, const Beam__PTrans
     struct arena arena = {0};
     Beam__ParDoPayload *pardo;
     struct slice payload;
+    const struct function *function;
     const char *colon;
     int r = PB_UNPACK(Beam__ParDoPayload, beam__par_do_payload, slice_of_static(spec->payload.data, spec->payload.len),
                       PB_STRINGS_STRICT, &arena, &pardo, l->st);
@@ -99,10 +100,13 @@ static int load_function(struct loader *l, struct node *node, const Beam__PTrans
     if (r == 0) {
         payload = slice_of_static(pardo->do_fn->payload.data, pardo->do_fn->payload.len);
         colon = memchr(payload.data, ':', payload.size);
-        node->process = function_find((const char *)payload.data,
-                                      colon ? (size_t)(colon - (const char *)payload.data) : payload.size);
+        function = function_find((const char *)payload.data,
+                                 colon ? (size_t)(colon - (const char *)payload.data) : payload.size);
         load_arguments(l, node, payload);
-        if (!node->process)
+        if (function) {
+            node->process = function->process;
+            node->finish = function->finish;
+        } else
             r = status_set(l->st, STATUS_INVALID_ARGUMENT, "transform %s: unknown function \"%.*s\"", node->id,
                            (int)payload.size, (const char *)payload.data);
     }

@@ -23,17 +23,25 @@ struct value {
 
 /* 0, or -1 with the bundle's error set. */
 typedef int (*process_fn)(struct bundle *bundle, const struct node *node, const struct value *value);
+typedef int (*finish_fn)(struct bundle *bundle, const struct node *node);
+
+struct function {
+    const char *name;
+    process_fn process;
+    finish_fn finish; /* may be NULL */
+};
 
 struct node {
     const char *id;
     const char *name;
     process_fn process; /* of an element of its main input */
+    finish_fn finish;   /* after the last one of a bundle, which was not empty; may be NULL */
     const char *input;  /* PCollection ids */
     const char *output;
     const struct node **consumers; /* of the output */
     size_t consumer_count;
     const char *text;    /* functions: what follows the first ':' of the payload, "" without one */
-    uint64_t numbers[3]; /* functions: the numbers in it */
+    uint64_t numbers[5]; /* functions: the numbers in it */
     const char *side_name;
     unsigned sink;             /* number among the sinks */
     const struct coder *coder; /* source and sinks */
@@ -60,7 +68,7 @@ static inline int node_emit(struct bundle *bundle, const struct node *node, cons
 }
 
 /* functions.c: the function of that name, or NULL. */
-process_fn function_find(const char *name, size_t size);
+const struct function *function_find(const char *name, size_t size);
 /* bundle.c */
 int sink_process(struct bundle *bundle, const struct node *node, const struct value *value);
 
