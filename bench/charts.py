@@ -43,9 +43,10 @@ class Chart:
     values = [e for _, rows in groups for _, e, _ in rows if e]
     self.high = max([e.high for e in values] + list(self.limits.values()) + [1e-9])
     lows = [e.low for e in values if e.low > 0]
-    self.low = 10**math.floor(math.log10(min(lows))) if logarithmic and lows else 0
-    if logarithmic:
-      self.high = 10**math.ceil(math.log10(self.high))
+    self.low = 0
+    if logarithmic:  # whole decades, at least one; what is 0 is drawn at the lower end
+      self.low = 10.0**math.floor(math.log10(min(lows or [self.high / 10])))
+      self.high = max(10.0**math.ceil(math.log10(self.high)), self.low * 10)
     self.body = []
 
   # ---- scale
