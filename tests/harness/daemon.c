@@ -111,6 +111,9 @@ bool daemon_start(struct daemon_process *daemon, const char *yaml) {
     if (!child_read_line(&child, line, sizeof(line)) || strncmp(line, prefix, strlen(prefix)) != 0) {
         fprintf(stderr, "the daemon did not start: \"%s\"\n", line);
         show_log(daemon);
+        kill(daemon->pid, SIGKILL);
+        waitpid(daemon->pid, NULL, 0);
+        nftw(daemon->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
         return false;
     }
     snprintf(daemon->endpoint, sizeof(daemon->endpoint), "%.60s", line + strlen(prefix));
