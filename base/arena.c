@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,18 @@ char *arena_printf(struct arena *arena, const char *format, ...) {
     string = xvasprintf(format, args);
     va_end(args);
     return arena_string(arena, string);
+}
+
+void arena_join(struct arena *into, struct arena *from) {
+    struct arena_page **end = &into->pages;
+
+    assert(into->account == from->account);
+    while (*end)
+        end = &(*end)->next;
+    *end = from->pages;
+    into->allocated_bytes += from->allocated_bytes;
+    from->pages = NULL;
+    from->allocated_bytes = 0;
 }
 
 void arena_clear(struct arena *arena) {

@@ -25,6 +25,8 @@ void *arena_zalloc(struct arena *arena, size_t size);
 char *arena_copy(struct arena *arena, const void *bytes, size_t size);
 char *arena_string(struct arena *arena, const char *string);
 char *arena_printf(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
+/* All that `from` has belongs to `into` from now on, which has the same account. */
+void arena_join(struct arena *into, struct arena *from);
 /* Frees all; the arena can be used again. */
 void arena_clear(struct arena *arena);
 

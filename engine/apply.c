@@ -130,8 +130,13 @@ static void deliver_output(struct engine *engine, unsigned collection, struct ru
 void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
     struct stage *stage = &engine->stages[commit->stage];
 
-    for (size_t i = 0; i < commit->output_count; i++)
-        deliver_output(engine, stage->plan->sinks[i].collection, &commit->outputs[i]);
+    for (size_t i = 0; i < commit->output_count; i++) {
+        unsigned collection = stage->plan->sinks[i].collection;
+
+        deliver_output(engine, collection, &commit->outputs[i]);
+        if (commit->groups && commit->groups[i])
+            group_join(engine->stages[engine->plan->collections[collection].consumers[0]].group, commit->groups[i]);
+    }
     map_foreach (entry, &commit->state.mutations)
         state_apply(&stage->state, engine->options.account, slice_of_static(entry->key, entry->key_size), entry->value);
     firing_apply_timers(engine, stage, commit);

@@ -5,6 +5,14 @@
 
 #include "model/window.h"
 
+struct group_bucket *group_bucket_create(const struct windowing *windowing) {
+    struct group_bucket *bucket = xcalloc(1, sizeof(*bucket));
+
+    bucket->refs = 1;
+    bucket->windowing = windowing;
+    return bucket;
+}
+
 struct group_bucket *group_bucket_ref(struct group_bucket *bucket) {
     bucket->refs++;
     return bucket;
@@ -13,8 +21,8 @@ struct group_bucket *group_bucket_ref(struct group_bucket *bucket) {
 void group_bucket_unref(struct group_bucket *bucket) {
     if (!bucket || --bucket->refs)
         return;
-    vec_foreach (extent, &bucket->entries)
-        extent_unref(*extent);
+    vec_foreach (entries, &bucket->entries)
+        extent_unref(entries->extent);
     vec_free(&bucket->entries);
     vec_foreach (extent, &bucket->values)
         extent_unref(*extent);
@@ -56,6 +64,12 @@ static size_t write_values(struct bucket_writer *writer, const struct group_entr
     return count;
 }
 
+static void end_extent(struct bucket_writer *writer) {
+    struct bucket_entries entries = {.extent = write_extent(writer, &writer->entries)};
+
+    vec_push(&writer->bucket->entries, entries);
+}
+
 static void write_entry(struct bucket_writer *writer, const struct group_entry *entry) {
     struct buf *out = &writer->entries;
 
@@ -77,7 +91,7 @@ static void write_entry(struct bucket_writer *writer, const struct group_entry *
     }
     writer->bucket->records++;
     if (out->size >= writer->extent_bytes)
-        vec_push(&writer->bucket->entries, write_extent(writer, out));
+        end_extent(writer);
 }
 
 /* By the key alone, as the partition is: all windows of a key stay together, so that they can be merged. */
@@ -117,17 +131,14 @@ void group_partition_store(struct engine *engine, struct group_partition *partit
 
         if (starts[i] == starts[i + 1])
             continue;
-        if (!buckets[i]) {
-            buckets[i] = xcalloc(1, sizeof(*buckets[i]));
-            buckets[i]->refs = 1;
-            buckets[i]->windowing = partition->windowing;
-        }
+        if (!buckets[i])
+            buckets[i] = group_bucket_create(partition->windowing);
         writer.bucket = buckets[i];
         writer.entries.account = writer.account;
         for (size_t j = starts[i]; j < starts[i + 1]; j++)
             write_entry(&writer, &partition->entries[places[j]]);
         if (writer.entries.size)
-            vec_push(&writer.bucket->entries, write_extent(&writer, &writer.entries));
+            end_extent(&writer);
     }
     free(places);
     group_partition_unref(partition);
@@ -165,8 +176,8 @@ static struct cursor read_bytes(struct cursor *at, uint64_t size) {
     return bytes;
 }
 
-static void read_values(const struct group_bucket *bucket, const struct slice *bytes, size_t count,
-                        struct group_partition *partition, struct group_entry *entry, struct cursor *at) {
+static void read_values(const struct group_bucket *bucket, uint64_t first_value, const struct slice *bytes,
+                        size_t count, struct group_partition *partition, struct group_entry *entry, struct cursor *at) {
     uint64_t extents = read_varint(at), first_or_size = read_varint(at);
 
     if (extents == 0) {
@@ -175,6 +186,7 @@ static void read_values(const struct group_bucket *bucket, const struct slice *b
         group_entry_add_stored(partition, entry, values.at, cursor_left(&values), NULL);
         return;
     }
+    first_or_size += first_value;
     for (uint64_t i = first_or_size; i < first_or_size + extents; i++) {
         size_t place = bucket->entries.count + (size_t)i;
         struct extent *extent = bucket->values.items[i];
@@ -183,7 +195,7 @@ static void read_values(const struct group_bucket *bucket, const struct slice *b
     }
 }
 
-static void read_entry(const struct group_bucket *bucket, const struct slice *bytes, size_t count,
+static void read_entry(const struct group_bucket *bucket, uint64_t first_value, const struct slice *bytes, size_t count,
                        struct group_partition *partition, struct cursor *at) {
     uint64_t window_size = read_varint(at), key_size = read_varint(at), added, timestamp = 0;
     struct cursor window = read_bytes(at, window_size), key = read_bytes(at, key_size);
@@ -201,7 +213,7 @@ static void read_entry(const struct group_bucket *bucket, const struct slice *by
         group_combine_timestamps(bucket->windowing, entry->count ? entry->timestamp : (event_time)timestamp,
                                  (event_time)timestamp, (event_time)timestamp);
     entry->count += added;
-    read_values(bucket, bytes, count, partition, entry, at);
+    read_values(bucket, first_value, bytes, count, partition, entry, at);
 }
 
 struct group_partition *group_bucket_build(struct group_bucket *bucket, const struct slice *bytes, size_t count,
@@ -217,7 +229,7 @@ struct group_partition *group_bucket_build(struct group_bucket *bucket, const st
         struct cursor at = cursor_of(bytes[i].data, bytes[i].size);
 
         while (cursor_left(&at))
-            read_entry(bucket, bytes, count, partition, &at);
+            read_entry(bucket, bucket->entries.items[i].first_value, bytes, count, partition, &at);
     }
     bucket->built_count = partition->entry_count;
     return partition;

@@ -16,9 +16,14 @@
 
 enum { GROUP_BUCKETS = 32 };
 
+struct bucket_entries {
+    struct extent *extent; /* owned reference */
+    uint64_t first_value;  /* what its places of value extents are counted from */
+};
+
 struct group_bucket {
     unsigned refs;
-    VEC(struct extent *) entries;
+    VEC(struct bucket_entries) entries;
     VEC(struct extent *) values;
     size_t bytes;       /* in all extents */
     size_t value_bytes; /* in those of values */
@@ -27,6 +32,7 @@ struct group_bucket {
     const struct windowing *windowing;
 };
 
+struct group_bucket *group_bucket_create(const struct windowing *windowing);
 struct group_bucket *group_bucket_ref(struct group_bucket *bucket);
 /* NULL is fine. */
 void group_bucket_unref(struct group_bucket *bucket);

@@ -56,6 +56,17 @@ static void bundle_send_timers(struct engine *engine, struct bundle *bundle, uns
     action->is_last = true;
 }
 
+/* Output that goes to one grouping and nowhere else is grouped as it arrives: no message stays in memory until the commit. */
+static struct group *make_group(const struct engine *engine, unsigned collection) {
+    const struct plan_collection *plan = &engine->plan->collections[collection];
+    const struct group *group;
+
+    if (plan->consumer_count != 1 || plan->side_consumer_count)
+        return NULL;
+    group = engine->stages[plan->consumers[0]].group;
+    return group ? group_create(group->input, group->windowing, group->partition_count, group->account) : NULL;
+}
+
 struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim,
                             struct worker_slot *worker) {
     struct bundle *bundle = xcalloc(1, sizeof(*bundle));
@@ -72,6 +83,9 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
         bundle->writers[i].account = engine->options.account;
         bundle->writers[i].max_element_bytes = engine->options.max_element_bytes;
     }
+    bundle->groups = xcalloc(plan->sink_count, sizeof(*bundle->groups));
+    for (size_t i = 0; i < plan->sink_count; i++)
+        bundle->groups[i] = make_group(engine, plan->sinks[i].collection);
     bundle->timer_writers = xcalloc(plan->timer_family_count, sizeof(*bundle->timer_writers));
     for (size_t i = 0; i < plan->timer_family_count; i++) {
         bundle->timer_writers[i].coder = plan->timer_families[i].coder;
@@ -108,6 +122,9 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     for (size_t i = 0; i < bundle->stage->plan->sink_count; i++)
         run_writer_clear(&bundle->writers[i]);
     free(bundle->writers);
+    for (size_t i = 0; i < bundle->stage->plan->sink_count; i++)
+        group_destroy(bundle->groups[i]);
+    free(bundle->groups);
     for (size_t i = 0; i < bundle->stage->plan->timer_family_count; i++)
         run_writer_clear(&bundle->timer_writers[i]);
     free(bundle->timer_writers);
@@ -172,6 +189,8 @@ static void bundle_take_commit(struct bundle *bundle, struct bundle_commit *ret)
         commit.outputs[i] = bundle->writers[i].list;
         bundle->writers[i].list = (struct run_list){0};
     }
+    commit.groups = bundle->groups;
+    bundle->groups = xcalloc(plan->sink_count, sizeof(*bundle->groups));
     commit.timer_family_count = plan->timer_family_count;
     commit.timers = xcalloc(plan->timer_family_count, sizeof(*commit.timers));
     for (size_t i = 0; i < plan->timer_family_count; i++) {
@@ -297,6 +316,14 @@ static void end_output(struct engine *engine, struct bundle *bundle, size_t stre
     bundle_check_end(engine, bundle);
 }
 
+/* What was just found whole, if this output is grouped. */
+static void group_output(struct bundle *bundle, struct run_writer *writer, size_t stream) {
+    if (stream >= bundle->stage->plan->sink_count || !bundle->groups[stream])
+        return;
+    group_add(bundle->groups[stream], &writer->list);
+    run_list_clear(&writer->list);
+}
+
 /* Takes one piece of an output stream of a bundle: a sink's, or a timer family's. `stream` is its place in is_ended. */
 static void take_output(struct engine *engine, struct bundle *bundle, struct run_writer *writer, size_t stream,
                         const char *name, struct slice bytes, bool is_last) {
@@ -320,6 +347,7 @@ static void take_output(struct engine *engine, struct bundle *bundle, struct run
         bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, status_message(&st));
         return;
     }
+    group_output(bundle, writer, stream);
     /* More may follow as long as something comes. */
     if (bundle->response)
         bundle->response_deadline_ms = time_add(engine->now_ms, engine->options.output_timeout_ms);

@@ -1,11 +1,16 @@
 #include "engine/commit.h"
 
-enum { COMMIT_VERSION = 2 };
+#include "engine/group.h"
+
+enum { COMMIT_VERSION = 3 };
 
 void bundle_commit_clear(struct bundle_commit *commit) {
     for (size_t i = 0; i < commit->output_count; i++)
         run_list_clear(&commit->outputs[i]);
     free(commit->outputs);
+    for (size_t i = 0; commit->groups && i < commit->output_count; i++)
+        group_destroy(commit->groups[i]);
+    free(commit->groups);
     for (size_t i = 0; i < commit->timer_family_count; i++)
         run_list_clear(&commit->timers[i]);
     free(commit->timers);
@@ -33,6 +38,16 @@ static void encode_lists(const struct run_list *lists, size_t count, struct buf 
             if (!run->extent)
                 buf_add_prefixed(out, run->bytes.data, run->bytes.size);
         }
+    }
+}
+
+static void encode_groups(const struct bundle_commit *commit, struct buf *out) {
+    for (size_t i = 0; i < commit->output_count; i++) {
+        const struct group *group = commit->groups ? commit->groups[i] : NULL;
+
+        buf_add_u8(out, group != NULL);
+        if (group)
+            group_encode(group, out);
     }
 }
 
@@ -66,6 +81,7 @@ struct slice bundle_commit_encode(const struct bundle_commit *commit) {
     buf_add_varint(&out, commit->bundle);
     buf_add_varint(&out, commit->stage);
     encode_lists(commit->outputs, commit->output_count, &out);
+    encode_groups(commit, &out);
     encode_lists(commit->timers, commit->timer_family_count, &out);
     encode_state(commit, &out);
     encode_residuals(commit, &out);
@@ -98,6 +114,20 @@ static bool decode_flag(struct cursor *at, bool *ret) {
     if (!cursor_u8(at, &byte) || byte > 1)
         return false;
     *ret = byte;
+    return true;
+}
+
+static bool decode_groups(struct cursor *at, struct account *account, const struct store *store,
+                          struct bundle_commit *commit) {
+    commit->groups = xcalloc(commit->output_count, sizeof(*commit->groups));
+    for (size_t i = 0; i < commit->output_count; i++) {
+        bool is_there;
+
+        if (!decode_flag(at, &is_there))
+            return false;
+        if (is_there && !(commit->groups[i] = group_decode(at, store, account)))
+            return false;
+    }
     return true;
 }
 
@@ -190,6 +220,7 @@ static bool decode(struct cursor *at, struct account *account, const struct stor
     if (!cursor_u8(at, &version) || version != COMMIT_VERSION || !cursor_varint(at, &commit->bundle) ||
         !cursor_varint(at, &stage) || stage > UINT32_MAX ||
         !decode_lists(at, account, store, &commit->outputs, &commit->output_count) ||
+        !decode_groups(at, account, store, commit) ||
         !decode_lists(at, account, store, &commit->timers, &commit->timer_family_count) || !decode_count(at, &count))
         return false;
     commit->stage = (unsigned)stage;

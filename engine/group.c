@@ -9,13 +9,13 @@
 #include "engine/bucket.h"
 #include "model/window.h"
 
-enum { CHUNK_MIN = 48, CHUNK_MAX = 8 << 10 };
+enum { CHUNK_MIN = 48, CHUNK_MAX = 2 << 10 };
 
 struct group *group_create(const struct coder *input, const struct windowing *windowing, unsigned partitions,
                            struct account *account) {
     struct group *group = xcalloc(1, sizeof(*group));
 
-    assert(input->kind == CODER_WINDOWED_VALUE && input->components[0]->kind == CODER_KV);
+    assert(!input || (input->kind == CODER_WINDOWED_VALUE && input->components[0]->kind == CODER_KV));
     group->input = input;
     group->windowing = windowing;
     group->account = account;

@@ -82,6 +82,11 @@ void group_destroy(struct group *group);
 /* engine/group_add.c. Borrows the runs, all in memory; the bytes were checked when they arrived. */
 void group_add(struct group *group, const struct run_list *runs);
 void group_add_run(struct group *group, const struct run *run);
+/* engine/group_join.c. Moves all that is in `from` to `into`; both have as many partitions. */
+void group_join(struct group *into, struct group *from);
+void group_encode(const struct group *group, struct buf *out);
+/* NULL when the bytes are damaged, or name an extent that the store does not have. Without coder and windowing: only to be joined. */
+struct group *group_decode(struct cursor *at, const struct store *store, struct account *account);
 /* Hands partition `i` over (refs 1), or NULL when it is empty. Windows that merge are merged. */
 struct group_partition *group_take(struct group *group, unsigned i);
 

@@ -88,6 +88,7 @@ struct bundle {
     bool is_input_ended;
 
     struct run_writer *writers;       /* one per sink */
+    struct group **groups;            /* one per sink: its output, when that goes to a grouping alone; else NULL */
     struct run_writer *timer_writers; /* one per timer family */
     bool *is_ended;                   /* one per sink, then one per timer family */
     size_t open_ends;

@@ -40,7 +40,8 @@ struct fetch *resident_fetch(struct engine *engine, const struct input_item *ite
         return fetch_start(engine, &item->run.extent, 1, done, owner);
     count = bucket->entries.count + (with_values ? bucket->values.count : 0);
     extents = xcalloc(count, sizeof(struct extent *));
-    memcpy(extents, bucket->entries.items, bucket->entries.count * sizeof(struct extent *));
+    for (size_t i = 0; i < bucket->entries.count; i++)
+        extents[i] = bucket->entries.items[i].extent;
     if (with_values && bucket->values.count)
         memcpy(extents + bucket->entries.count, bucket->values.items, bucket->values.count * sizeof(struct extent *));
     fetch = fetch_start(engine, extents, count, done, owner);

@@ -24,18 +24,23 @@ struct victim {
     unsigned partition;
 };
 
+static void look_at_group(struct group *group, size_t *largest, struct victim *ret) {
+    for (unsigned i = 0; group && i < group->partition_count; i++)
+        if (group->partitions[i] && group_partition_bytes(group->partitions[i]) > *largest) {
+            *largest = group_partition_bytes(group->partitions[i]);
+            *ret = (struct victim){group, i};
+        }
+}
+
+/* Of the stages' groupings and of those that running bundles make. */
 static bool largest_partition(struct engine *engine, struct victim *ret) {
     size_t smallest = min_bytes(engine), largest = smallest;
 
-    for (size_t i = 0; i < engine->plan->stage_count; i++) {
-        struct group *group = engine->stages[i].group;
-
-        for (unsigned j = 0; group && j < group->partition_count; j++)
-            if (group->partitions[j] && group_partition_bytes(group->partitions[j]) > largest) {
-                largest = group_partition_bytes(group->partitions[j]);
-                *ret = (struct victim){group, j};
-            }
-    }
+    for (size_t i = 0; i < engine->plan->stage_count; i++)
+        look_at_group(engine->stages[i].group, &largest, ret);
+    vec_foreach (bundle, &engine->running)
+        for (size_t i = 0; i < (*bundle)->stage->plan->sink_count; i++)
+            look_at_group((*bundle)->groups[i], &largest, ret);
     return largest > smallest;
 }
 
