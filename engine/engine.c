@@ -19,6 +19,7 @@ static struct engine_options with_defaults(const struct engine_options *options)
     DEFAULT(max_inline_bytes, 32 << 20);
     DEFAULT(output_timeout_ms, 60000);
     DEFAULT(finalize_timeout_ms, 10000);
+    DEFAULT(first_bundle, 1);
     DEFAULT(group_partitions, 32);
     DEFAULT(key_shards, 32);
 #undef DEFAULT
@@ -80,7 +81,7 @@ struct engine *engine_create(const struct plan *plan, const struct engine_option
     engine->options = with_defaults(options);
     engine->now_ms = TIME_MIN;
     engine->wake_ms = TIME_MAX;
-    engine->next_bundle = 1;
+    engine->next_bundle = engine->options.first_bundle;
     engine->needs_schedule = true;
     engine->stages = xcalloc(plan->stage_count, sizeof(*engine->stages));
     for (size_t i = 0; i < plan->stage_count; i++)

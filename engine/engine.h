@@ -33,6 +33,7 @@ struct engine_options {
     int64_t finalize_timeout_ms; /* from FINALIZE to its answer, after which the job ends without it; 0: 10 s */
     unsigned group_partitions;   /* of a grouping, by key hash; 0: 32 */
     unsigned key_shards;         /* of a keyed stage; 0: 32 */
+    uint64_t first_bundle;       /* bundles are numbered from here on, since a harness may serve several jobs; 0: 1 */
     struct account *account;     /* may be NULL */
     /* Every commit is encoded, decoded, and the decoded one applied: tests hold the encoding to account. */
     bool verify_commits;

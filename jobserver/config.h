@@ -28,6 +28,8 @@ struct config {
     uint64_t worker_connect_timeout_ms;
     unsigned workers_per_environment; /* processes */
     uint64_t workers_stop_grace_ms;
+    uint64_t workers_keep_warm_ms;       /* 0: not at all */
+    unsigned workers_keep_warm_max;      /* processes */
     unsigned retry_worker_lost_attempts; /* of a bundle, the first included */
     unsigned retry_user_exception_attempts;
     uint64_t bundle_output_timeout_ms; /* from a bundle's response to the end of its output */

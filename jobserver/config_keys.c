@@ -34,6 +34,11 @@ static const struct config_key keys[] = {
      "processes and the SDK says that one process uses one core (Python)"},
     {"workers.stop_grace", CONFIG_DURATION, FIELD(workers_stop_grace_ms), 0, DAY_MS, "10s", NULL,
      "time from SIGTERM to SIGKILL when a worker process is stopped"},
+    {"workers.keep_warm", CONFIG_DURATION, FIELD(workers_keep_warm_ms), 0, DAY_MS, "60s", NULL,
+     "how long a worker process of a job that is done is kept for another job of the same environment and options; 0s: "
+     "it is stopped at once"},
+    {"workers.keep_warm_max", CONFIG_NUMBER, FIELD(workers_keep_warm_max), 0, 4096, "16", NULL,
+     "worker processes that are kept at once; one more, and the oldest is stopped"},
     {"retry.worker_lost", CONFIG_NUMBER, FIELD(retry_worker_lost_attempts), 1, 1000, "4", NULL,
      "attempts, the first included, of a bundle whose worker is lost"},
     {"retry.user_exception", CONFIG_NUMBER, FIELD(retry_user_exception_attempts), 1, 1000, "2", NULL,

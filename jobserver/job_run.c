@@ -260,6 +260,11 @@ static void handle(struct job_run *run, struct run_event *event) {
     case RUN_EVENT_PROCESS_GONE:
         run_worker_process_gone(event->worker);
         break;
+    case RUN_EVENT_HANDED_ON:
+        run_worker_handed_on(event->worker);
+        break;
+    case RUN_EVENT_WAKE:
+        break;
     case RUN_EVENT_CANCEL:
         cancel(run);
         break;
@@ -267,7 +272,7 @@ static void handle(struct job_run *run, struct run_event *event) {
     free(text);
 }
 
-static void run_event_free(struct run_event *event) {
+void run_event_free(struct run_event *event) {
     engine_event_clear(&event->engine); /* what the engine did not take */
     slice_unref(&event->transform_id);
     slice_unref(&event->family);
@@ -350,6 +355,7 @@ int job_run_start(struct job_run *run, struct status *st) {
         .max_element_bytes = run->options->config->limits_max_element_bytes,
         .max_inline_bytes = run->options->config->limits_max_inline_group_bytes,
         .account = run->account,
+        .first_bundle = run->first_bundle,
     };
     int error;
 

@@ -24,8 +24,7 @@ struct pipeline_options {
 
 static const char prefix[] = "beam:option:", suffix[] = ":v1";
 
-/* The part of a key that people know. */
-static void short_name(const char *key, const char **ret_name, size_t *ret_size) {
+void pipeline_options_short_name(const char *key, const char **ret_name, size_t *ret_size) {
     size_t size = strlen(key), fixed = sizeof(prefix) + sizeof(suffix) - 2;
 
     if (size > fixed && strncmp(key, prefix, sizeof(prefix) - 1) == 0 &&
@@ -113,7 +112,7 @@ static void add_struct(struct pipeline_options *options, const Google__Protobuf_
 
         if (is_null(value))
             continue;
-        short_name(fields->fields[i]->key, &name, &size);
+        pipeline_options_short_name(fields->fields[i]->key, &name, &size);
         slot = map_slot(&options->values, name, size);
         if (*slot)
             continue;

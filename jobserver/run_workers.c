@@ -6,11 +6,15 @@
 #include <unistd.h>
 
 #include "jobserver/job_run.h"
+#include "jobserver/worker_identity.h"
 
 enum {
     /* Control often ends before the process does; its exit code and last words make the better message. */
     LAST_WORDS_MS = 1000,
     LAST_POOL_WORDS_MS = 100,
+    /* From a harness's last word to the moment when it is taken to have no more to say: log lines come on a stream of their own, a little
+     * behind the response that tells the bundle's end. */
+    QUIET_MS = 100,
     MAX_FAILURES = 2, /* in a row, beyond one for each further worker of the environment */
 };
 
@@ -34,6 +38,10 @@ static const char *advertised_endpoint(const struct job_run *run, const char *ur
     return endpoint ? endpoint : run->options->endpoint;
 }
 
+static bool is_process(const struct run_worker *worker) {
+    return strcmp(worker->run->plan->environments[worker->environment].urn, "beam:env:process:v1") == 0;
+}
+
 static void create_harness(struct run_worker *worker, const struct plan_environment *environment,
                            const char *endpoint) {
     struct job_run *run = worker->run;
@@ -47,32 +55,64 @@ static void create_harness(struct run_worker *worker, const struct plan_environm
         .capability_count = environment->capability_count,
     };
 
-    worker->harness = fn_worker_create(run->options->fn_service, &options, &run_harness_handler, worker);
+    worker->harness = worker->sdk->harness =
+        fn_worker_create(run->options->fn_service, &options, &run_harness_handler, worker->sdk);
     slice_unref(&info);
 }
 
-static void start_worker(struct job_run *run, unsigned environment_index) {
-    const struct plan_environment *environment = &run->plan->environments[environment_index];
-    struct run_worker *worker = xcalloc(1, sizeof(*worker));
-    const char *endpoint = advertised_endpoint(run, environment->urn);
+/* Takes the identity over. */
+static void start_new(struct run_worker *worker, const struct plan_environment *environment, const char *endpoint,
+                      struct slice identity) {
+    struct job_run *run = worker->run;
     struct worker_spec spec = {
         .environment_urn = environment->urn,
         .environment_payload = environment->payload,
         .endpoints = {endpoint, endpoint, endpoint, endpoint},
     };
 
+    worker->sdk = sdk_worker_create(make_worker_id(run, worker->environment), identity, worker);
+    spec.worker_id = worker->id = worker->sdk->id;
+    create_harness(worker, environment, endpoint);
+    worker->process = worker->sdk->process =
+        worker_start(run->options->workers, &spec, &run_process_handler, worker->sdk);
+}
+
+static bool take_warm(struct run_worker *worker, struct slice identity) {
+    struct job_run *run = worker->run;
+    bool is_connected = false;
+
+    worker->sdk = worker_shelf_take(run->shelf, identity, worker, run->account, &is_connected);
+    if (!worker->sdk)
+        return false;
+    worker->id = worker->sdk->id;
+    worker->harness = worker->sdk->harness;
+    worker->process = worker->sdk->process;
+    if (is_connected)
+        job_run_post(run, run_event_create(RUN_EVENT_CONNECTED, worker));
+    return true;
+}
+
+static void start_worker(struct job_run *run, unsigned environment_index) {
+    const struct plan_environment *environment = &run->plan->environments[environment_index];
+    struct run_worker *worker = xcalloc(1, sizeof(*worker));
+    const char *endpoint = advertised_endpoint(run, environment->urn);
+    struct slice identity = SLICE_EMPTY;
+
     worker->run = run;
     worker->number = run->next_worker++;
     worker->environment = environment_index;
-    worker->id = make_worker_id(run, environment_index);
     worker->deadline_ns = after_ms((int64_t)run->options->config->worker_connect_timeout_ms);
     worker->descriptors = xcalloc(run->plan->stage_count, sizeof(*worker->descriptors));
     for (size_t i = 0; i < run->plan->stage_count; i++)
         worker->descriptors[i] = UINT_MAX;
     list_append(&run->workers, &worker->node);
-    create_harness(worker, environment, endpoint);
-    spec.worker_id = worker->id;
-    worker->process = worker_start(run->options->workers, &spec, &run_process_handler, worker);
+    /* A pool's workers are the pool's, and a LOOPBACK client ends with its job: they are not kept. */
+    if (is_process(worker))
+        identity = worker_identity(environment, job_specification(run->job)->pipeline_options, endpoint);
+    if (take_warm(worker, identity))
+        slice_unref(&identity);
+    else
+        start_new(worker, environment, endpoint, identity);
 }
 
 static bool has_capability(const struct plan_environment *environment, const char *urn) {
@@ -145,10 +185,6 @@ unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stag
 
 /* ---- the end of a worker ---- */
 
-static bool is_process(const struct run_worker *worker) {
-    return strcmp(worker->run->plan->environments[worker->environment].urn, "beam:env:process:v1") == 0;
-}
-
 /* How long a harness may take to end: its teardown methods run then, and its last log lines come. A process ends its Logging stream with
  * itself; a harness in a pool may never end its own (Go's does not). */
 static int64_t last_words_ms(const struct run_worker *worker) {
@@ -159,6 +195,7 @@ static void close_worker(struct run_worker *worker) {
     if (worker->is_closing)
         return;
     worker->is_closing = true;
+    worker->is_leaving = false;
     worker->deadline_ns = after_ms(worker->harness ? last_words_ms(worker) : 0);
     if (worker->harness)
         fn_worker_close(worker->harness);
@@ -174,26 +211,30 @@ static void stop_process(struct run_worker *worker) {
     worker->is_stopping = true;
 }
 
-static void free_if_gone(struct run_worker *worker) {
-    if (worker->harness || worker->process)
-        return;
+static void free_worker(struct run_worker *worker) {
     list_remove(&worker->node);
-    free(worker->id);
     free(worker->disconnect_reason);
     free(worker->descriptors);
     free(worker);
 }
 
+static void free_if_gone(struct run_worker *worker) {
+    if (worker->harness || worker->process)
+        return;
+    sdk_worker_free(worker->sdk);
+    free_worker(worker);
+}
+
 void run_worker_harness_gone(struct run_worker *worker) {
     fn_worker_destroy(worker->harness);
-    worker->harness = NULL;
+    worker->harness = worker->sdk->harness = NULL;
     if (worker->is_closing)
         stop_process(worker);
     free_if_gone(worker);
 }
 
 void run_worker_process_gone(struct run_worker *worker) {
-    worker->process = NULL;
+    worker->process = worker->sdk->process = NULL;
     if (!worker->is_closing)
         close_worker(worker);
     free_if_gone(worker);
@@ -257,6 +298,8 @@ void run_worker_connected(struct run_worker *worker) {
     if (worker->is_closing)
         return;
     worker->is_connected = true;
+    if (run->is_over)
+        return;
     worker->deadline_ns = INT64_MAX;
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_WORKER_UP,
                                                  .worker = worker->number,
@@ -301,6 +344,42 @@ static char *not_connected(const struct run_worker *worker) {
                      (long long)worker->run->options->config->worker_connect_timeout_ms / 1000);
 }
 
+/* ---- to the shelf ---- */
+
+/* When its last log lines are in. */
+static int64_t quiet_ns(const struct run_worker *worker) {
+    int64_t last_word_ns;
+
+    sdk_worker_lock(worker->sdk);
+    last_word_ns = worker->sdk->last_word_ns;
+    sdk_worker_unlock(worker->sdk);
+    return worker->had_bundle ? last_word_ns + QUIET_MS * INT64_C(1000000) : 0;
+}
+
+/* When the job is done and the harness silent. */
+static void hand_on(struct run_worker *worker) {
+    worker->deadline_ns = quiet_ns(worker);
+    if (worker->deadline_ns > monotonic_now_ns())
+        return; /* it said something */
+    if (worker->harness && worker->run->is_data_paused)
+        fn_worker_pause_data(worker->harness, false);
+    if (!worker_shelf_keep(worker->run->shelf, worker->sdk)) {
+        close_worker(worker);
+        return;
+    }
+    worker->sdk = NULL;
+    worker->harness = NULL;
+    worker->process = NULL;
+    worker->id = NULL;
+    worker->deadline_ns = INT64_MAX;
+    /* Behind all that its callbacks posted here. */
+    job_run_post(worker->run, run_event_create(RUN_EVENT_HANDED_ON, worker));
+}
+
+void run_worker_handed_on(struct run_worker *worker) {
+    free_worker(worker);
+}
+
 int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
     int64_t next = INT64_MAX;
     bool again = true;
@@ -317,6 +396,8 @@ int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
             }
             if (worker->is_closing)
                 stop_process(worker);
+            else if (worker->is_leaving)
+                hand_on(worker);
             else if (worker->disconnect_reason)
                 give_up(worker, xasprintf("the worker was lost: %s", worker->disconnect_reason));
             else
@@ -339,6 +420,15 @@ bool run_workers_are_silent(const struct job_run *run) {
 }
 
 void run_workers_stop(struct job_run *run) {
-    list_foreach (node, &run->workers)
-        close_worker(CONTAINER_OF(node, struct run_worker, node));
+    list_foreach (node, &run->workers) {
+        struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
+
+        if (run->end == ENGINE_ACTION_JOB_DONE && worker->sdk->identity.size && !worker->disconnect_reason &&
+            !worker->is_closing) {
+            worker->is_leaving = true;
+            worker->deadline_ns = quiet_ns(worker);
+        } else {
+            close_worker(worker);
+        }
+    }
 }

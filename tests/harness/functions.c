@@ -7,6 +7,7 @@
  *   sum_side_input            reads its side input of bytes elements, to its end, page by page: "COUNT elements, SIZE bytes" as bytes
  *   big:SIZE                  for each element one of SIZE bytes
  *   log:SEVERITY:TEXT         a log line of that number (3 INFO, 6 ERROR) for each element, and the element on
+ *   log_process:SEVERITY      the same with "process PID;"
  *   log_value:SEVERITY        the same with the element itself as text, unprintable bytes as '.'
  *   fail:MESSAGE              raises
  *
@@ -180,6 +181,14 @@ static int log_text(struct bundle *bundle, const struct node *node, const struct
     return node_emit(bundle, node, value);
 }
 
+static int log_process(struct bundle *bundle, const struct node *node, const struct value *value) {
+    char text[40];
+
+    harness_log(bundle->harness, bundle, node, (int)node->numbers[0], text,
+                (size_t)snprintf(text, sizeof(text), "process %d;", (int)getpid()));
+    return node_emit(bundle, node, value);
+}
+
 static int log_value(struct bundle *bundle, const struct node *node, const struct value *value) {
     size_t size = MIN(cursor_left(&value->bytes), (size_t)200);
     char text[200];
@@ -291,6 +300,7 @@ const struct function *function_find(const char *name, size_t size) {
         {"sum_side_input", sum_side_input, NULL},
         {"big", big, NULL},
         {"log", log_text, NULL},
+        {"log_process", log_process, NULL},
         {"log_value", log_value, NULL},
         {"fail", fail, NULL},
         {"response_without_data", response_without_data, NULL},

@@ -157,6 +157,7 @@ void job_start(struct submitter *s, struct pipeline *p, const char *name, struct
 
     request.pipeline = &p->message;
     request.job_name = (char *)name;
+    request.pipeline_options = &p->options;
     job_start_bytes(s, pb_pack(&request.base, NULL), ret);
 }
 
