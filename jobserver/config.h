@@ -27,6 +27,7 @@ struct config {
     char *advertise_process;
     uint64_t worker_connect_timeout_ms;
     unsigned workers_per_environment; /* processes */
+    unsigned workers_slots;           /* bundles at once in one worker */
     uint64_t workers_stop_grace_ms;
     uint64_t workers_keep_warm_ms;       /* 0: not at all */
     unsigned workers_keep_warm_max;      /* processes */

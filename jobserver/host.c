@@ -54,20 +54,14 @@ static int check_environments(const struct plan *plan, struct status *st) {
     return 0;
 }
 
-/* Trestle's own options, and the one that Python's and Java's SDKs have for the same thing. They were checked at Prepare. */
+/* Of Trestle's own options the one that is not about workers (run_sizing.h). They were checked at Prepare. */
 static void read_options(struct job_run *run) {
     struct pipeline_options *options;
-    int64_t workers = 0, attempts = 0;
+    int64_t attempts = 0;
 
     if (pipeline_options_create(job_specification(run->job)->pipeline_options, &options, NULL) < 0)
         return;
-    pipeline_options_int(options, "sdk_worker_parallelism", &workers, NULL);
-    /* The SDKs send their default of 1 whether the user asked for it or not, so it means nothing here. */
-    if (workers <= 1 || workers > 1024)
-        workers = 0;
-    pipeline_options_int(options, "trestle_workers", &workers, NULL);
     pipeline_options_int(options, "trestle_bundle_attempts", &attempts, NULL);
-    run->workers_wanted = (unsigned)workers;
     run->attempts_wanted = (unsigned)attempts;
     pipeline_options_destroy(options);
 }

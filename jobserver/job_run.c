@@ -357,12 +357,20 @@ int job_run_start(struct job_run *run, struct status *st) {
         .account = run->account,
         .first_bundle = run->first_bundle,
     };
+    unsigned *slots;
     int error;
+
+    run_workers_plan(run);
+    slots = xcalloc(run->plan->environment_count, sizeof(*slots));
+    for (size_t i = 0; i < run->plan->environment_count; i++)
+        slots[i] = run->environments[i].wanted * run->environments[i].slots;
+    options.environment_slots = slots;
 
     run->start_ms = wall_clock_ms();
     run->start_ns = monotonic_now_ns();
     run_memory_start(run);
     run->engine = engine_create(run->plan, &options);
+    free(slots);
     error = pthread_create(&run->thread, NULL, run_thread, run);
     return error ? status_set_errno(st, error, "cannot start a thread for job %s", job_id(run->job)) : 0;
 }

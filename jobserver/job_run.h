@@ -82,7 +82,6 @@ struct job_run {
     bool is_data_paused;      /* nothing is read from the harnesses' Data streams until the disk has caught up */
     struct worker_shelf *shelf;
     uint64_t first_bundle;    /* of the engine; see job_run_start() */
-    unsigned workers_wanted;  /* per environment, by option; 0: as configured */
     unsigned attempts_wanted; /* of a bundle that the SDK fails, by option; 0: as configured */
     pthread_t thread;
     struct mailbox mailbox;
@@ -117,6 +116,8 @@ event_time run_now_ms(const struct job_run *run);
 void run_engine_event(struct job_run *run, struct engine_event *event);
 
 /* run_workers.c */
+/* Which environments the plan uses, and how many workers and slots each gets: before the engine is made. */
+void run_workers_plan(struct job_run *run);
 void run_workers_start(struct job_run *run);
 void run_worker_connected(struct run_worker *worker);
 void run_worker_disconnected(struct run_worker *worker, char *why);

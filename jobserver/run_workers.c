@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "jobserver/job_run.h"
+#include "jobserver/run_sizing.h"
 #include "jobserver/worker_identity.h"
 
 enum {
@@ -115,36 +116,38 @@ static void start_worker(struct job_run *run, unsigned environment_index) {
         start_new(worker, environment, endpoint, identity);
 }
 
-static bool has_capability(const struct plan_environment *environment, const char *urn) {
-    for (size_t i = 0; i < environment->capability_count; i++)
-        if (strcmp(environment->capabilities[i], urn) == 0)
-            return true;
-    return false;
-}
+void run_workers_plan(struct job_run *run) {
+    const struct config *config = run->options->config;
+    struct run_sizing sizing = run_sizing_of_machine();
+    struct pipeline_options *options = NULL;
 
-/* How many workers, and how many bundles each at once: a harness that can use several cores gets a slot for each; another one (Python)
- * gets one bundle at a time (PROTOCOL E). */
-static void plan_environment_workers(const struct job_run *run, unsigned index, struct run_environment *ret) {
-    const struct plan_environment *environment = &run->plan->environments[index];
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    bool is_multi_core = has_capability(environment, "beam:protocol:multi_core_bundle_processing:v1");
-    bool is_external = strcmp(environment->urn, "beam:env:external:v1") == 0;
-
-    ret->is_used = true;
-    ret->slots = is_multi_core ? (unsigned)MAX(cores, 1L) : 1;
-    ret->wanted = run->workers_wanted ? run->workers_wanted : run->options->config->workers_per_environment;
-    if (ret->wanted == 0)
-        ret->wanted = is_multi_core || is_external ? 1 : (unsigned)MAX(cores, 1L);
-}
-
-void run_workers_start(struct job_run *run) {
+    sizing.configured_workers = config->workers_per_environment;
+    sizing.configured_slots = config->workers_slots;
+    if (pipeline_options_create(job_specification(run->job)->pipeline_options, &options, NULL) == 0)
+        run_sizing_read_options(&sizing, options);
     run->environments = xcalloc(run->plan->environment_count, sizeof(*run->environments));
     for (size_t i = 0; i < run->plan->stage_count; i++) {
         const struct plan_stage *stage = &run->plan->stages[i];
+        const struct plan_environment *environment = &run->plan->environments[stage->environment];
+        struct run_environment *ret = &run->environments[stage->environment];
+        struct run_size size;
 
-        if (stage->kind == PLAN_EXECUTABLE && !run->environments[stage->environment].is_used)
-            plan_environment_workers(run, stage->environment, &run->environments[stage->environment]);
+        if (stage->kind != PLAN_EXECUTABLE || ret->is_used)
+            continue;
+        size = run_sizing_plan(&sizing, environment);
+        ret->is_used = true;
+        ret->wanted = size.workers;
+        ret->slots = size.slots;
+        if (size.lacks_memory)
+            job_add_message(run->job, JOB_MESSAGE_WARNING,
+                            "a worker of environment %s is said to need %llu bytes of memory (min_ram), more than this "
+                            "machine has; it is started all the same",
+                            environment->id, (unsigned long long)size.need_bytes);
     }
+    pipeline_options_destroy(options);
+}
+
+void run_workers_start(struct job_run *run) {
     for (unsigned i = 0; i < run->plan->environment_count; i++)
         for (unsigned j = 0; j < run->environments[i].wanted; j++)
             start_worker(run, i);

@@ -87,10 +87,22 @@ def side_inputs_of_a_job_are_not_those_of_the_one_before():
   assert seen == ["(1, ['c'])"], seen
 
 
+def every_core_has_a_worker():
+  """Few elements that take a while each are worked on by as many processes as there are cores, though they start one after the other."""
+  path = tempfile.mktemp(dir=SCRATCH)
+  pipeline = beam.Pipeline(options=options('--max_cache_memory_usage_mb=3'))
+  _ = pipeline | beam.Create(range(32)) | beam.Reshuffle() | beam.ParDo(Record(path, 0.2))
+  pipeline.run().wait_until_finish()
+  with open(path) as f:
+    pids = {line.split()[0] for line in f}
+  assert len(pids) == min(os.cpu_count(), 8) or os.cpu_count() > 8, (pids, os.cpu_count())
+
+
 CASES = [
     a_second_job_of_the_same_kind_runs_in_the_same_process,
     other_options_are_another_worker,
     side_inputs_of_a_job_are_not_those_of_the_one_before,
+    every_core_has_a_worker,
 ]
 
 
