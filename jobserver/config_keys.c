@@ -49,6 +49,13 @@ static const struct config_key keys[] = {
      "attempts, the first included, of a bundle in which user code fails"},
     {"bundle.output_timeout", CONFIG_DURATION, FIELD(bundle_output_timeout_ms), 10, DAY_MS, "60s", NULL,
      "how long a harness that reported a bundle as processed may take to send the rest of its output"},
+    {"bundle.stuck_report", CONFIG_DURATION, FIELD(bundle_stuck_report_ms), 0, 100 * DAY_MS, "10m", NULL,
+     "a bundle that gives no sign of life for this long is reported in the job's messages, with its worker's status; "
+     "again after twice that time, and so on; 0s: never"},
+    {"bundle.stuck_kill", CONFIG_DURATION, FIELD(bundle_stuck_kill_ms), 0, 100 * DAY_MS, "0s", NULL,
+     "the worker of a bundle that gives no sign of life for this long is stopped, and its bundles run again on "
+     "another; "
+     "0s: never"},
     {"limits.max_message", CONFIG_SIZE, FIELD(limits_max_message_bytes), 1024 * 1024, 2 * GIB - 1, "512MiB", NULL,
      "the largest gRPC message that is accepted"},
     {"limits.max_element", CONFIG_SIZE, FIELD(limits_max_element_bytes), 1024, 2 * GIB - 1, "256MiB", NULL,

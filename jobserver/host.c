@@ -83,6 +83,7 @@ int host_start_job(struct host *host, struct job *job, struct status *st) {
     run->account = account_create("memory.per_job", host->options.account, host->options.config->memory_per_job_bytes);
     run->shelf = host->shelf;
     run->wake_ns = INT64_MAX;
+    run->watch_ns = INT64_MAX;
     mailbox_init(&run->mailbox);
     list_init(&run->workers);
     pthread_mutex_lock(&host->mutex);

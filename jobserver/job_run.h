@@ -3,6 +3,7 @@
  *      fnapi and worker callbacks --> struct run_event in the mailbox --> engine thread --> engine_step() --> actions
  *
  *   job_run.c      the thread: events in, actions out, the job's end
+ *   run_watch.c    bundles that give no sign of life
  *   run_workers.c  the workers of the job's environments: started, connected, lost, replaced, taken down
  *
  * Everything in these structs belongs to the engine thread unless it says otherwise. */
@@ -26,6 +27,7 @@ enum run_event_type {
     RUN_EVENT_START_FAILED, /* worker: could not be started, or its process ended; text: why */
     RUN_EVENT_HARNESS_GONE, /* worker: fnapi is through with it */
     RUN_EVENT_PROCESS_GONE, /* worker: worker/ is through with it */
+    RUN_EVENT_STATUS,       /* worker: what it says of itself (text), asked for because of engine.bundle */
     RUN_EVENT_HANDED_ON,    /* worker: it serves others now; nothing comes of it after this */
     RUN_EVENT_WAKE,         /* nothing but a reason to look at the time (worker_shelf.c) */
     RUN_EVENT_CANCEL,
@@ -78,8 +80,8 @@ struct job_run {
     struct job *job;
     const struct plan *plan;
     struct account *account;
-    struct scratch *scratch;  /* what the engine has no memory for */
-    bool is_data_paused;      /* nothing is read from the harnesses' Data streams until the disk has caught up */
+    struct scratch *scratch; /* what the engine has no memory for */
+    bool is_data_paused;     /* nothing is read from the harnesses' Data streams until the disk has caught up */
     struct worker_shelf *shelf;
     uint64_t first_bundle;    /* of the engine; see job_run_start() */
     unsigned attempts_wanted; /* of a bundle that the SDK fails, by option; 0: as configured */
@@ -87,6 +89,8 @@ struct job_run {
     struct mailbox mailbox;
     struct engine *engine;
     struct map bundles; /* bundle -> plan_stage, for finding outputs by transform id */
+    struct map watched; /* bundle -> run_watch.c's notes */
+    int64_t watch_ns;   /* when one of them may be due; INT64_MAX: none */
     struct list workers;
     struct run_environment *environments;
     unsigned next_worker;
@@ -131,6 +135,8 @@ int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns);
 void run_workers_stop(struct job_run *run);
 /* No harness is waited for any more: not its last log line, not its teardown. */
 bool run_workers_are_silent(const struct job_run *run);
+/* Takes it out of the job as if it had been lost; another is started in its place. `why` is taken over. */
+void run_worker_give_up(struct run_worker *worker, char *why);
 struct run_worker *run_worker_by_number(struct job_run *run, unsigned number);
 /* The number of the stage's descriptor at this worker, registered when it is needed first. */
 unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stage *stage);
@@ -143,5 +149,18 @@ size_t run_memory_excess(const struct job_run *run);
 void run_memory_report(const struct job_run *run);
 /* Stops reading from harnesses while the disk is behind, and goes on. */
 void run_memory_check(struct job_run *run);
+
+/* run_watch.c: from START_BUNDLE to FORGET_BUNDLE a bundle is watched. */
+void run_watch_bundle(struct job_run *run, uint64_t bundle, const struct plan_stage *stage, unsigned worker);
+void run_watch_forget(struct job_run *run, uint64_t bundle);
+void run_watch_clear(struct job_run *run);
+/* Something of this bundle moved. Harmless for one that is not watched. */
+void run_bundle_sign_of_life(struct job_run *run, uint64_t bundle);
+/* Takes signs of life from what a harness sent. */
+void run_watch_event(struct job_run *run, const struct run_event *event);
+/* The answer to fn_worker_ask_status() with this bundle as its token. */
+void run_watch_status(struct job_run *run, uint64_t bundle, const char *text);
+/* Reports, and gives up, what is due. Returns when to call next. */
+int64_t run_watch_check(struct job_run *run, int64_t now_ns);
 
 #endif

@@ -130,6 +130,14 @@ static void on_log(void *user, const struct fn_log_entry *entry) {
     job_unref(job);
 }
 
+static void on_status(void *user, uint64_t token, const char *text, bool is_error) {
+    struct run_event *event = worker_event(user, RUN_EVENT_STATUS);
+
+    event->engine.bundle = token;
+    event->text = is_error ? xasprintf("it has none: %s", text) : xstrdup(text);
+    post(event);
+}
+
 static void on_gone(void *user) {
     post(worker_event(user, RUN_EVENT_HARNESS_GONE));
 }
@@ -156,6 +164,7 @@ const struct fn_worker_handler run_harness_handler = {
     .finalized = on_finalized,
     .sent = on_sent,
     .log = on_log,
+    .status = on_status,
     .gone = on_gone,
 };
 

@@ -1,12 +1,11 @@
 #include "jobserver/run_sizing.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "beam_runner_api.pb-c.h"
+#include "jobserver/machine.h"
 #include "model/urn.h"
 #include "wire/pb.h"
 
@@ -125,14 +124,7 @@ static unsigned find_override(const struct pipeline_options *options, const stru
 /* ---- the sum of it ---- */
 
 struct run_sizing run_sizing_of_machine(void) {
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    cpu_set_t cpus;
-    int cores = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : (int)sysconf(_SC_NPROCESSORS_ONLN);
-
-    return (struct run_sizing){
-        .cores = (unsigned)MAX(cores, 1),
-        .memory_bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_MAX,
-    };
+    return (struct run_sizing){.cores = machine_cores(), .memory_bytes = machine_memory_bytes()};
 }
 
 void run_sizing_read_options(struct run_sizing *sizing, const struct pipeline_options *options) {

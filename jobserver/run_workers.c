@@ -268,8 +268,8 @@ static void note_failure(struct run_worker *worker, char *why) {
         job_add_message(worker->run->job, JOB_MESSAGE_WARNING, "a worker could not be used and is replaced: %s", why);
 }
 
-/* Takes a worker that is of no use any more out of the job, and puts another in its place if that makes sense. `why` is taken over. */
-static void give_up(struct run_worker *worker, char *why) {
+/* Where that makes sense, another is put in its place. */
+void run_worker_give_up(struct run_worker *worker, char *why) {
     struct job_run *run = worker->run;
     struct run_environment *environment = &run->environments[worker->environment];
     bool has_others = has_other_worker(worker), was_connected = worker->is_connected;
@@ -316,7 +316,7 @@ void run_worker_disconnected(struct run_worker *worker, char *why) {
         return;
     }
     if (!is_process(worker) || !worker->process) {
-        give_up(worker, xasprintf("the worker was lost: %s", why));
+        run_worker_give_up(worker, xasprintf("the worker was lost: %s", why));
         free(why);
         return;
     }
@@ -336,7 +336,7 @@ void run_worker_failed(struct run_worker *worker, char *why) {
         free(why);
         why = both;
     }
-    give_up(worker, why);
+    run_worker_give_up(worker, why);
 }
 
 static char *not_connected(const struct run_worker *worker) {
@@ -402,9 +402,9 @@ int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
             else if (worker->is_leaving)
                 hand_on(worker);
             else if (worker->disconnect_reason)
-                give_up(worker, xasprintf("the worker was lost: %s", worker->disconnect_reason));
+                run_worker_give_up(worker, xasprintf("the worker was lost: %s", worker->disconnect_reason));
             else
-                give_up(worker, not_connected(worker));
+                run_worker_give_up(worker, not_connected(worker));
             again = true; /* the list has changed */
             break;
         }

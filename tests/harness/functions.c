@@ -25,10 +25,12 @@
  *   duplicate_end             each end mark twice
  *   duplicate_response        the response twice
  *   stall                     nothing any more, for this bundle
+ *   stall_once:FILE           the same, unless the file is there, which it makes
  *   half_close                Control half-closed
  *   split_element             output cut into two messages inside an element
  *   nonsense_control, nonsense_data   bytes that are no message
  *   exit:CODE[:TEXT], signal:NUMBER[:TEXT]   the process ends, after TEXT on its standard error */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -240,6 +242,15 @@ static int stall(struct bundle *bundle, const struct node *node, const struct va
     return 0;
 }
 
+static int stall_once(struct bundle *bundle, const struct node *node, const struct value *value) {
+    int fd = open(node->text, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return node_emit(bundle, node, value);
+    close(fd);
+    return stall(bundle, node, value);
+}
+
 static int half_close(struct bundle *bundle, const struct node *node, const struct value *value) {
     rpc_stream_finish(bundle->harness->control, STATUS_OK, NULL);
     return stall(bundle, node, value);
@@ -309,6 +320,7 @@ const struct function *function_find(const char *name, size_t size) {
         {"duplicate_response", duplicate_response, NULL},
         {"split_element", split_element, NULL},
         {"stall", stall, NULL},
+        {"stall_once", stall_once, NULL},
         {"half_close", half_close, NULL},
         {"nonsense_control", nonsense_control, NULL},
         {"nonsense_data", nonsense_data, NULL},

@@ -190,8 +190,12 @@ bool job_has_line(struct job *job, const char *text) {
 }
 
 void job_wait_for_line(struct job *job, const char *text) {
+    job_wait_for_lines(job, text, 1);
+}
+
+void job_wait_for_lines(struct job *job, const char *text, size_t count) {
     pthread_mutex_lock(&job->lock);
-    while (!job->is_over && count_lines(job, text) == 0)
+    while (!job->is_over && count_lines(job, text) < count)
         pthread_cond_wait(&job->changed, &job->lock);
     pthread_mutex_unlock(&job->lock);
 }

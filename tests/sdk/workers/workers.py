@@ -1,7 +1,7 @@
-"""workers.py HOST:PORT: what a user of Python's SDK can see of the runner's worker processes. Closes with its totals."""
+"""workers.py HOST:PORT IMPATIENT_HOST:PORT: what a user of Python's SDK can see of the runner's worker processes. Closes with its totals."""
 import json
+import logging
 import os
-import re
 import sys
 import tempfile
 import time
@@ -11,6 +11,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 ENDPOINT = sys.argv[1]
+# reports a stuck bundle after a second, and stops its worker after ten
+IMPATIENT = sys.argv[2]
 SCRATCH = os.environ['TRESTLE_TEST_SCRATCH']
 
 
@@ -98,11 +100,58 @@ def every_core_has_a_worker():
   assert len(pids) == min(os.cpu_count(), 8) or os.cpu_count() > 8, (pids, os.cpu_count())
 
 
+class StickOnce(beam.DoFn):
+  """Hangs for an hour, but only in the first process that comes here."""
+  def __init__(self, path):
+    self.path = path
+
+  def process(self, element):
+    import os
+    import time
+    try:
+      os.close(os.open(self.path, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+      yield element
+    else:
+      self.this_is_where_it_hangs(time)
+
+  def this_is_where_it_hangs(self, time):
+    time.sleep(3600)
+
+
+class Lines(logging.Handler):
+  def __init__(self):
+    super().__init__()
+    self.lines = []
+
+  def emit(self, record):
+    self.lines.append(record.getMessage())
+
+
+def a_stuck_bundle_is_shown_with_its_stack_and_retried_elsewhere():
+  path, seen = tempfile.mktemp(dir=SCRATCH), tempfile.mktemp(dir=SCRATCH)
+  handler = Lines()
+  logging.getLogger().addHandler(handler)
+  try:
+    pipeline = beam.Pipeline(options=options('--job_endpoint=' + IMPATIENT, *ONE))
+    _ = pipeline | beam.Create([1]) | beam.Reshuffle() | beam.ParDo(StickOnce(path)) | beam.ParDo(Record(seen))
+    pipeline.run().wait_until_finish()
+  finally:
+    logging.getLogger().removeHandler(handler)
+  text = '\n'.join(handler.lines)
+  assert 'no sign of life' in text, text
+  assert 'this_is_where_it_hangs' in text, text
+  assert 'bundle.stuck_kill' in text, text
+  with open(seen) as f:
+    assert len(f.read().splitlines()) == 1
+
+
 CASES = [
     a_second_job_of_the_same_kind_runs_in_the_same_process,
     other_options_are_another_worker,
     side_inputs_of_a_job_are_not_those_of_the_one_before,
     every_core_has_a_worker,
+    a_stuck_bundle_is_shown_with_its_stack_and_retried_elsewhere,
 ]
 
 
