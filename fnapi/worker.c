@@ -35,8 +35,9 @@ struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_w
         if (strncmp(options->capabilities[i], GO_SDK_PREFIX, strlen(GO_SDK_PREFIX)) == 0)
             worker->is_go = true;
     }
-    worker->provision = fn_provision_response(options->provision_info, options->endpoint,
-                                              map_has_string(&worker->capabilities, urn_string(URN_PROTOCOL_WORKER_STATUS)));
+    worker->provision =
+        fn_provision_response(options->provision_info, options->endpoint,
+                              map_has_string(&worker->capabilities, urn_string(URN_PROTOCOL_WORKER_STATUS)));
     pthread_mutex_init(&worker->lock, NULL);
     worker->refs = 1;
     list_init(&worker->streams);
