@@ -19,6 +19,7 @@ static struct engine_options with_defaults(const struct engine_options *options)
     DEFAULT(max_inline_bytes, 32 << 20);
     DEFAULT(output_timeout_ms, 60000);
     DEFAULT(finalize_timeout_ms, 10000);
+    DEFAULT(first_bundle, 1);
     DEFAULT(group_partitions, 32);
     DEFAULT(key_shards, 32);
 #undef DEFAULT
@@ -73,14 +74,24 @@ static void deliver_impulse(struct engine *engine, const struct stage *stage) {
     run_clear(&run);
 }
 
+static void copy_environment_slots(struct engine *engine) {
+    const unsigned *slots = engine->options.environment_slots;
+
+    engine->environment_slots = xcalloc(engine->plan->environment_count + 1, sizeof(*slots));
+    for (size_t i = 0; slots && i < engine->plan->environment_count; i++)
+        engine->environment_slots[i] = slots[i];
+    engine->options.environment_slots = NULL;
+}
+
 struct engine *engine_create(const struct plan *plan, const struct engine_options *options) {
     struct engine *engine = xcalloc(1, sizeof(*engine));
 
     engine->plan = plan;
     engine->options = with_defaults(options);
+    copy_environment_slots(engine);
     engine->now_ms = TIME_MIN;
     engine->wake_ms = TIME_MAX;
-    engine->next_bundle = 1;
+    engine->next_bundle = engine->options.first_bundle;
     engine->needs_schedule = true;
     engine->stages = xcalloc(plan->stage_count, sizeof(*engine->stages));
     for (size_t i = 0; i < plan->stage_count; i++)
@@ -138,6 +149,7 @@ void engine_destroy(struct engine *engine) {
     store_clear(engine);
     metric_table_clear(&engine->attempted);
     metric_table_clear(&engine->committed);
+    free(engine->environment_slots);
     free(engine);
 }
 

@@ -33,7 +33,11 @@ struct engine_options {
     int64_t finalize_timeout_ms; /* from FINALIZE to its answer, after which the job ends without it; 0: 10 s */
     unsigned group_partitions;   /* of a grouping, by key hash; 0: 32 */
     unsigned key_shards;         /* of a keyed stage; 0: 32 */
-    struct account *account;     /* may be NULL */
+    uint64_t first_bundle;       /* bundles are numbered from here on, since a harness may serve several jobs; 0: 1 */
+    const unsigned *
+        environment_slots; /* per environment: bundles at once when all its workers are there; a share of the input is left for
+                                          those that are not up yet. NULL: for none. Copied */
+    struct account *account; /* may be NULL */
     /* Every commit is encoded, decoded, and the decoded one applied: tests hold the encoding to account. */
     bool verify_commits;
 };

@@ -121,6 +121,7 @@ struct engine {
     struct engine_options options;
     event_time now_ms;
     uint64_t next_bundle;
+    unsigned *environment_slots; /* engine_options.environment_slots */
     struct stage *stages;
     VEC(struct view *) views;
     struct store store;

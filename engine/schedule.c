@@ -59,6 +59,8 @@ static unsigned environment_slots(const struct engine *engine, unsigned environm
     vec_foreach (worker, &engine->workers)
         if (!worker->is_lost && worker->environment == environment)
             slots += worker->slots;
+    if (environment < engine->plan->environment_count)
+        slots = MAX(slots, engine->environment_slots[environment]);
     return MAX(slots, 1u);
 }
 

@@ -248,22 +248,25 @@ static void bundle_failed(struct fn_worker *worker, uint64_t number, const char 
 /* Output inside the response: we do not say that we can take it, but nothing stands against it. */
 static void deliver_embedded(struct fn_worker *worker, uint64_t number, const Fn__Elements *elements) {
     const struct fn_worker_handler *handler = worker->handler;
+    struct account *account;
 
     if (!elements || !handler->elements || !is_wanted(worker, number, false))
         return;
+    account = fn_worker_account(worker);
     for (size_t i = 0; i < elements->n_data; i++) {
         const Fn__Elements__Data *data = elements->data[i];
 
         handler->elements(worker->user, number, slice_of_literal(data->transform_id), NULL,
-                          slice_copy(data->data.data, data->data.len, worker->account), data->is_last);
+                          slice_copy(data->data.data, data->data.len, account), data->is_last);
     }
     for (size_t i = 0; i < elements->n_timers; i++) {
         const Fn__Elements__Timers *timers = elements->timers[i];
         struct slice family = slice_of_literal(timers->timer_family_id);
 
         handler->elements(worker->user, number, slice_of_literal(timers->transform_id), &family,
-                          slice_copy(timers->timers.data, timers->timers.len, worker->account), timers->is_last);
+                          slice_copy(timers->timers.data, timers->timers.len, account), timers->is_last);
     }
+    account_unref(account);
 }
 
 static void bundle_answered(struct fn_worker *worker, uint64_t number, const Fn__InstructionResponse *response) {
@@ -301,11 +304,14 @@ static void progress_answered(struct fn_worker *worker, uint64_t bundle, const F
 static void split_answered(struct fn_worker *worker, uint64_t bundle, const Fn__InstructionResponse *response) {
     bool is_split =
         !response->error[0] && response->response_case == FN__INSTRUCTION_RESPONSE__RESPONSE_PROCESS_BUNDLE_SPLIT;
+    struct account *account;
     struct bundle_split split;
 
     if (!worker->handler->split || !is_wanted(worker, bundle, false))
         return;
-    fn_read_split(is_split ? response->process_bundle_split : NULL, worker->account, &split);
+    account = fn_worker_account(worker);
+    fn_read_split(is_split ? response->process_bundle_split : NULL, account, &split);
+    account_unref(account);
     worker->handler->split(worker->user, bundle, &split);
 }
 

@@ -230,10 +230,13 @@ static void data_message(struct rpc_stream *rpc, void *user, struct slice messag
     struct fn_stream *stream = user;
     struct elements_scanner scanner = elements_scan(message);
     struct elements_part part;
+    struct account *account;
     int more;
 
     if (stream) {
-        fn_rehome(&message, stream->worker->account);
+        account = fn_worker_account(stream->worker);
+        fn_rehome(&message, account);
+        account_unref(account);
         /* Each part that is passed on costs the host an event, a hundred times the size of one that says nothing. */
         while ((more = elements_next(&scanner, &part)) == 1)
             if (part.is_last || cursor_left(&part.bytes))

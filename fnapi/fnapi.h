@@ -1,4 +1,4 @@
-/* The runner's end of the Fn API: Control, Data, State, Logging, Provision (and WorkerStatus later).
+/* The runner's end of the Fn API: Control, Data, State, Logging, WorkerStatus and Provision.
  *
  *   struct fn_service   registers the Fn API's methods on the one server and tells harnesses apart by `worker_id` metadata
  *   struct fn_worker    one harness, known by an unguessable id minted by the host before the harness is started
@@ -74,6 +74,8 @@ struct fn_worker_handler {
     /* `bytes` of this bundle's input, as counted by the pieces given to fn_worker_send(), were written to the Data stream. */
     void (*sent)(void *user, uint64_t bundle, size_t bytes);
     void (*log)(void *user, const struct fn_log_entry *entry);
+    /* The answer to fn_worker_ask_status(): the harness's own text, or why it has none; valid during the call, never NULL. */
+    void (*status)(void *user, uint64_t token, const char *text, bool is_error);
     /* All streams are closed after fn_worker_close(): the last callback. Comes from inside fn_worker_close() when there is no stream. */
     void (*gone)(void *user);
 };
@@ -97,6 +99,11 @@ void fn_service_destroy(struct fn_service *service);
 /* Makes the id known: from now on streams with this worker_id are served. */
 struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_worker_options *options,
                                    const struct fn_worker_handler *handler, void *user);
+/* Gets a worker ready for its next job: forgets the descriptors and what was asked and not answered; messages are charged to `account`
+ * (may be NULL) from now on. What harnesses remember by id (bundles, descriptors, short ids of metrics) stays unique, as long as the
+ * host never uses a bundle's number again. False, with nothing changed: the worker is not idle (a bundle is not forgotten, a
+ * finalization not answered, input waits) or is lost or closed. The harness need not be connected yet. */
+bool fn_worker_recycle(struct fn_worker *worker, struct account *account);
 /* Ends Control with OK. The harness then runs its teardown methods, ends its other streams and exits; fn_worker_end_streams() does it for one that
  * does not. When all are closed, `gone` follows, perhaps inside this call. Bundles in flight get no more callbacks. Of the other calls
  * only the next two may follow. */
@@ -143,6 +150,9 @@ void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle);
 /* Stops reading the harness's Data stream, or goes on; a message that is being read is still delivered. The harness's output waits in its
  * own memory meanwhile. */
 void fn_worker_pause_data(struct fn_worker *worker, bool is_paused);
+/* Asks for the harness's status: its threads' stacks and what else the SDK finds telling. The answer, if one comes, names the token.
+ * False: the harness has no status stream. */
+bool fn_worker_ask_status(struct fn_worker *worker, uint64_t token);
 /* Also after fn_worker_forget_bundle(). */
 void fn_worker_finalize(struct fn_worker *worker, uint64_t bundle);
 /* The bundle is over for the host: later messages for its instruction are dropped. */

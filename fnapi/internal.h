@@ -2,7 +2,7 @@
  *
  *   fn_service            mutex: which workers and which descriptors there are
  *      └ fn_worker        mutex: its streams, its bundles, its open instructions, input that waits for a Data stream
- *           └ fn_stream   one call of the harness (Control, Data, State or Logging); owned by the RPC thread that closes it
+ *           └ fn_stream   one call of the harness (Control, Data, State, Logging or WorkerStatus); owned by the RPC thread that closes it
  *
  * Locks are taken in this order: service, worker, then whatever rpc/ takes inside rpc_stream_send(). No handler callback is ever
  * called with one of them held. Messages are queued on a stream under the worker's lock, so that their order is the order of
@@ -26,7 +26,7 @@ enum { FN_INSTRUCTION_ID_SIZE = 32 };
 /* 128 random bits in hexadecimal. */
 enum { FN_DESCRIPTOR_ID_SIZE = 33 };
 
-enum fn_stream_kind { FN_CONTROL, FN_DATA, FN_STATE, FN_LOGGING };
+enum fn_stream_kind { FN_CONTROL, FN_DATA, FN_STATE, FN_LOGGING, FN_STATUS };
 
 /* A message that was queued on a Data stream and not yet reported as sent. */
 struct fn_unsent {
@@ -101,13 +101,13 @@ struct fn_worker {
     char *id;
     char *endpoint;
     struct slice provision; /* the whole GetProvisionInfoResponse */
-    struct account *account;
     struct map capabilities;
     bool is_go;
     struct map short_ids; /* -> struct slice * (identity); used by Control's callbacks only */
     atomic_size_t ignored;
 
-    pthread_mutex_t lock; /* of all below */
+    pthread_mutex_t lock;    /* of all below */
+    struct account *account; /* see fn_worker_account() */
     unsigned refs;
     bool was_connected;
     bool is_lost;
@@ -144,6 +144,8 @@ bool fn_worker_is_live(const struct fn_worker *worker);
 /* The same, for callers without the lock. */
 bool fn_worker_check_live(struct fn_worker *worker);
 struct fn_bundle *fn_worker_bundle(const struct fn_worker *worker, uint64_t number); /* lock held */
+/* What messages are charged to now; a reference of the caller's own (fn_worker_recycle() replaces it). Takes the lock. */
+struct account *fn_worker_account(struct fn_worker *worker);
 void fn_worker_ignore(struct fn_worker *worker);
 void fn_lock(struct fn_worker *worker);
 void fn_unlock(struct fn_worker *worker);
@@ -167,11 +169,12 @@ struct fn_descriptor *fn_descriptor_create(const char *endpoint, struct slice ba
 void fn_descriptor_free(struct fn_descriptor *descriptor);
 void fn_descriptor_method(struct rpc_stream *call, void *context, struct slice request);
 
-/* ---- data.c, state.c, logging.c ---- */
+/* ---- data.c, state.c, logging.c, status.c ---- */
 
 extern const struct rpc_handler fn_data_handler;
 extern const struct rpc_handler fn_state_handler;
 extern const struct rpc_handler fn_logging_handler;
+extern const struct rpc_handler fn_status_handler;
 /* Queues input that waited on the stream that just came. Lock held. */
 void fn_data_flush(struct fn_worker *worker);
 /* Drops what waits for the Data stream: of one bundle, or all. Lock held. */
@@ -179,8 +182,8 @@ void fn_data_drop_pending(struct fn_worker *worker, const uint64_t *bundle);
 
 /* ---- provision.c ---- */
 
-/* The whole GetProvisionInfoResponse: `info` and the endpoints. */
-struct slice fn_provision_response(struct slice info, const char *endpoint);
+/* The whole GetProvisionInfoResponse: `info` and the endpoints; that of WorkerStatus for harnesses that know it. */
+struct slice fn_provision_response(struct slice info, const char *endpoint, bool has_status);
 void fn_provision_method(struct rpc_stream *call, void *context, struct slice request);
 
 /* ---- report.c: messages of the harness in the plain C of model/bundle.h ---- */

@@ -1,8 +1,8 @@
 /* GetProvisionInfo: what a container's boot program asks before it starts the harness. */
 #include "fnapi/internal.h"
 
-/* ProvisionInfo's endpoints (beam_provision_api.proto). There is no status_endpoint: WorkerStatus is not served yet. */
-enum { INFO_LOGGING = 8, INFO_ARTIFACT = 9, INFO_CONTROL = 10 };
+/* ProvisionInfo's endpoints (beam_provision_api.proto). */
+enum { INFO_STATUS = 7, INFO_LOGGING = 8, INFO_ARTIFACT = 9, INFO_CONTROL = 10 };
 enum { RESPONSE_INFO = 1 };
 
 static void add_endpoint(struct buf *out, unsigned field, const char *url) {
@@ -12,7 +12,7 @@ static void add_endpoint(struct buf *out, unsigned field, const char *url) {
     pb_add_message_field(out, field, &descriptor.base);
 }
 
-struct slice fn_provision_response(struct slice info, const char *endpoint) {
+struct slice fn_provision_response(struct slice info, const char *endpoint, bool has_status) {
     struct buf whole = {0}, response = {0};
 
     /* Messages merge by concatenation. */
@@ -20,6 +20,8 @@ struct slice fn_provision_response(struct slice info, const char *endpoint) {
     add_endpoint(&whole, INFO_LOGGING, endpoint);
     add_endpoint(&whole, INFO_ARTIFACT, endpoint);
     add_endpoint(&whole, INFO_CONTROL, endpoint);
+    if (has_status)
+        add_endpoint(&whole, INFO_STATUS, endpoint);
     pb_add_bytes_field(&response, RESPONSE_INFO, buf_data(&whole), whole.size);
     buf_clear(&whole);
     return buf_finish(&response);

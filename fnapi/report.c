@@ -150,12 +150,14 @@ struct fn_report *fn_report_of_bundle(struct fn_worker *worker, uint64_t bundle,
     struct fn_report *report =
         report_create(bundle, message->monitoring_infos, message->n_monitoring_infos, message->n_monitoring_data);
     struct bundle_response *response = &report->response;
+    struct account *account = fn_worker_account(worker);
 
     if (message->n_monitoring_infos == 0)
         for (size_t i = 0; i < message->n_monitoring_data; i++)
             add_short(worker, report, message->monitoring_data[i]->key, message->monitoring_data[i]->value);
-    response->residuals = read_residuals(message->residual_roots, message->n_residual_roots, &response->arena,
-                                         worker->account, &response->residual_count);
+    response->residuals = read_residuals(message->residual_roots, message->n_residual_roots, &response->arena, account,
+                                         &response->residual_count);
+    account_unref(account);
     response->requires_finalization = message->requires_finalization;
     return report;
 }

@@ -10,6 +10,7 @@ static const struct rpc_method methods[] = {
     {"/org.apache.beam.model.fn_execution.v1.BeamFnData/Data", .streaming = &fn_data_handler},
     {"/org.apache.beam.model.fn_execution.v1.BeamFnState/State", .streaming = &fn_state_handler},
     {"/org.apache.beam.model.fn_execution.v1.BeamFnLogging/Logging", .streaming = &fn_logging_handler},
+    {"/org.apache.beam.model.fn_execution.v1.BeamFnWorkerStatus/WorkerStatus", .streaming = &fn_status_handler},
     {"/org.apache.beam.model.fn_execution.v1.ProvisionService/GetProvisionInfo", .unary = fn_provision_method},
 };
 
@@ -45,8 +46,11 @@ static void refuse(struct rpc_stream *rpc, enum status_code code, const char *fo
     free(message);
 }
 
-static const char *const kind_names[] = {
-    [FN_CONTROL] = "Control", [FN_DATA] = "Data", [FN_STATE] = "State", [FN_LOGGING] = "Logging"};
+static const char *const kind_names[] = {[FN_CONTROL] = "Control",
+                                         [FN_DATA] = "Data",
+                                         [FN_STATE] = "State",
+                                         [FN_LOGGING] = "Logging",
+                                         [FN_STATUS] = "WorkerStatus"};
 
 /* Why the worker cannot have this stream, or NULL. A second Data or State stream is fine: harnesses that lost one open another, before
  * we may have noticed. A second Control stream is a second harness. */

@@ -219,11 +219,13 @@ static void refuse_request(struct fn_worker *worker, uint64_t token, const char 
 
 static void state_request(struct fn_stream *stream, const Fn__StateRequest *message, struct state_request *request) {
     struct fn_worker *worker = stream->worker;
-    const char *error = read_request(message, worker->account, request);
+    struct account *account = fn_worker_account(worker);
+    const char *error = read_request(message, account, request);
     uint64_t token = stream->serial << OPERATION_BITS | (uint64_t)request->operation;
     const struct fn_bundle *bundle;
     uint64_t number = 0;
 
+    account_unref(account);
     if (!error) {
         bool is_known = fn_bundle_of_instruction_id(message->instruction_id, strlen(message->instruction_id), &number);
 

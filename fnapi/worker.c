@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/urn.h"
+
 /* Environments of the Go SDK say so (its translate.go, URNBaseVersionGo). */
 #define GO_SDK_PREFIX "beam:version:sdk_base:go"
 
@@ -27,13 +29,15 @@ struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_w
     worker->user = user;
     worker->id = xstrdup(options->worker_id);
     worker->endpoint = xstrdup(options->endpoint);
-    worker->provision = fn_provision_response(options->provision_info, options->endpoint);
     worker->account = options->account ? account_ref(options->account) : NULL;
     for (size_t i = 0; i < options->capability_count; i++) {
         map_set_string(&worker->capabilities, options->capabilities[i], worker);
         if (strncmp(options->capabilities[i], GO_SDK_PREFIX, strlen(GO_SDK_PREFIX)) == 0)
             worker->is_go = true;
     }
+    worker->provision =
+        fn_provision_response(options->provision_info, options->endpoint,
+                              map_has_string(&worker->capabilities, urn_string(URN_PROTOCOL_WORKER_STATUS)));
     pthread_mutex_init(&worker->lock, NULL);
     worker->refs = 1;
     list_init(&worker->streams);
@@ -196,6 +200,15 @@ bool fn_worker_check_live(struct fn_worker *worker) {
     return is_live;
 }
 
+struct account *fn_worker_account(struct fn_worker *worker) {
+    struct account *account;
+
+    fn_lock(worker);
+    account = worker->account ? account_ref(worker->account) : NULL;
+    fn_unlock(worker);
+    return account;
+}
+
 struct fn_bundle *fn_worker_bundle(const struct fn_worker *worker, uint64_t number) {
     return map_get(&worker->bundles, &number, sizeof(number));
 }
@@ -217,6 +230,39 @@ void fn_worker_forget_bundle(struct fn_worker *worker, uint64_t bundle) {
 
 bool fn_worker_has_capability(const struct fn_worker *worker, const char *urn) {
     return map_has_string(&worker->capabilities, urn);
+}
+
+/* Locked. */
+static bool is_idle(const struct fn_worker *worker) {
+    if (!fn_worker_is_live(worker) || worker->bundles.count || worker->pending.count)
+        return false;
+    map_foreach (entry, &worker->instructions)
+        if (((const struct fn_instruction *)entry->value)->kind == FN_FINALIZE)
+            return false;
+    return true;
+}
+
+bool fn_worker_recycle(struct fn_worker *worker, struct account *account) {
+    struct account *old = NULL;
+    bool idle;
+
+    pthread_mutex_lock(&worker->service->lock);
+    fn_lock(worker);
+    idle = is_idle(worker);
+    if (idle) {
+        vec_foreach (descriptor, &worker->descriptors) {
+            map_remove_string(&worker->service->descriptors, (*descriptor)->id);
+            fn_descriptor_free(*descriptor);
+        }
+        worker->descriptors.count = 0;
+        map_clear(&worker->instructions, fn_instruction_free);
+        old = worker->account;
+        worker->account = account ? account_ref(account) : NULL;
+    }
+    fn_unlock(worker);
+    pthread_mutex_unlock(&worker->service->lock);
+    account_unref(old);
+    return idle;
 }
 
 unsigned fn_worker_add_descriptor(struct fn_worker *worker, struct slice descriptor, const struct fn_port *source,

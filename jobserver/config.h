@@ -27,10 +27,15 @@ struct config {
     char *advertise_process;
     uint64_t worker_connect_timeout_ms;
     unsigned workers_per_environment; /* processes */
+    unsigned workers_slots;           /* bundles at once in one worker */
     uint64_t workers_stop_grace_ms;
+    uint64_t workers_keep_warm_ms;       /* 0: not at all */
+    unsigned workers_keep_warm_max;      /* processes */
     unsigned retry_worker_lost_attempts; /* of a bundle, the first included */
     unsigned retry_user_exception_attempts;
     uint64_t bundle_output_timeout_ms; /* from a bundle's response to the end of its output */
+    uint64_t bundle_stuck_report_ms;   /* 0: never */
+    uint64_t bundle_stuck_kill_ms;     /* 0: never */
     uint64_t limits_max_message_bytes; /* one gRPC message */
     uint64_t limits_max_element_bytes; /* one encoded element */
     uint64_t limits_max_inline_group_bytes;

@@ -32,14 +32,30 @@ static const struct config_key keys[] = {
      "workers (processes) that are started for each environment of a job; 0: one, or one per core where the runner "
      "starts the "
      "processes and the SDK says that one process uses one core (Python)"},
+    {"workers.slots", CONFIG_NUMBER, FIELD(workers_slots), 0, 1024, "0", NULL,
+     "bundles that one worker works on at once; 0: one, or one per core where the SDK says that one process uses all "
+     "of "
+     "them (Java, Go)"},
     {"workers.stop_grace", CONFIG_DURATION, FIELD(workers_stop_grace_ms), 0, DAY_MS, "10s", NULL,
      "time from SIGTERM to SIGKILL when a worker process is stopped"},
+    {"workers.keep_warm", CONFIG_DURATION, FIELD(workers_keep_warm_ms), 0, DAY_MS, "60s", NULL,
+     "how long a worker process of a job that is done is kept for another job of the same environment and options; 0s: "
+     "it is stopped at once"},
+    {"workers.keep_warm_max", CONFIG_NUMBER, FIELD(workers_keep_warm_max), 0, 4096, "16", NULL,
+     "worker processes that are kept at once; one more, and the oldest is stopped"},
     {"retry.worker_lost", CONFIG_NUMBER, FIELD(retry_worker_lost_attempts), 1, 1000, "4", NULL,
      "attempts, the first included, of a bundle whose worker is lost"},
     {"retry.user_exception", CONFIG_NUMBER, FIELD(retry_user_exception_attempts), 1, 1000, "2", NULL,
      "attempts, the first included, of a bundle in which user code fails"},
     {"bundle.output_timeout", CONFIG_DURATION, FIELD(bundle_output_timeout_ms), 10, DAY_MS, "60s", NULL,
      "how long a harness that reported a bundle as processed may take to send the rest of its output"},
+    {"bundle.stuck_report", CONFIG_DURATION, FIELD(bundle_stuck_report_ms), 0, 100 * DAY_MS, "10m", NULL,
+     "a bundle that gives no sign of life for this long is reported in the job's messages, with its worker's status; "
+     "again after twice that time, and so on; 0s: never"},
+    {"bundle.stuck_kill", CONFIG_DURATION, FIELD(bundle_stuck_kill_ms), 0, 100 * DAY_MS, "0s", NULL,
+     "the worker of a bundle that gives no sign of life for this long is stopped, and its bundles run again on "
+     "another; "
+     "0s: never"},
     {"limits.max_message", CONFIG_SIZE, FIELD(limits_max_message_bytes), 1024 * 1024, 2 * GIB - 1, "512MiB", NULL,
      "the largest gRPC message that is accepted"},
     {"limits.max_element", CONFIG_SIZE, FIELD(limits_max_element_bytes), 1024, 2 * GIB - 1, "256MiB", NULL,

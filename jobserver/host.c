@@ -5,13 +5,19 @@
 #include "jobserver/job_run.h"
 #include "jobserver/pipeline_options.h"
 
+/* Bundles of one job are numbered from a multiple of this on: enough for each, and for as many jobs as a daemon will ever run. A harness
+ * that serves several jobs remembers bundles by number, so no number may come twice. */
+#define BUNDLES_PER_JOB (UINT64_C(1) << 40)
+
 struct host {
     struct host_options options;
     char *endpoint; /* what options.endpoint points to */
     pthread_mutex_t mutex;
     pthread_cond_t emptied;
+    struct worker_shelf *shelf;
     struct list runs; /* of struct job_run */
     size_t run_count;
+    uint64_t started_count;
     bool is_stopping;
 };
 
@@ -23,6 +29,12 @@ struct host *host_create(const struct host_options *options) {
     pthread_mutex_init(&host->mutex, NULL);
     pthread_cond_init(&host->emptied, NULL);
     list_init(&host->runs);
+    host->shelf = worker_shelf_create(&(struct worker_shelf_options){
+        .keep_ms = (int64_t)options->config->workers_keep_warm_ms,
+        .maximum = options->config->workers_keep_warm_max,
+        .stop_grace_ms = (unsigned)options->config->workers_stop_grace_ms,
+        .account = options->account,
+    });
     return host;
 }
 
@@ -42,20 +54,14 @@ static int check_environments(const struct plan *plan, struct status *st) {
     return 0;
 }
 
-/* Trestle's own options, and the one that Python's and Java's SDKs have for the same thing. They were checked at Prepare. */
+/* Of Trestle's own options the one that is not about workers (run_sizing.h). They were checked at Prepare. */
 static void read_options(struct job_run *run) {
     struct pipeline_options *options;
-    int64_t workers = 0, attempts = 0;
+    int64_t attempts = 0;
 
     if (pipeline_options_create(job_specification(run->job)->pipeline_options, &options, NULL) < 0)
         return;
-    pipeline_options_int(options, "sdk_worker_parallelism", &workers, NULL);
-    /* The SDKs send their default of 1 whether the user asked for it or not, so it means nothing here. */
-    if (workers <= 1 || workers > 1024)
-        workers = 0;
-    pipeline_options_int(options, "trestle_workers", &workers, NULL);
     pipeline_options_int(options, "trestle_bundle_attempts", &attempts, NULL);
-    run->workers_wanted = (unsigned)workers;
     run->attempts_wanted = (unsigned)attempts;
     pipeline_options_destroy(options);
 }
@@ -75,10 +81,13 @@ int host_start_job(struct host *host, struct job *job, struct status *st) {
     run->plan = plan;
     read_options(run);
     run->account = account_create("memory.per_job", host->options.account, host->options.config->memory_per_job_bytes);
+    run->shelf = host->shelf;
     run->wake_ns = INT64_MAX;
+    run->watch_ns = INT64_MAX;
     mailbox_init(&run->mailbox);
     list_init(&run->workers);
     pthread_mutex_lock(&host->mutex);
+    run->first_bundle = host->started_count++ * BUNDLES_PER_JOB + 1;
     if (host->is_stopping)
         r = status_set(st, STATUS_UNAVAILABLE, "the server is shutting down");
     else
@@ -130,9 +139,12 @@ void host_stop(struct host *host) {
     while (host->run_count)
         pthread_cond_wait(&host->emptied, &host->mutex);
     pthread_mutex_unlock(&host->mutex);
+    worker_shelf_destroy(host->shelf);
+    host->shelf = NULL;
 }
 
 void host_destroy(struct host *host) {
+    worker_shelf_destroy(host->shelf);
     pthread_cond_destroy(&host->emptied);
     pthread_mutex_destroy(&host->mutex);
     free(host->endpoint);

@@ -33,7 +33,7 @@ struct host *host_create(const struct host_options *options);
 int host_start_job(struct host *host, struct job *job, struct status *st);
 /* Asks a running job to stop: CANCELLING, then CANCELLED. Harmless on an unknown or finished job. */
 void host_cancel_job(struct host *host, struct job *job);
-/* Refuses new jobs, cancels all that run and waits for their ends (workers stopped). */
+/* Refuses new jobs, cancels all that run and waits for their ends; then stops the workers that are kept warm. */
 void host_stop(struct host *host);
 /* After host_stop(), when nobody calls any more: frees. */
 void host_destroy(struct host *host);

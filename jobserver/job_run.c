@@ -61,6 +61,7 @@ static void start_bundle(struct job_run *run, const struct engine_action *action
     if (!usable_harness(worker))
         return;
     worker->had_bundle = true;
+    run_watch_bundle(run, action->bundle, stage, action->worker);
     tokens = side_input_tokens(run, stage);
     fn_worker_start_bundle(worker->harness, action->bundle, run_worker_descriptor(worker, stage), tokens,
                            stage->side_input_count);
@@ -147,6 +148,7 @@ static void perform(struct job_run *run, struct engine_action *action) {
     case ENGINE_ACTION_FORGET_BUNDLE:
         run->has_new_metrics = true;
         map_remove(&run->bundles, &action->bundle, sizeof(action->bundle));
+        run_watch_forget(run, action->bundle);
         if (harness)
             fn_worker_forget_bundle(harness, action->bundle);
         break;
@@ -235,6 +237,7 @@ static void handle(struct job_run *run, struct run_event *event) {
     char *text = event->text;
 
     event->text = NULL;
+    run_watch_event(run, event);
     switch (event->type) {
     case RUN_EVENT_ENGINE:
         run_engine_event(run, &event->engine);
@@ -260,6 +263,14 @@ static void handle(struct job_run *run, struct run_event *event) {
     case RUN_EVENT_PROCESS_GONE:
         run_worker_process_gone(event->worker);
         break;
+    case RUN_EVENT_STATUS:
+        run_watch_status(run, event->engine.bundle, text);
+        break;
+    case RUN_EVENT_HANDED_ON:
+        run_worker_handed_on(event->worker);
+        break;
+    case RUN_EVENT_WAKE:
+        break;
     case RUN_EVENT_CANCEL:
         cancel(run);
         break;
@@ -267,7 +278,7 @@ static void handle(struct job_run *run, struct run_event *event) {
     free(text);
 }
 
-static void run_event_free(struct run_event *event) {
+void run_event_free(struct run_event *event) {
     engine_event_clear(&event->engine); /* what the engine did not take */
     slice_unref(&event->transform_id);
     slice_unref(&event->family);
@@ -319,6 +330,7 @@ static void *run_thread(void *user) {
         int64_t deadline_ns = run_workers_check_deadlines(run, now_ns);
 
         check_time(run, now_ns);
+        deadline_ns = MIN(deadline_ns, run_watch_check(run, now_ns));
         if (run->is_over && !run->is_published && run_workers_are_silent(run))
             publish_end(run);
         if (run->is_over && list_empty(&run->workers))
@@ -350,13 +362,22 @@ int job_run_start(struct job_run *run, struct status *st) {
         .max_element_bytes = run->options->config->limits_max_element_bytes,
         .max_inline_bytes = run->options->config->limits_max_inline_group_bytes,
         .account = run->account,
+        .first_bundle = run->first_bundle,
     };
+    unsigned *slots;
     int error;
+
+    run_workers_plan(run);
+    slots = xcalloc(run->plan->environment_count, sizeof(*slots));
+    for (size_t i = 0; i < run->plan->environment_count; i++)
+        slots[i] = run->environments[i].wanted * run->environments[i].slots;
+    options.environment_slots = slots;
 
     run->start_ms = wall_clock_ms();
     run->start_ns = monotonic_now_ns();
     run_memory_start(run);
     run->engine = engine_create(run->plan, &options);
+    free(slots);
     error = pthread_create(&run->thread, NULL, run_thread, run);
     return error ? status_set_errno(st, error, "cannot start a thread for job %s", job_id(run->job)) : 0;
 }
@@ -372,6 +393,7 @@ void job_run_free(struct job_run *run) {
     mailbox_finish(&run->mailbox);
     engine_destroy(run->engine);
     map_clear(&run->bundles, NULL);
+    run_watch_clear(run);
     for (size_t i = 0; run->environments && i < run->plan->environment_count; i++)
         free(run->environments[i].last_failure);
     free(run->environments);

@@ -3,6 +3,7 @@
  *      fnapi and worker callbacks --> struct run_event in the mailbox --> engine thread --> engine_step() --> actions
  *
  *   job_run.c      the thread: events in, actions out, the job's end
+ *   run_watch.c    bundles that give no sign of life
  *   run_workers.c  the workers of the job's environments: started, connected, lost, replaced, taken down
  *
  * Everything in these structs belongs to the engine thread unless it says otherwise. */
@@ -15,6 +16,8 @@
 #include "engine/engine.h"
 #include "jobserver/host.h"
 #include "jobserver/scratch.h"
+#include "jobserver/sdk_worker.h"
+#include "jobserver/worker_shelf.h"
 
 enum run_event_type {
     RUN_EVENT_ENGINE,       /* `engine` goes to the engine as it is */
@@ -24,12 +27,16 @@ enum run_event_type {
     RUN_EVENT_START_FAILED, /* worker: could not be started, or its process ended; text: why */
     RUN_EVENT_HARNESS_GONE, /* worker: fnapi is through with it */
     RUN_EVENT_PROCESS_GONE, /* worker: worker/ is through with it */
+    RUN_EVENT_STATUS,       /* worker: what it says of itself (text), asked for because of engine.bundle */
+    RUN_EVENT_HANDED_ON,    /* worker: it serves others now; nothing comes of it after this */
+    RUN_EVENT_WAKE,         /* nothing but a reason to look at the time (worker_shelf.c) */
     RUN_EVENT_CANCEL,
 };
 
 struct run_event {
     struct list node;
     enum run_event_type type;
+    struct sdk_worker *from; /* whose callback it was */
     struct run_worker *worker;
     struct engine_event engine;
     struct slice transform_id;
@@ -38,21 +45,23 @@ struct run_event {
     char *text; /* owned */
 };
 
-/* A worker from its start to the moment when nothing of it is left. */
+/* A worker of the job: from its start, or from the shelf, to the moment when nothing of it is left, or it is put on the shelf. */
 struct run_worker {
     struct list node; /* in job_run.workers */
     struct job_run *run;
     unsigned number;
     unsigned environment;
-    char *id;
-    struct fn_worker *harness; /* NULL once gone */
-    struct worker *process;    /* NULL once gone */
+    struct sdk_worker *sdk;
+    const char *id;            /* the sdk's */
+    struct fn_worker *harness; /* the sdk's; NULL once gone, or not ours any more */
+    struct worker *process;    /* the same */
     bool is_connected;
     bool had_bundle;
     bool is_closing;
+    bool is_leaving;         /* to the shelf, at `deadline_ns` */
     bool is_stopping;        /* worker_stop() was called */
     char *disconnect_reason; /* Control ended; waiting a moment for the process's own last words */
-    int64_t deadline_ns;     /* to connect, for the last words, for the last log lines; INT64_MAX: none */
+    int64_t deadline_ns;     /* to connect, for the last words, for the last log lines, to leave; INT64_MAX: none */
     unsigned *descriptors;   /* per stage: fnapi's number, or UINT_MAX */
 };
 
@@ -71,14 +80,17 @@ struct job_run {
     struct job *job;
     const struct plan *plan;
     struct account *account;
-    struct scratch *scratch;  /* what the engine has no memory for */
-    bool is_data_paused;      /* nothing is read from the harnesses' Data streams until the disk has caught up */
-    unsigned workers_wanted;  /* per environment, by option; 0: as configured */
+    struct scratch *scratch; /* what the engine has no memory for */
+    bool is_data_paused;     /* nothing is read from the harnesses' Data streams until the disk has caught up */
+    struct worker_shelf *shelf;
+    uint64_t first_bundle;    /* of the engine; see job_run_start() */
     unsigned attempts_wanted; /* of a bundle that the SDK fails, by option; 0: as configured */
     pthread_t thread;
     struct mailbox mailbox;
     struct engine *engine;
     struct map bundles; /* bundle -> plan_stage, for finding outputs by transform id */
+    struct map watched; /* bundle -> run_watch.c's notes */
+    int64_t watch_ns;   /* when one of them may be due; INT64_MAX: none */
     struct list workers;
     struct run_environment *environments;
     unsigned next_worker;
@@ -96,6 +108,7 @@ struct job_run {
 /* Any thread. */
 void job_run_post(struct job_run *run, struct run_event *event);
 struct run_event *run_event_create(enum run_event_type type, struct run_worker *worker);
+void run_event_free(struct run_event *event);
 /* Starts the engine thread. `host` is told by host_run_finished() at its end. */
 int job_run_start(struct job_run *run, struct status *st);
 void job_run_free(struct job_run *run);
@@ -107,17 +120,23 @@ event_time run_now_ms(const struct job_run *run);
 void run_engine_event(struct job_run *run, struct engine_event *event);
 
 /* run_workers.c */
+/* Which environments the plan uses, and how many workers and slots each gets: before the engine is made. */
+void run_workers_plan(struct job_run *run);
 void run_workers_start(struct job_run *run);
 void run_worker_connected(struct run_worker *worker);
 void run_worker_disconnected(struct run_worker *worker, char *why);
 void run_worker_failed(struct run_worker *worker, char *why);
 void run_worker_harness_gone(struct run_worker *worker);
 void run_worker_process_gone(struct run_worker *worker);
+void run_worker_handed_on(struct run_worker *worker);
 /* Workers whose time is up. Returns the next deadline. */
 int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns);
+/* The job is over. Workers that can serve another job of their kind leave for the shelf, the others end. */
 void run_workers_stop(struct job_run *run);
 /* No harness is waited for any more: not its last log line, not its teardown. */
 bool run_workers_are_silent(const struct job_run *run);
+/* Takes it out of the job as if it had been lost; another is started in its place. `why` is taken over. */
+void run_worker_give_up(struct run_worker *worker, char *why);
 struct run_worker *run_worker_by_number(struct job_run *run, unsigned number);
 /* The number of the stage's descriptor at this worker, registered when it is needed first. */
 unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stage *stage);
@@ -131,8 +150,17 @@ void run_memory_report(const struct job_run *run);
 /* Stops reading from harnesses while the disk is behind, and goes on. */
 void run_memory_check(struct job_run *run);
 
-/* run_harness.c: the callbacks of fnapi/ and worker/, which post to the mailbox. */
-extern const struct fn_worker_handler run_harness_handler;
-extern const struct worker_handler run_process_handler;
+/* run_watch.c: from START_BUNDLE to FORGET_BUNDLE a bundle is watched. */
+void run_watch_bundle(struct job_run *run, uint64_t bundle, const struct plan_stage *stage, unsigned worker);
+void run_watch_forget(struct job_run *run, uint64_t bundle);
+void run_watch_clear(struct job_run *run);
+/* Something of this bundle moved. Harmless for one that is not watched. */
+void run_bundle_sign_of_life(struct job_run *run, uint64_t bundle);
+/* Takes signs of life from what a harness sent. */
+void run_watch_event(struct job_run *run, const struct run_event *event);
+/* The answer to fn_worker_ask_status() with this bundle as its token. */
+void run_watch_status(struct job_run *run, uint64_t bundle, const char *text);
+/* Reports, and gives up, what is due. Returns when to call next. */
+int64_t run_watch_check(struct job_run *run, int64_t now_ns);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "google/protobuf/struct.pb-c.h"
+#include "jobserver/run_sizing.h"
 #include "wire/pb.h"
 
 typedef Google__Protobuf__Value value_t;
@@ -24,8 +25,7 @@ struct pipeline_options {
 
 static const char prefix[] = "beam:option:", suffix[] = ":v1";
 
-/* The part of a key that people know. */
-static void short_name(const char *key, const char **ret_name, size_t *ret_size) {
+void pipeline_options_short_name(const char *key, const char **ret_name, size_t *ret_size) {
     size_t size = strlen(key), fixed = sizeof(prefix) + sizeof(suffix) - 2;
 
     if (size > fixed && strncmp(key, prefix, sizeof(prefix) - 1) == 0 &&
@@ -113,7 +113,7 @@ static void add_struct(struct pipeline_options *options, const Google__Protobuf_
 
         if (is_null(value))
             continue;
-        short_name(fields->fields[i]->key, &name, &size);
+        pipeline_options_short_name(fields->fields[i]->key, &name, &size);
         slot = map_slot(&options->values, name, size);
         if (*slot)
             continue;
@@ -243,6 +243,14 @@ static const struct pipeline_option own_options[] = {
     {"trestle_workers", PIPELINE_OPTION_INT,
      "How many SDK worker processes an environment gets. 0, the default: what the server's configuration says.", 0,
      1024},
+    {"trestle_slots", PIPELINE_OPTION_INT,
+     "How many bundles one SDK worker works on at once. 0, the default: what the server's configuration says.", 0,
+     1024},
+    {"trestle_environment_workers", PIPELINE_OPTION_STRING,
+     "How many SDK worker processes single environments get, instead of trestle_workers: NAME=COUNT,..., where NAME is "
+     "an "
+     "environment's id or its SDK (python, java, go).",
+     0, 0},
     {"trestle_bundle_attempts", PIPELINE_OPTION_INT,
      "How often a bundle is tried when user code fails in it. 0, the default: what the server's configuration says.", 0,
      100},
@@ -268,5 +276,5 @@ int pipeline_options_check(const struct pipeline_options *options, struct status
             return status_set(st, STATUS_INVALID_ARGUMENT, "pipeline option %s: %lld is not between %lld and %lld",
                               own->name, (long long)number, (long long)own->minimum, (long long)own->maximum);
     }
-    return 0;
+    return run_sizing_check_environments(options, st);
 }

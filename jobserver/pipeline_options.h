@@ -22,6 +22,8 @@ struct pipeline_options;
 int pipeline_options_create(struct slice bytes, struct pipeline_options **ret, struct status *st);
 void pipeline_options_destroy(struct pipeline_options *options);
 
+/* The part of a key that people know: what is between "beam:option:" and ":v1", or all of it. A part of `key`. */
+void pipeline_options_short_name(const char *key, const char **ret_name, size_t *ret_size);
 bool pipeline_options_has(const struct pipeline_options *options, const char *name);
 /* The text of a string; `otherwise` when absent, null or not a string. */
 const char *pipeline_options_string(const struct pipeline_options *options, const char *name, const char *otherwise);

@@ -1,15 +1,19 @@
-/* The callbacks of fnapi/ and worker/ for a job's workers: each becomes one event in the job's mailbox. They run on RPC threads and on the
- * launcher's reader thread. */
+/* The callbacks of fnapi/ and worker/ for harnesses (`user` is a struct sdk_worker): each becomes one event in the mailbox of the job that
+ * the harness serves (sdk_worker.h). They run on RPC threads and on the launcher's reader thread. */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "jobserver/job_run.h"
 
 static struct run_event *worker_event(void *user, enum run_event_type type) {
-    return run_event_create(type, user);
+    struct run_event *event = run_event_create(type, NULL);
+
+    event->from = user;
+    return event;
 }
 
 static void post(struct run_event *event) {
-    job_run_post(event->worker->run, event);
+    sdk_worker_post(event->from, event);
 }
 
 static void on_connected(void *user) {
@@ -48,7 +52,6 @@ static struct run_event *engine_event(void *user, enum engine_event_type type, u
 static void on_state(void *user, uint64_t bundle, uint64_t reply_token, struct state_request *request) {
     struct run_event *event = engine_event(user, ENGINE_EVENT_STATE, bundle);
 
-    event->engine.worker = event->worker->number;
     event->engine.token = reply_token;
     event->engine.request = xmalloc(sizeof(*request));
     *event->engine.request = *request;
@@ -78,10 +81,11 @@ static void on_split(void *user, uint64_t bundle, struct bundle_split *split) {
 }
 
 static void on_finalized(void *user, uint64_t bundle, const char *error) {
-    struct run_worker *worker = user;
+    struct run_worker *worker = sdk_worker_lock(user);
 
-    if (error)
+    if (worker && error)
         job_add_message(worker->run->job, JOB_MESSAGE_WARNING, "bundle finalization failed in the harness: %s", error);
+    sdk_worker_unlock(user);
     post(engine_event(user, ENGINE_EVENT_FINALIZED, bundle));
 }
 
@@ -101,14 +105,37 @@ static enum job_message_importance importance_of(enum fn_log_severity severity) 
     return severity >= FN_LOG_INFO ? JOB_MESSAGE_BASIC : JOB_MESSAGE_DEBUG;
 }
 
-static void on_log(void *user, const struct fn_log_entry *entry) {
-    struct run_worker *worker = user;
+static void add_log_line(struct job *job, const char *worker_id, const struct fn_log_entry *entry) {
     const char *where = entry->transform_id;
 
     if (where[0])
-        where = plan_transform_unique_name(worker->run->plan, where);
-    job_add_message(worker->run->job, importance_of(entry->severity), "%s%s%s%s%s [worker %s]", where,
-                    where[0] ? ": " : "", entry->message, entry->trace[0] ? "\n" : "", entry->trace, worker->id);
+        where = plan_transform_unique_name(job_specification(job)->plan, where);
+    job_add_message(job, importance_of(entry->severity), "%s%s%s%s%s [worker %s]", where, where[0] ? ": " : "",
+                    entry->message, entry->trace[0] ? "\n" : "", entry->trace, worker_id);
+}
+
+/* What a harness says while it serves no job, such as of a late teardown, is for the daemon's log. */
+static void on_log(void *user, const struct fn_log_entry *entry) {
+    struct sdk_worker *from = user;
+    struct run_worker *worker = sdk_worker_lock(from);
+    struct job *job = worker ? job_ref(worker->run->job) : NULL;
+
+    from->last_word_ns = monotonic_now_ns();
+    sdk_worker_unlock(from);
+    if (job)
+        add_log_line(job, from->id, entry);
+    else
+        log_write(entry->severity >= FN_LOG_WARN ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "worker", "%s: %.4000s",
+                  from->id, entry->message);
+    job_unref(job);
+}
+
+static void on_status(void *user, uint64_t token, const char *text, bool is_error) {
+    struct run_event *event = worker_event(user, RUN_EVENT_STATUS);
+
+    event->engine.bundle = token;
+    event->text = is_error ? xasprintf("it has none: %s", text) : xstrdup(text);
+    post(event);
 }
 
 static void on_gone(void *user) {
@@ -137,6 +164,7 @@ const struct fn_worker_handler run_harness_handler = {
     .finalized = on_finalized,
     .sent = on_sent,
     .log = on_log,
+    .status = on_status,
     .gone = on_gone,
 };
 

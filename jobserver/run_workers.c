@@ -6,11 +6,16 @@
 #include <unistd.h>
 
 #include "jobserver/job_run.h"
+#include "jobserver/run_sizing.h"
+#include "jobserver/worker_identity.h"
 
 enum {
     /* Control often ends before the process does; its exit code and last words make the better message. */
     LAST_WORDS_MS = 1000,
     LAST_POOL_WORDS_MS = 100,
+    /* From a harness's last word to the moment when it is taken to have no more to say: log lines come on a stream of their own, a little
+     * behind the response that tells the bundle's end. */
+    QUIET_MS = 100,
     MAX_FAILURES = 2, /* in a row, beyond one for each further worker of the environment */
 };
 
@@ -34,6 +39,10 @@ static const char *advertised_endpoint(const struct job_run *run, const char *ur
     return endpoint ? endpoint : run->options->endpoint;
 }
 
+static bool is_process(const struct run_worker *worker) {
+    return strcmp(worker->run->plan->environments[worker->environment].urn, "beam:env:process:v1") == 0;
+}
+
 static void create_harness(struct run_worker *worker, const struct plan_environment *environment,
                            const char *endpoint) {
     struct job_run *run = worker->run;
@@ -47,64 +56,98 @@ static void create_harness(struct run_worker *worker, const struct plan_environm
         .capability_count = environment->capability_count,
     };
 
-    worker->harness = fn_worker_create(run->options->fn_service, &options, &run_harness_handler, worker);
+    worker->harness = worker->sdk->harness =
+        fn_worker_create(run->options->fn_service, &options, &run_harness_handler, worker->sdk);
     slice_unref(&info);
 }
 
-static void start_worker(struct job_run *run, unsigned environment_index) {
-    const struct plan_environment *environment = &run->plan->environments[environment_index];
-    struct run_worker *worker = xcalloc(1, sizeof(*worker));
-    const char *endpoint = advertised_endpoint(run, environment->urn);
+/* Takes the identity over. */
+static void start_new(struct run_worker *worker, const struct plan_environment *environment, const char *endpoint,
+                      struct slice identity) {
+    struct job_run *run = worker->run;
     struct worker_spec spec = {
         .environment_urn = environment->urn,
         .environment_payload = environment->payload,
         .endpoints = {endpoint, endpoint, endpoint, endpoint},
     };
 
+    worker->sdk = sdk_worker_create(make_worker_id(run, worker->environment), identity, worker);
+    spec.worker_id = worker->id = worker->sdk->id;
+    create_harness(worker, environment, endpoint);
+    worker->process = worker->sdk->process =
+        worker_start(run->options->workers, &spec, &run_process_handler, worker->sdk);
+}
+
+static bool take_warm(struct run_worker *worker, struct slice identity) {
+    struct job_run *run = worker->run;
+    bool is_connected = false;
+
+    worker->sdk = worker_shelf_take(run->shelf, identity, worker, run->account, &is_connected);
+    if (!worker->sdk)
+        return false;
+    worker->id = worker->sdk->id;
+    worker->harness = worker->sdk->harness;
+    worker->process = worker->sdk->process;
+    if (is_connected)
+        job_run_post(run, run_event_create(RUN_EVENT_CONNECTED, worker));
+    return true;
+}
+
+static void start_worker(struct job_run *run, unsigned environment_index) {
+    const struct plan_environment *environment = &run->plan->environments[environment_index];
+    struct run_worker *worker = xcalloc(1, sizeof(*worker));
+    const char *endpoint = advertised_endpoint(run, environment->urn);
+    struct slice identity = SLICE_EMPTY;
+
     worker->run = run;
     worker->number = run->next_worker++;
     worker->environment = environment_index;
-    worker->id = make_worker_id(run, environment_index);
     worker->deadline_ns = after_ms((int64_t)run->options->config->worker_connect_timeout_ms);
     worker->descriptors = xcalloc(run->plan->stage_count, sizeof(*worker->descriptors));
     for (size_t i = 0; i < run->plan->stage_count; i++)
         worker->descriptors[i] = UINT_MAX;
     list_append(&run->workers, &worker->node);
-    create_harness(worker, environment, endpoint);
-    spec.worker_id = worker->id;
-    worker->process = worker_start(run->options->workers, &spec, &run_process_handler, worker);
+    /* A pool's workers are the pool's, and a LOOPBACK client ends with its job: they are not kept. */
+    if (is_process(worker))
+        identity = worker_identity(environment, job_specification(run->job)->pipeline_options, endpoint);
+    if (take_warm(worker, identity))
+        slice_unref(&identity);
+    else
+        start_new(worker, environment, endpoint, identity);
 }
 
-static bool has_capability(const struct plan_environment *environment, const char *urn) {
-    for (size_t i = 0; i < environment->capability_count; i++)
-        if (strcmp(environment->capabilities[i], urn) == 0)
-            return true;
-    return false;
-}
+void run_workers_plan(struct job_run *run) {
+    const struct config *config = run->options->config;
+    struct run_sizing sizing = run_sizing_of_machine();
+    struct pipeline_options *options = NULL;
 
-/* How many workers, and how many bundles each at once: a harness that can use several cores gets a slot for each; another one (Python)
- * gets one bundle at a time (PROTOCOL E). */
-static void plan_environment_workers(const struct job_run *run, unsigned index, struct run_environment *ret) {
-    const struct plan_environment *environment = &run->plan->environments[index];
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    bool is_multi_core = has_capability(environment, "beam:protocol:multi_core_bundle_processing:v1");
-    bool is_external = strcmp(environment->urn, "beam:env:external:v1") == 0;
-
-    ret->is_used = true;
-    ret->slots = is_multi_core ? (unsigned)MAX(cores, 1L) : 1;
-    ret->wanted = run->workers_wanted ? run->workers_wanted : run->options->config->workers_per_environment;
-    if (ret->wanted == 0)
-        ret->wanted = is_multi_core || is_external ? 1 : (unsigned)MAX(cores, 1L);
-}
-
-void run_workers_start(struct job_run *run) {
+    sizing.configured_workers = config->workers_per_environment;
+    sizing.configured_slots = config->workers_slots;
+    if (pipeline_options_create(job_specification(run->job)->pipeline_options, &options, NULL) == 0)
+        run_sizing_read_options(&sizing, options);
     run->environments = xcalloc(run->plan->environment_count, sizeof(*run->environments));
     for (size_t i = 0; i < run->plan->stage_count; i++) {
         const struct plan_stage *stage = &run->plan->stages[i];
+        const struct plan_environment *environment = &run->plan->environments[stage->environment];
+        struct run_environment *ret = &run->environments[stage->environment];
+        struct run_size size;
 
-        if (stage->kind == PLAN_EXECUTABLE && !run->environments[stage->environment].is_used)
-            plan_environment_workers(run, stage->environment, &run->environments[stage->environment]);
+        if (stage->kind != PLAN_EXECUTABLE || ret->is_used)
+            continue;
+        size = run_sizing_plan(&sizing, environment);
+        ret->is_used = true;
+        ret->wanted = size.workers;
+        ret->slots = size.slots;
+        if (size.lacks_memory)
+            job_add_message(run->job, JOB_MESSAGE_WARNING,
+                            "a worker of environment %s is said to need %llu bytes of memory (min_ram), more than this "
+                            "machine has; it is started all the same",
+                            environment->id, (unsigned long long)size.need_bytes);
     }
+    pipeline_options_destroy(options);
+}
+
+void run_workers_start(struct job_run *run) {
     for (unsigned i = 0; i < run->plan->environment_count; i++)
         for (unsigned j = 0; j < run->environments[i].wanted; j++)
             start_worker(run, i);
@@ -145,10 +188,6 @@ unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stag
 
 /* ---- the end of a worker ---- */
 
-static bool is_process(const struct run_worker *worker) {
-    return strcmp(worker->run->plan->environments[worker->environment].urn, "beam:env:process:v1") == 0;
-}
-
 /* How long a harness may take to end: its teardown methods run then, and its last log lines come. A process ends its Logging stream with
  * itself; a harness in a pool may never end its own (Go's does not). */
 static int64_t last_words_ms(const struct run_worker *worker) {
@@ -159,6 +198,7 @@ static void close_worker(struct run_worker *worker) {
     if (worker->is_closing)
         return;
     worker->is_closing = true;
+    worker->is_leaving = false;
     worker->deadline_ns = after_ms(worker->harness ? last_words_ms(worker) : 0);
     if (worker->harness)
         fn_worker_close(worker->harness);
@@ -174,26 +214,30 @@ static void stop_process(struct run_worker *worker) {
     worker->is_stopping = true;
 }
 
-static void free_if_gone(struct run_worker *worker) {
-    if (worker->harness || worker->process)
-        return;
+static void free_worker(struct run_worker *worker) {
     list_remove(&worker->node);
-    free(worker->id);
     free(worker->disconnect_reason);
     free(worker->descriptors);
     free(worker);
 }
 
+static void free_if_gone(struct run_worker *worker) {
+    if (worker->harness || worker->process)
+        return;
+    sdk_worker_free(worker->sdk);
+    free_worker(worker);
+}
+
 void run_worker_harness_gone(struct run_worker *worker) {
     fn_worker_destroy(worker->harness);
-    worker->harness = NULL;
+    worker->harness = worker->sdk->harness = NULL;
     if (worker->is_closing)
         stop_process(worker);
     free_if_gone(worker);
 }
 
 void run_worker_process_gone(struct run_worker *worker) {
-    worker->process = NULL;
+    worker->process = worker->sdk->process = NULL;
     if (!worker->is_closing)
         close_worker(worker);
     free_if_gone(worker);
@@ -224,8 +268,8 @@ static void note_failure(struct run_worker *worker, char *why) {
         job_add_message(worker->run->job, JOB_MESSAGE_WARNING, "a worker could not be used and is replaced: %s", why);
 }
 
-/* Takes a worker that is of no use any more out of the job, and puts another in its place if that makes sense. `why` is taken over. */
-static void give_up(struct run_worker *worker, char *why) {
+/* Where that makes sense, another is put in its place. */
+void run_worker_give_up(struct run_worker *worker, char *why) {
     struct job_run *run = worker->run;
     struct run_environment *environment = &run->environments[worker->environment];
     bool has_others = has_other_worker(worker), was_connected = worker->is_connected;
@@ -257,6 +301,8 @@ void run_worker_connected(struct run_worker *worker) {
     if (worker->is_closing)
         return;
     worker->is_connected = true;
+    if (run->is_over)
+        return;
     worker->deadline_ns = INT64_MAX;
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_WORKER_UP,
                                                  .worker = worker->number,
@@ -270,7 +316,7 @@ void run_worker_disconnected(struct run_worker *worker, char *why) {
         return;
     }
     if (!is_process(worker) || !worker->process) {
-        give_up(worker, xasprintf("the worker was lost: %s", why));
+        run_worker_give_up(worker, xasprintf("the worker was lost: %s", why));
         free(why);
         return;
     }
@@ -290,7 +336,7 @@ void run_worker_failed(struct run_worker *worker, char *why) {
         free(why);
         why = both;
     }
-    give_up(worker, why);
+    run_worker_give_up(worker, why);
 }
 
 static char *not_connected(const struct run_worker *worker) {
@@ -299,6 +345,42 @@ static char *not_connected(const struct run_worker *worker) {
 
     return xasprintf("the SDK harness of %s did not connect within %lld s (worker_connect_timeout)", what,
                      (long long)worker->run->options->config->worker_connect_timeout_ms / 1000);
+}
+
+/* ---- to the shelf ---- */
+
+/* When its last log lines are in. */
+static int64_t quiet_ns(const struct run_worker *worker) {
+    int64_t last_word_ns;
+
+    sdk_worker_lock(worker->sdk);
+    last_word_ns = worker->sdk->last_word_ns;
+    sdk_worker_unlock(worker->sdk);
+    return worker->had_bundle ? last_word_ns + QUIET_MS * INT64_C(1000000) : 0;
+}
+
+/* When the job is done and the harness silent. */
+static void hand_on(struct run_worker *worker) {
+    worker->deadline_ns = quiet_ns(worker);
+    if (worker->deadline_ns > monotonic_now_ns())
+        return; /* it said something */
+    if (worker->harness && worker->run->is_data_paused)
+        fn_worker_pause_data(worker->harness, false);
+    if (!worker_shelf_keep(worker->run->shelf, worker->sdk)) {
+        close_worker(worker);
+        return;
+    }
+    worker->sdk = NULL;
+    worker->harness = NULL;
+    worker->process = NULL;
+    worker->id = NULL;
+    worker->deadline_ns = INT64_MAX;
+    /* Behind all that its callbacks posted here. */
+    job_run_post(worker->run, run_event_create(RUN_EVENT_HANDED_ON, worker));
+}
+
+void run_worker_handed_on(struct run_worker *worker) {
+    free_worker(worker);
 }
 
 int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
@@ -317,10 +399,12 @@ int64_t run_workers_check_deadlines(struct job_run *run, int64_t now_ns) {
             }
             if (worker->is_closing)
                 stop_process(worker);
+            else if (worker->is_leaving)
+                hand_on(worker);
             else if (worker->disconnect_reason)
-                give_up(worker, xasprintf("the worker was lost: %s", worker->disconnect_reason));
+                run_worker_give_up(worker, xasprintf("the worker was lost: %s", worker->disconnect_reason));
             else
-                give_up(worker, not_connected(worker));
+                run_worker_give_up(worker, not_connected(worker));
             again = true; /* the list has changed */
             break;
         }
@@ -339,6 +423,15 @@ bool run_workers_are_silent(const struct job_run *run) {
 }
 
 void run_workers_stop(struct job_run *run) {
-    list_foreach (node, &run->workers)
-        close_worker(CONTAINER_OF(node, struct run_worker, node));
+    list_foreach (node, &run->workers) {
+        struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
+
+        if (run->end == ENGINE_ACTION_JOB_DONE && worker->sdk->identity.size && !worker->disconnect_reason &&
+            !worker->is_closing) {
+            worker->is_leaving = true;
+            worker->deadline_ns = quiet_ns(worker);
+        } else {
+            close_worker(worker);
+        }
+    }
 }

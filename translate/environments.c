@@ -1,8 +1,9 @@
-/* SDKs often give every transform with resource hints, or every expansion service, an environment of its own, although one worker
+/* SDKs often give every expansion service, or every transform with other hints, an environment of its own, although one worker
  * could run them all. Equal ones are merged, so that fusion can cross from one to the other. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/urn.h"
 #include "translate/graph.h"
 #include "wire/pb.h"
 
@@ -15,6 +16,23 @@ static int compare_slices(const void *a, const void *b) {
     int r = x->size && y->size ? memcmp(x->data, y->data, MIN(x->size, y->size)) : 0;
 
     return r ? r : (x->size > y->size) - (x->size < y->size);
+}
+
+/* Resource hints that decide how many workers an environment gets and of which size (jobserver/run_sizing.h). Others are ignored, as hints
+ * may be. */
+static const enum urn sizing_hints[] = {URN_RESOURCE_CPU_COUNT, URN_RESOURCE_MIN_RAM_BYTES,
+                                        URN_RESOURCE_MAX_ACTIVE_BUNDLES_PER_WORKER};
+
+static void add_hint(struct buf *key, const Beam__Environment *environment, const char *urn) {
+    for (size_t i = 0; i < environment->n_resource_hints; i++) {
+        const Beam__Environment__ResourceHintsEntry *hint = environment->resource_hints[i];
+
+        if (strcmp(hint->key, urn) == 0) {
+            buf_add_prefixed(key, hint->value.data, hint->value.len);
+            return;
+        }
+    }
+    buf_add_prefixed(key, "", 0);
 }
 
 /* Everything that decides which worker an environment gets, in a form in which order does not count. */
@@ -38,6 +56,8 @@ static struct slice environment_key(const Beam__Environment *environment) {
         buf_add_prefixed(&key, dependencies[i].data, dependencies[i].size);
         slice_unref(&dependencies[i]);
     }
+    for (size_t i = 0; i < ARRAY_COUNT(sizing_hints); i++)
+        add_hint(&key, environment, urn_string(sizing_hints[i]));
     free(dependencies);
     free(capabilities);
     return buf_finish(&key);

@@ -17,6 +17,9 @@ bool daemon_start(struct daemon_process *daemon, const char *yaml);
 /* SIGTERM. True when it ended with exit code 0 and no child of it was left; else says what was wrong. */
 bool daemon_stop(struct daemon_process *daemon);
 
+/* SIGKILL. True when all that it had started ended by itself. */
+bool daemon_kill(struct daemon_process *daemon);
+
 /* A child with pipes on its standard input and output. */
 struct child {
     pid_t pid;

@@ -7,6 +7,7 @@
  *   sum_side_input            reads its side input of bytes elements, to its end, page by page: "COUNT elements, SIZE bytes" as bytes
  *   big:SIZE                  for each element one of SIZE bytes
  *   log:SEVERITY:TEXT         a log line of that number (3 INFO, 6 ERROR) for each element, and the element on
+ *   log_process:SEVERITY      the same with "process PID;"
  *   log_value:SEVERITY        the same with the element itself as text, unprintable bytes as '.'
  *   fail:MESSAGE              raises
  *
@@ -24,10 +25,12 @@
  *   duplicate_end             each end mark twice
  *   duplicate_response        the response twice
  *   stall                     nothing any more, for this bundle
+ *   stall_once:FILE           the same, unless the file is there, which it makes
  *   half_close                Control half-closed
  *   split_element             output cut into two messages inside an element
  *   nonsense_control, nonsense_data   bytes that are no message
  *   exit:CODE[:TEXT], signal:NUMBER[:TEXT]   the process ends, after TEXT on its standard error */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -180,6 +183,14 @@ static int log_text(struct bundle *bundle, const struct node *node, const struct
     return node_emit(bundle, node, value);
 }
 
+static int log_process(struct bundle *bundle, const struct node *node, const struct value *value) {
+    char text[40];
+
+    harness_log(bundle->harness, bundle, node, (int)node->numbers[0], text,
+                (size_t)snprintf(text, sizeof(text), "process %d;", (int)getpid()));
+    return node_emit(bundle, node, value);
+}
+
 static int log_value(struct bundle *bundle, const struct node *node, const struct value *value) {
     size_t size = MIN(cursor_left(&value->bytes), (size_t)200);
     char text[200];
@@ -229,6 +240,15 @@ static int stall(struct bundle *bundle, const struct node *node, const struct va
     (void)value;
     bundle->without_data = bundle->without_response = bundle->is_stopped = true;
     return 0;
+}
+
+static int stall_once(struct bundle *bundle, const struct node *node, const struct value *value) {
+    int fd = open(node->text, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return node_emit(bundle, node, value);
+    close(fd);
+    return stall(bundle, node, value);
 }
 
 static int half_close(struct bundle *bundle, const struct node *node, const struct value *value) {
@@ -291,6 +311,7 @@ const struct function *function_find(const char *name, size_t size) {
         {"sum_side_input", sum_side_input, NULL},
         {"big", big, NULL},
         {"log", log_text, NULL},
+        {"log_process", log_process, NULL},
         {"log_value", log_value, NULL},
         {"fail", fail, NULL},
         {"response_without_data", response_without_data, NULL},
@@ -299,6 +320,7 @@ const struct function *function_find(const char *name, size_t size) {
         {"duplicate_response", duplicate_response, NULL},
         {"split_element", split_element, NULL},
         {"stall", stall, NULL},
+        {"stall_once", stall_once, NULL},
         {"half_close", half_close, NULL},
         {"nonsense_control", nonsense_control, NULL},
         {"nonsense_data", nonsense_data, NULL},

@@ -315,8 +315,8 @@ static void drop_message(struct rpc_stream *stream, void *user, struct slice mes
     slice_unref(&message);
 }
 
-static struct rpc_stream *open_stream(struct harness *harness, struct rpc_channel *channel, const char *path,
-                                      const struct rpc_handler *handler) {
+struct rpc_stream *harness_open(struct harness *harness, struct rpc_channel *channel, const char *path,
+                                const struct rpc_handler *handler) {
     struct rpc_metadata metadata = {"worker_id", harness->id};
 
     return rpc_channel_open(channel, path, &metadata, 1, 0, true, handler, harness);
@@ -335,13 +335,15 @@ struct harness *harness_start(struct rpc_client *client, const struct harness_op
     harness->channel = rpc_channel_create(client, options->control_endpoint);
     if (options->logging_endpoint) {
         harness->logging_channel = rpc_channel_create(client, options->logging_endpoint);
-        harness->logging = open_stream(harness, harness->logging_channel, FN_API "BeamFnLogging/Logging", &logging);
+        harness->logging = harness_open(harness, harness->logging_channel, FN_API "BeamFnLogging/Logging", &logging);
     }
+    if (options->provision_endpoint)
+        harness_open_status(harness, client, options->provision_endpoint);
     /* Before Control: a bundle may start as soon as that is open. */
-    harness->data = open_stream(harness, harness->channel, FN_API "BeamFnData/Data", &data);
-    harness->state = open_stream(harness, harness->channel, FN_API "BeamFnState/State", &state);
+    harness->data = harness_open(harness, harness->channel, FN_API "BeamFnData/Data", &data);
+    harness->state = harness_open(harness, harness->channel, FN_API "BeamFnState/State", &state);
     pthread_mutex_lock(&harness->lock);
-    harness->control = open_stream(harness, harness->channel, FN_API "BeamFnControl/Control", &control);
+    harness->control = harness_open(harness, harness->channel, FN_API "BeamFnControl/Control", &control);
     pthread_mutex_unlock(&harness->lock);
     return harness;
 }
@@ -381,6 +383,7 @@ bool harness_destroy(struct harness *harness) {
     end_stream(harness->data, is_idle);
     end_stream(harness->state, is_idle);
     end_stream(harness->logging, is_idle);
+    end_stream(harness->status, is_idle);
     end_stream(harness->control, is_idle);
     return is_idle;
 }

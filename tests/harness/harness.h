@@ -20,16 +20,17 @@ struct harness_options {
     const char *id;
     const char
         *control_endpoint; /* HOST:PORT; data and state are at the same one unless the descriptor says otherwise */
-    const char *logging_endpoint; /* may be NULL */
+    const char *logging_endpoint;   /* may be NULL */
+    const char *provision_endpoint; /* may be NULL; else it is asked for the endpoint of WorkerStatus */
 };
 
 struct harness {
     char *id;
     struct rpc_channel *channel;
-    struct rpc_channel *logging_channel;
+    struct rpc_channel *logging_channel, *status_channel;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct rpc_stream *control, *data, *state, *logging;
+    struct rpc_stream *control, *data, *state, *logging, *status;
     struct map bundles;  /* instruction -> struct bundle, until its response is out */
     struct map finished; /* instructions whose late input is dropped */
     struct map programs; /* descriptor id -> struct program */
@@ -77,6 +78,12 @@ bool harness_ask_state(struct harness *harness, const struct bundle *bundle, con
                        struct cursor window, struct slice continuation, struct slice *ret_response);
 void harness_respond(struct harness *harness, const char *instruction, const char *error);
 const struct program *harness_program(struct harness *harness, const char *descriptor, struct status *st);
+
+struct rpc_stream *harness_open(struct harness *harness, struct rpc_channel *channel, const char *path,
+                                const struct rpc_handler *handler);
+
+/* status.c: asks the provision service whether status is wanted, and opens the stream for it. */
+void harness_open_status(struct harness *harness, struct rpc_client *client, const char *provision_endpoint);
 
 /* bundle.c: a bundle's thread. */
 void *bundle_main(void *bundle);

@@ -1,7 +1,8 @@
 /* trestle-harness: the test harness as a program.
  *
  *   trestle-harness --id=ID --control_endpoint=HOST:PORT [--logging_endpoint=HOST:PORT]   a worker, as containers' boot programs are
- *                                                                                         started; ends when Control does
+ *                                                                                         started; ends when Control does. With
+ *                                                                                         --provision_endpoint it reports status
  *   trestle-harness --pool_port=0                                                         an external worker pool; prints its port
  *
  * The variable TRESTLE_HARNESS makes a worker misbehave before it is one: "never_connect", "exit:CODE:TEXT". */
@@ -14,7 +15,7 @@
 #include "pool.h"
 
 struct arguments {
-    const char *id, *control, *logging, *pool_port;
+    const char *id, *control, *logging, *provision, *pool_port;
 };
 
 /* "--name=value" or "--name value"; what is not known is not ours to refuse: runners pass more than we need. */
@@ -25,6 +26,7 @@ static void read_arguments(int argc, char **argv, struct arguments *ret) {
     } options[] = {{"id", &ret->id},
                    {"control_endpoint", &ret->control},
                    {"logging_endpoint", &ret->logging},
+                   {"provision_endpoint", &ret->provision},
                    {"pool_port", &ret->pool_port}};
 
     for (int i = 1; i < argc; i++)
@@ -78,7 +80,7 @@ int main(int argc, char **argv) {
             result = EXIT_FAILURE;
         }
     } else {
-        struct harness_options options = {arguments.id, arguments.control, arguments.logging};
+        struct harness_options options = {arguments.id, arguments.control, arguments.logging, arguments.provision};
 
         client = rpc_client_create(1);
         harness = harness_start(client, &options);

@@ -102,7 +102,9 @@ static void add_environment(struct pipeline *p, const char *urn, ProtobufCBinary
 }
 
 static void init(struct pipeline *p) {
-    *p = (struct pipeline){.message = BEAM__PIPELINE__INIT, .components = BEAM__COMPONENTS__INIT};
+    *p = (struct pipeline){.message = BEAM__PIPELINE__INIT,
+                           .components = BEAM__COMPONENTS__INIT,
+                           .options = GOOGLE__PROTOBUF__STRUCT__INIT};
     p->message.components = &p->components;
     pipeline_add_coder(p, "bytes", urn_string(URN_CODER_BYTES), NULL, NULL);
     pipeline_add_coder(p, "kv", urn_string(URN_CODER_KV), "bytes", "bytes");
@@ -237,4 +239,31 @@ void pipeline_add_side_input(struct pipeline *p, Beam__PTransform *transform, co
 
 void pipeline_add_requirement(struct pipeline *p, const char *urn) {
     ADD(p, p->message.requirements, p->message.n_requirements, string(p, urn));
+}
+
+void pipeline_add_capability(struct pipeline *p, const char *urn) {
+    Beam__Environment *environment = p->components.environments[0]->value;
+
+    ADD(p, environment->capabilities, environment->n_capabilities, string(p, urn));
+}
+
+void pipeline_add_hint(struct pipeline *p, const char *urn, const char *value) {
+    Beam__Environment *environment = p->components.environments[0]->value;
+    Beam__Environment__ResourceHintsEntry *entry =
+        NEW(p, Beam__Environment__ResourceHintsEntry, BEAM__ENVIRONMENT__RESOURCE_HINTS_ENTRY__INIT);
+
+    entry->key = string(p, urn);
+    entry->value = text_payload(p, value);
+    ADD(p, environment->resource_hints, environment->n_resource_hints, entry);
+}
+
+void pipeline_add_option(struct pipeline *p, const char *name, const char *value) {
+    Google__Protobuf__Struct__FieldsEntry *entry =
+        NEW(p, Google__Protobuf__Struct__FieldsEntry, GOOGLE__PROTOBUF__STRUCT__FIELDS_ENTRY__INIT);
+
+    entry->key = arena_printf(&p->arena, "beam:option:%s:v1", name);
+    entry->value = NEW(p, Google__Protobuf__Value, GOOGLE__PROTOBUF__VALUE__INIT);
+    entry->value->kind_case = GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE;
+    entry->value->string_value = string(p, value);
+    ADD(p, p->options.fields, p->options.n_fields, entry);
 }

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/slice.h"
 #include "beam_runner_api.pb-c.h"
+#include "google/protobuf/struct.pb-c.h"
 
 enum { PIPELINE_MAX = 64 }; /* of each kind */
 
@@ -14,6 +15,7 @@ struct pipeline {
     struct arena arena;
     Beam__Pipeline message;
     Beam__Components components;
+    Google__Protobuf__Struct options;
 };
 
 /* `env`: variables of the process as NAME, VALUE, ..., NULL. */
@@ -37,6 +39,11 @@ void pipeline_add_input(struct pipeline *p, Beam__PTransform *transform, const c
 /* The ParDo reads a PCollection as an iterable side input as well. */
 void pipeline_add_side_input(struct pipeline *p, Beam__PTransform *transform, const char *function,
                              const char *collection);
+/* Of the environment "env". */
+void pipeline_add_capability(struct pipeline *p, const char *urn);
+void pipeline_add_hint(struct pipeline *p, const char *urn, const char *value);
+/* A pipeline option that is a string. */
+void pipeline_add_option(struct pipeline *p, const char *name, const char *value);
 void pipeline_add_requirement(struct pipeline *p, const char *urn);
 
 #endif

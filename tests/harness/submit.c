@@ -157,6 +157,7 @@ void job_start(struct submitter *s, struct pipeline *p, const char *name, struct
 
     request.pipeline = &p->message;
     request.job_name = (char *)name;
+    request.pipeline_options = &p->options;
     job_start_bytes(s, pb_pack(&request.base, NULL), ret);
 }
 
@@ -189,8 +190,12 @@ bool job_has_line(struct job *job, const char *text) {
 }
 
 void job_wait_for_line(struct job *job, const char *text) {
+    job_wait_for_lines(job, text, 1);
+}
+
+void job_wait_for_lines(struct job *job, const char *text, size_t count) {
     pthread_mutex_lock(&job->lock);
-    while (!job->is_over && count_lines(job, text) == 0)
+    while (!job->is_over && count_lines(job, text) < count)
         pthread_cond_wait(&job->changed, &job->lock);
     pthread_mutex_unlock(&job->lock);
 }

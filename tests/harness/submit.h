@@ -45,6 +45,8 @@ void job_start(struct submitter *s, struct pipeline *p, const char *name, struct
 void job_start_bytes(struct submitter *s, struct slice prepare_request, struct job *ret);
 void job_wait(struct job *job);
 void job_wait_for_line(struct job *job, const char *text);
+/* Until so many lines hold the text, or the job is over. */
+void job_wait_for_lines(struct job *job, const char *text, size_t count);
 void job_cancel(struct submitter *s, struct job *job);
 /* Start and wait. */
 void job_run(struct submitter *s, struct pipeline *p, const char *name, struct job *ret);

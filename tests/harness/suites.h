@@ -1,4 +1,5 @@
-/* The test files of tests/harness; test_main.c runs them against one daemon. */
+/* The test files of tests/harness; test_main.c runs them against one daemon; those that need another configuration
+ * start one of their own. */
 #ifndef HARNESS_SUITES_H
 #define HARNESS_SUITES_H
 
@@ -7,5 +8,7 @@
 void add_error_tests(Suite *suite);
 void add_protocol_tests(Suite *suite);
 void add_job_tests(Suite *suite);
+void add_warm_tests(Suite *suite);
+void add_watch_tests(Suite *suite);
 
 #endif

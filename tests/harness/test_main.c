@@ -27,6 +27,8 @@ int main(void) {
     add_job_tests(suite);
     add_error_tests(suite);
     add_protocol_tests(suite);
+    add_warm_tests(suite);
+    add_watch_tests(suite);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

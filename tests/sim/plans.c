@@ -461,7 +461,7 @@ struct sim_plan *sim_plan_create(struct rng *rng) {
     sim->types = arena_new_array(b.arena, enum value_type, MAX_COLLECTIONS);
     b.consumed = arena_new_array(b.arena, unsigned, MAX_COLLECTIONS);
     b.estimates = arena_new_array(b.arena, uint64_t, MAX_COLLECTIONS);
-    sim->environments = rng_between(rng, 1, 3);
+    sim->environments = rng_between(rng, 1, SIM_MAX_ENVIRONMENTS);
     b.all_expire = rng_chance(rng, 35);
     add_windowings(&b);
     add_coders(&b);

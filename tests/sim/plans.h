@@ -6,6 +6,8 @@
 #include "random.h"
 #include "translate/plan.h"
 
+enum { SIM_MAX_ENVIRONMENTS = 3 };
+
 struct sim_plan {
     struct plan plan;
     struct function *functions; /* one per stage; executable stages only */

@@ -558,6 +558,10 @@ static void choose_options(struct world *world) {
         .account = account_create("sim", NULL, 0),
         .verify_commits = true,
     };
+    /* Also more than ever come. */
+    for (size_t i = 0; i < world->sim->environments; i++)
+        world->environment_slots[i] = rng_chance(rng, 50) ? 0 : rng_between(rng, 1, 8);
+    world->options.environment_slots = world->environment_slots;
     world->fault_permille = fault_levels[rng_below(rng, ARRAY_COUNT(fault_levels))];
     disk_choose(world);
     world->max_delay_ms = rng_chance(rng, 20) ? 0 : rng_between(rng, 1, 30);

@@ -57,6 +57,7 @@ struct world {
     const struct sim_plan *sim;
     struct engine *engine;
     struct engine_options options;
+    unsigned environment_slots[SIM_MAX_ENVIRONMENTS];
     event_time now;
     uint64_t next_sequence;
     VEC(struct world_entry) queue; /* a binary heap */

@@ -147,7 +147,8 @@ END_TEST
 START_TEST(an_unknown_key_is_refused_with_its_place)
 {
     refuse("workers:\n  per_environment: 2\n  per_envirnment: 2\n",
-           ":3: workers.per_envirnment: unknown key; known are per_environment, stop_grace");
+           ":3: workers.per_envirnment: unknown key; known are per_environment, slots, stop_grace, keep_warm, "
+           "keep_warm_max");
     refuse("# comment\nlisten_on: a:1\n", ":2: listen_on: unknown key; known are listen, state_dir, advertise, "
                                           "worker_connect_timeout, workers, retry, bundle, limits, memory, disk, log");
     refuse("workers.per_environment: 2\n",

@@ -326,6 +326,57 @@ START_TEST(cancel_ends_the_job_at_once)
 }
 END_TEST
 
+START_TEST(a_share_of_the_input_is_left_for_slots_that_are_still_to_come)
+{
+    static const unsigned slots[] = {2};
+
+    for (unsigned planned = 0; planned < 2; planned++) {
+        struct bench b;
+
+        bench_open(&b);
+        engine_destroy(b.engine);
+        b.engine = engine_create(
+            &b.plan, &(struct engine_options){.verify_commits = true, .environment_slots = planned ? slots : NULL});
+        worker_up(&b, 7);
+        expect(&b, "start:1 data+ data! ");
+        for (char key[] = "a"; key[0] < 'i'; key[0]++)
+            output(&b, 1, key, false);
+        output(&b, 1, NULL, true);
+        done(&b, 1);
+        /* All eight keys, or half of them, and then half of the rest. */
+        expect(&b, planned ? "forget start:2 timers! data+ data+ data+ data+ data! "
+                           : "forget start:2 timers! data+ data+ data+ data+ data+ data+ data+ data+ data! ");
+        end_timers(&b, 2);
+        done(&b, 2);
+        expect(&b, planned ? "forget start:2 timers! data+ data+ data! " : "forget done ");
+        bench_close(&b);
+    }
+}
+END_TEST
+
+START_TEST(bundles_are_numbered_from_where_the_host_says)
+{
+    struct engine_action action;
+    struct bench b;
+
+    bench_open(&b);
+    engine_destroy(b.engine);
+    b.engine = engine_create(&b.plan, &(struct engine_options){.verify_commits = true, .first_bundle = 1000});
+    worker_up(&b, 7);
+    ck_assert(engine_next_action(b.engine, &action));
+    ck_assert_int_eq(action.type, ENGINE_ACTION_START_BUNDLE);
+    ck_assert_uint_eq(action.bundle, 1000);
+    engine_action_clear(&action);
+    expect(&b, "data+ data! ");
+    done(&b, 1); /* of a job before this one */
+    expect(&b, "");
+    output(&b, 1000, "k", true);
+    done(&b, 1000);
+    expect(&b, "forget start:2 timers! data+ data! ");
+    bench_close(&b);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("engine");
     TCase *tc = tcase_create("engine");
@@ -339,6 +390,8 @@ int main(void) {
     tcase_add_test(tc, a_residual_of_a_stage_without_splittable_dofn_is_refused);
     tcase_add_test(tc, a_state_request_of_a_bundle_that_is_over_is_answered_with_an_error);
     tcase_add_test(tc, cancel_ends_the_job_at_once);
+    tcase_add_test(tc, a_share_of_the_input_is_left_for_slots_that_are_still_to_come);
+    tcase_add_test(tc, bundles_are_numbered_from_where_the_host_says);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

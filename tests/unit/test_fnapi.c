@@ -6,6 +6,7 @@
 
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #define STATE "/org.apache.beam.model.fn_execution.v1.BeamFnState/State"
 #define LOGGING "/org.apache.beam.model.fn_execution.v1.BeamFnLogging/Logging"
 #define PROVISION "/org.apache.beam.model.fn_execution.v1.ProvisionService/GetProvisionInfo"
+#define STATUS "/org.apache.beam.model.fn_execution.v1.BeamFnWorkerStatus/WorkerStatus"
 #define SUM "beam:metrics:sum_int64:v1"
 
 enum { DEADLINE_S = 20 };
@@ -227,7 +229,13 @@ static void on_gone(void *user) {
     journal_add(&((struct world *)user)->host, "gone");
 }
 
+static void on_status(void *user, uint64_t token, const char *text, bool is_error) {
+    journal_add(&((struct world *)user)->host, "status %llu %s%s", (unsigned long long)token, is_error ? "error: " : "",
+                text);
+}
+
 static const struct fn_worker_handler host_handler = {
+    .status = on_status,
     .connected = on_connected,
     .lost = on_lost,
     .elements = on_elements,
@@ -1282,6 +1290,159 @@ START_TEST(worker_that_never_connected_can_be_closed)
 }
 END_TEST
 
+/* ---- from one job to the next ---- */
+
+static void answer_finalize(struct rpc_stream *control, const char *id) {
+    Fn__InstructionResponse response = FN__INSTRUCTION_RESPONSE__INIT;
+    Fn__FinalizeBundleResponse finalize = FN__FINALIZE_BUNDLE_RESPONSE__INIT;
+
+    response.instruction_id = (char *)id;
+    response.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_FINALIZE_BUNDLE;
+    response.finalize_bundle = &finalize;
+    send_message(control, &response.base);
+}
+
+START_TEST(a_recycled_worker_forgets_its_descriptors_and_charges_another_account)
+{
+    struct world w;
+    Fn__GetProcessBundleDescriptorRequest request = FN__GET_PROCESS_BUNDLE_DESCRIPTOR_REQUEST__INIT;
+    struct account *next = account_create("next", NULL, 0);
+    CLEANUP(freep) char *first_id = NULL;
+    struct rpc_stream *control, *data;
+    struct slice response;
+    struct status st = {0};
+
+    world_open(&w);
+    control = dial_control(&w);
+    data = dial(&w, DATA, &data_client, "secret-1");
+    start_bundle(&w);
+    first_id = xstrdup(wait_line(&w.harness, "descriptor ") + strlen("descriptor "));
+    ck_assert(!fn_worker_recycle(w.worker, next)); /* a bundle runs */
+    answer_bundle(control, "bundle-7", NULL);
+    wait_line(&w.host, "done 7");
+    fn_worker_finalize(w.worker, 7);
+    fn_worker_forget_bundle(w.worker, 7);
+    ck_assert(!fn_worker_recycle(w.worker, next)); /* it may still finalize */
+    wait_line(&w.harness, "control finalize-1");
+    answer_finalize(control, "finalize-1");
+    wait_line(&w.host, "finalized 7 ok");
+    ck_assert(fn_worker_recycle(w.worker, next));
+    request.process_bundle_descriptor_id = first_id;
+    ck_assert_int_eq(
+        rpc_channel_call_wait(w.channel, DESCRIPTOR, NULL, 0, 20000, true, PB_PACK(&request, NULL), &response, &st),
+        -STATUS_NOT_FOUND);
+    status_clear(&st);
+
+    fn_worker_start_bundle(w.worker, 8,
+                           fn_worker_add_descriptor(w.worker, base_descriptor(), &source_port, sink_ports, 2), NULL, 0);
+    wait_line(&w.harness, "control bundle-8");
+    send_part(data, "bundle-7", "sink-a", NULL, "late", false);
+    send_part(data, "bundle-8", "sink-a", NULL, "ok", true);
+    wait_line(&w.host, "elements 8 sink-a -[ok] last");
+    ck_assert_uint_eq(journal_count(&w.host, "elements 7"), 0);
+    ck_assert_uint_gt(atomic_load(&next->peak_bytes), 0);
+    rpc_stream_unref(control);
+    rpc_stream_unref(data);
+    world_close(&w);
+    ck_assert_uint_eq(account_used(next), 0);
+    account_unref(next);
+}
+END_TEST
+
+START_TEST(a_worker_that_has_not_connected_yet_can_be_recycled_and_a_lost_one_cannot)
+{
+    struct world w;
+    struct rpc_stream *control;
+
+    world_open(&w);
+    ck_assert(fn_worker_recycle(w.worker, NULL));
+    control = dial_control(&w);
+    rpc_stream_cancel(control);
+    wait_line(&w.host, "lost");
+    ck_assert(!fn_worker_recycle(w.worker, NULL));
+    rpc_stream_unref(control);
+    world_close(&w);
+}
+END_TEST
+
+/* ---- status ---- */
+
+static void status_received(struct rpc_stream *stream, void *user, struct slice bytes) {
+    Fn__WorkerStatusResponse response = FN__WORKER_STATUS_RESPONSE__INIT;
+    Fn__WorkerStatusRequest *request;
+    struct arena arena = {0};
+
+    ck_assert_int_eq(
+        PB_UNPACK(Fn__WorkerStatusRequest, fn__worker_status_request, bytes, PB_STRINGS_STRICT, &arena, &request, NULL),
+        0);
+    journal_add(&((struct world *)user)->harness, "asked %s", request->id);
+    response.id = request->id;
+    if (strcmp(request->id, "2") == 0)
+        response.error = (char *)"no guppy";
+    else
+        response.status_info = (char *)"all threads are well";
+    send_message(stream, &response.base);
+    arena_clear(&arena);
+    slice_unref(&bytes);
+}
+
+START_TEST(status_is_asked_of_a_harness_that_offers_it)
+{
+    static const char *const capabilities[] = {"beam:protocol:worker_status:v1"};
+    static const struct rpc_handler status_client = {.message = status_received};
+    struct rpc_metadata metadata = {"worker_id", "secret-1"};
+    Provision__GetProvisionInfoResponse *message;
+    struct rpc_stream *control, *status;
+    struct arena arena = {0};
+    struct slice response;
+    struct world w;
+
+    world_open_with(&w, capabilities, 1);
+    ck_assert_int_eq(
+        rpc_channel_call_wait(w.channel, PROVISION, &metadata, 1, 20000, true, SLICE_EMPTY, &response, NULL), 0);
+    ck_assert_int_eq(PB_UNPACK(Provision__GetProvisionInfoResponse, provision__get_provision_info_response, response,
+                               PB_STRINGS_STRICT, &arena, &message, NULL),
+                     0);
+    ck_assert_str_eq(message->info->status_endpoint->url, w.endpoint);
+    slice_unref(&response);
+    arena_clear(&arena);
+    control = dial_control(&w);
+    ck_assert(!fn_worker_ask_status(w.worker, 1)); /* it has not opened the stream */
+    status = dial(&w, STATUS, &status_client, "secret-1");
+    while (!fn_worker_ask_status(w.worker, 1))
+        sched_yield();
+    wait_line(&w.host, "status 1 all threads are well");
+    ck_assert(fn_worker_ask_status(w.worker, 2));
+    wait_line(&w.host, "status 2 error: no guppy");
+    rpc_stream_unref(control);
+    rpc_stream_unref(status);
+    world_close(&w);
+}
+END_TEST
+
+START_TEST(a_status_stream_that_ends_is_no_loss)
+{
+    static const struct rpc_handler status_client = {.message = status_received};
+    struct rpc_stream *control, *status;
+    struct world w;
+
+    world_open(&w);
+    control = dial_control(&w);
+    status = dial(&w, STATUS, &status_client, "secret-1");
+    while (!fn_worker_ask_status(w.worker, 1))
+        sched_yield();
+    start_bundle(&w);
+    rpc_stream_cancel(status);
+    while (fn_worker_ask_status(w.worker, 1))
+        sched_yield();
+    answer_bundle(control, "bundle-7", NULL);
+    wait_line(&w.host, "done 7");
+    rpc_stream_unref(control);
+    rpc_stream_unref(status);
+    world_close(&w);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("fnapi");
     TCase *tcase = tcase_create("fnapi");
@@ -1312,6 +1473,10 @@ int main(void) {
     tcase_add_test(tcase, lost_when_the_harness_ends_control);
     tcase_add_test(tcase, close_ends_all_streams_and_reports_nothing_but_gone);
     tcase_add_test(tcase, worker_that_never_connected_can_be_closed);
+    tcase_add_test(tcase, a_recycled_worker_forgets_its_descriptors_and_charges_another_account);
+    tcase_add_test(tcase, a_worker_that_has_not_connected_yet_can_be_recycled_and_a_lost_one_cannot);
+    tcase_add_test(tcase, status_is_asked_of_a_harness_that_offers_it);
+    tcase_add_test(tcase, a_status_stream_that_ends_is_no_loss);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -92,6 +92,24 @@ START_TEST(environments_that_differ_in_nothing_that_counts_are_one)
 }
 END_TEST
 
+START_TEST(environments_with_other_hints_about_size_are_not_one)
+{
+    static Beam__Environment__ResourceHintsEntry hint = BEAM__ENVIRONMENT__RESOURCE_HINTS_ENTRY__INIT, *hints = &hint;
+    Beam__Environment *other = build_environment("other");
+
+    hint.key = (char *)"beam:resources:min_ram_bytes:v1";
+    hint.value = (ProtobufCBinaryData){.len = 4, .data = (uint8_t *)"1024"};
+    other->resource_hints = &hints;
+    other->n_resource_hints = 1;
+    build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
+    build_step("One", URN_MAP, "a", "b", "opaque");
+    build_step("Two", URN_MAP, "b", "c", "opaque")->environment_id = (char *)"other";
+    expect_stages("impulse: Start\nexecutable env 0: One\nexecutable env 1: Two\n");
+    hint.key = (char *)"beam:resources:accelerator:v1"; /* nothing that this runner can give */
+    expect_stages("impulse: Start\nexecutable env 0: One + Two\n");
+}
+END_TEST
+
 START_TEST(an_output_read_inside_and_outside_goes_both_ways)
 {
     build_step("Start", URN_IMPULSE, NULL, "a", "bytes");
@@ -257,6 +275,7 @@ int main(void) {
         readers_of_one_source_share_a_stage,
         environments_are_not_mixed,
         environments_that_differ_in_nothing_that_counts_are_one,
+        environments_with_other_hints_about_size_are_not_one,
         an_output_read_inside_and_outside_goes_both_ways,
         state_starts_a_stage,
         state_needs_a_kv,

@@ -1,0 +1,291 @@
+/* Workers that are kept for the next job: which job gets them, which ones are kept, and that none is left behind. Each test has a daemon of
+ * its own, with one worker for an environment. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "suites.h"
+
+enum { LONG_MS = 30000 };
+
+static struct daemon_process own;
+static struct submitter client;
+
+static void start_daemon(const char *workers) {
+    CLEANUP(freep)
+    char *yaml =
+        xasprintf("workers:\n  per_environment: 1\n  stop_grace: 2s\n%sretry:\n  user_exception: 1\n", workers);
+
+    ck_assert(daemon_start(&own, yaml));
+    submitter_init(&client, own.endpoint);
+}
+
+static void stop_daemon(void) {
+    submitter_clear(&client);
+    ck_assert_msg(daemon_stop(&own), "the daemon did not end well");
+}
+
+/* The process that the job's worker is. */
+static pid_t worker_of(struct job *job) {
+    int pid = 0;
+
+    vec_foreach (line, &job->lines) {
+        const char *at = strstr(line->text, "process ");
+
+        if (at && sscanf(at, "process %d;", &pid) == 1)
+            break;
+    }
+    ck_assert_msg(pid > 0, "the worker did not say which process it is (state %d: %s)", (int)job->end,
+                  job->error ? job->error : "no error");
+    return (pid_t)pid;
+}
+
+static void begin(struct pipeline *p) {
+    begin_pipeline(p);
+    pipeline_add_fn(p, "Process", "log_process:3", "Start", "bytes");
+}
+
+static pid_t run_pipeline(struct pipeline *p, const char *name, Job__JobState__Enum end) {
+    struct job job;
+    pid_t pid;
+
+    job_run(&client, p, name, &job);
+    ck_assert_msg(job.end == end, "state %d: %s", (int)job.end, job.error ? job.error : "no error");
+    pid = worker_of(&job);
+    job_clear(&job);
+    pipeline_clear(p);
+    return pid;
+}
+
+static pid_t run_job(const char *name) {
+    struct pipeline p;
+
+    begin(&p);
+    return run_pipeline(&p, name, JOB__JOB_STATE__ENUM__DONE);
+}
+
+/* Until nothing is left of it: the launcher reaps what it started. */
+static void expect_end_of(pid_t pid) {
+    struct pollfd poller = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+
+    if (poller.fd < 0) {
+        ck_assert_int_eq(errno, ESRCH);
+        return;
+    }
+    ck_assert_msg(poll(&poller, 1, LONG_MS) == 1, "process %d did not end", (int)pid);
+    close(poller.fd);
+}
+
+START_TEST(a_second_job_of_the_same_kind_gets_the_same_process)
+{
+    pid_t first;
+
+    start_daemon("");
+    first = run_job("one");
+    ck_assert_int_eq(run_job("another name"), first);
+    ck_assert_int_eq(run_job("one"), first);
+    stop_daemon();
+    expect_end_of(first);
+}
+END_TEST
+
+START_TEST(a_warm_worker_runs_whole_pipelines)
+{
+    struct pipeline p;
+    struct job job;
+
+    start_daemon("");
+    for (int i = 0; i < 5; i++) {
+        begin_pipeline(&p);
+        add_good_pipeline(&p);
+        job_run(&client, &p, "good", &job);
+        expect_good_job(&job);
+        job_clear(&job);
+        pipeline_clear(&p);
+    }
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(options_and_environments_that_differ_get_processes_of_their_own)
+{
+    struct pipeline p;
+    pid_t plain, option, variable;
+
+    start_daemon("");
+    plain = run_job("plain");
+    begin(&p);
+    pipeline_add_option(&p, "experiments", "something");
+    option = run_pipeline(&p, "plain", JOB__JOB_STATE__ENUM__DONE);
+    ck_assert_int_ne(option, plain);
+    pipeline_init_process(&p, harness_binary(), "NAME", "VALUE", NULL);
+    pipeline_add_impulse(&p, "Start");
+    pipeline_add_fn(&p, "Process", "log_process:3", "Start", "bytes");
+    variable = run_pipeline(&p, "plain", JOB__JOB_STATE__ENUM__DONE);
+    ck_assert_int_ne(variable, plain);
+    ck_assert_int_ne(variable, option);
+    /* What only names the job, or is Trestle's own, is no difference. */
+    begin(&p);
+    pipeline_add_option(&p, "job_name", "whatever");
+    pipeline_add_option(&p, "trestle_bundle_attempts", "3");
+    ck_assert_int_eq(run_pipeline(&p, "plain", JOB__JOB_STATE__ENUM__DONE), plain);
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(two_jobs_at_once_never_share_a_process)
+{
+    struct pipeline pipelines[2];
+    struct job jobs[2];
+
+    start_daemon("");
+    run_job("first");
+    for (int i = 0; i < 2; i++) {
+        begin(&pipelines[i]);
+        pipeline_add_fn(&pipelines[i], "Generate", "generate:20000:10:100", "Process", "kv");
+        pipeline_add_grouping(&pipelines[i], "Group", "Generate");
+        pipeline_add_fn(&pipelines[i], "Count", "count_iterable", "Group", "kv");
+    }
+    for (int i = 0; i < 2; i++)
+        job_start(&client, &pipelines[i], "twin", &jobs[i]);
+    for (int i = 0; i < 2; i++) {
+        job_wait(&jobs[i]);
+        ck_assert_int_eq(jobs[i].end, JOB__JOB_STATE__ENUM__DONE);
+    }
+    /* Whoever came second found nobody on the shelf, or the first one gone again. */
+    for (int i = 0; i < 2; i++) {
+        worker_of(&jobs[i]);
+        job_clear(&jobs[i]);
+        pipeline_clear(&pipelines[i]);
+    }
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(a_failed_jobs_worker_is_not_kept)
+{
+    struct pipeline p;
+    pid_t failed;
+
+    start_daemon("");
+    begin(&p);
+    pipeline_add_fn(&p, "Fail", "fail:no", "Process", "bytes");
+    failed = run_pipeline(&p, "bad", JOB__JOB_STATE__ENUM__FAILED);
+    expect_end_of(failed);
+    ck_assert_int_ne(run_job("good"), failed);
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(a_cancelled_jobs_worker_is_not_kept)
+{
+    struct pipeline p;
+    struct job job;
+    pid_t pid;
+
+    start_daemon("");
+    begin(&p);
+    pipeline_add_fn(&p, "Stall", "stall", "Process", "bytes");
+    job_start(&client, &p, "stalls", &job);
+    job_wait_for_line(&job, "process ");
+    job_cancel(&client, &job);
+    job_wait(&job);
+    ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__CANCELLED);
+    pid = worker_of(&job);
+    expect_end_of(pid);
+    job_clear(&job);
+    pipeline_clear(&p);
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(a_worker_is_kept_for_the_configured_time_and_no_longer)
+{
+    start_daemon("  keep_warm: 50ms\n");
+    expect_end_of(run_job("short"));
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(nothing_is_kept_where_the_time_is_none)
+{
+    pid_t first;
+
+    start_daemon("  keep_warm: 0s\n");
+    first = run_job("one");
+    expect_end_of(first);
+    ck_assert_int_ne(run_job("two"), first);
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(the_oldest_goes_when_there_are_too_many)
+{
+    struct pipeline p;
+    pid_t old, young;
+
+    start_daemon("  keep_warm_max: 1\n");
+    old = run_job("old");
+    begin(&p);
+    pipeline_add_option(&p, "experiments", "something");
+    young = run_pipeline(&p, "young", JOB__JOB_STATE__ENUM__DONE);
+    expect_end_of(old);
+    begin(&p);
+    pipeline_add_option(&p, "experiments", "something");
+    ck_assert_int_eq(run_pipeline(&p, "young", JOB__JOB_STATE__ENUM__DONE), young);
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(a_job_does_not_suffer_from_a_warm_worker_that_died)
+{
+    pid_t first;
+
+    start_daemon("");
+    for (int i = 0; i < 5; i++) {
+        first = run_job("one");
+        kill(first, SIGKILL);
+        ck_assert_int_ne(run_job("two"), first);
+    }
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(warm_workers_end_with_a_daemon_that_is_killed)
+{
+    pid_t pid;
+
+    start_daemon("");
+    pid = run_job("one");
+    ck_assert_int_eq(kill(pid, 0), 0);
+    submitter_clear(&client);
+    ck_assert(daemon_kill(&own));
+    expect_end_of(pid);
+}
+END_TEST
+
+void add_warm_tests(Suite *suite) {
+    TCase *tcase = tcase_create("warm");
+
+    tcase_add_checked_fixture(tcase, fixture_setup, fixture_teardown);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, a_second_job_of_the_same_kind_gets_the_same_process);
+    tcase_add_test(tcase, a_warm_worker_runs_whole_pipelines);
+    tcase_add_test(tcase, options_and_environments_that_differ_get_processes_of_their_own);
+    tcase_add_test(tcase, two_jobs_at_once_never_share_a_process);
+    tcase_add_test(tcase, a_failed_jobs_worker_is_not_kept);
+    tcase_add_test(tcase, a_cancelled_jobs_worker_is_not_kept);
+    tcase_add_test(tcase, a_worker_is_kept_for_the_configured_time_and_no_longer);
+    tcase_add_test(tcase, nothing_is_kept_where_the_time_is_none);
+    tcase_add_test(tcase, the_oldest_goes_when_there_are_too_many);
+    tcase_add_test(tcase, a_job_does_not_suffer_from_a_warm_worker_that_died);
+    tcase_add_test(tcase, warm_workers_end_with_a_daemon_that_is_killed);
+    suite_add_tcase(suite, tcase);
+}
