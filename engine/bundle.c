@@ -263,6 +263,8 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
 
 /* A bundle is over when the response is there and every output stream has ended, in whatever order (PROTOCOL F). */
 static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
+    CLEANUP_STATUS struct status st = {0};
+
     if (!bundle->response)
         return;
     if (!residuals_are_sound(engine, bundle)) {
@@ -270,7 +272,11 @@ static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
                     "a residual of the bundle is for another transform, or not encoded as the input's coder says");
         return;
     }
-    if (bundle->open_ends == 0)
+    if (bundle->open_ends)
+        return;
+    if (questions_check(engine, bundle, &st) < 0)
+        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, status_message(&st));
+    else
         bundle_commit_and_free(engine, bundle);
 }
 

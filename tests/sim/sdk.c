@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "merging.h"
 #include "model/window.h"
 
 /* A restriction travels in front of the key: 0xff, from, to. No key of plans.c starts so. */
@@ -207,6 +208,24 @@ static void post_lost(struct sim_bundle *bundle, unsigned after_ms) {
     world_post(bundle->world, bundle->world->now + after_ms, event, false);
 }
 
+/* All answers twice, or none, or one that places no window. */
+static void spoil_answers(struct sim_bundle *bundle) {
+    struct slice good = buf_finish(&bundle->out[0]);
+    struct element wrong = {.window_end = SIM_GLOBAL,
+                            .value = slice_of_static("\x08"
+                                                     "\0\0\0\0\0\0\0\0"
+                                                     "\0\0\0\0"
+                                                     "\0\0\0\0",
+                                                     17)};
+    unsigned how = rng_below(&bundle->world->rng, 3);
+
+    for (unsigned i = 0; how == 0 && i < 2; i++)
+        buf_add(&bundle->out[0], good.data, good.size);
+    for (size_t i = 0; how == 1 && i < bundle->input.all.count; i++)
+        sdk_emit(bundle, 0, &wrong, 1);
+    slice_unref(&good);
+}
+
 /* Faults that need a sink do nothing at a stage without one (ends_badly). */
 static void misbehave(struct sim_bundle *bundle) {
     static const uint8_t garbage[] = {0x80, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf0, 1, 2, 3};
@@ -237,6 +256,11 @@ static void misbehave(struct sim_bundle *bundle) {
         if (rng_chance(&world->rng, 60))
             post_lost(bundle, rng_below(&world->rng, 2000));
     }
+    if (bundle->fault == FAULT_BAD_ANSWER) {
+        spoil_answers(bundle);
+        flush(bundle, 0, true, false);
+        post_response(bundle, bundle->stream_at[0] + 1, true);
+    }
     if (bundle->fault == FAULT_STALL)
         post_lost(bundle, rng_between(&world->rng, 1000, 20000));
     if (bundle->fault == FAULT_ERROR) {
@@ -256,6 +280,8 @@ static bool ends_badly(const struct sim_bundle *bundle) {
     case FAULT_ERROR:
     case FAULT_STALL:
         return true;
+    case FAULT_BAD_ANSWER:
+        return bundle->function->kind == FUNCTION_MERGE;
     default:
         return bundle->function->sink_count > 0;
     }
@@ -576,6 +602,16 @@ static void process_restriction(struct sim_bundle *bundle, const struct element 
     slice_unref(&base.value);
 }
 
+static void answer_question(struct sim_bundle *bundle, const struct element *in) {
+    struct element out = *in;
+    struct buf answer = {0};
+
+    merging_answer(in->value, rng_below(&bundle->world->rng, 16), &answer);
+    out.value = buf_finish(&answer);
+    sdk_emit(bundle, 0, &out, 1);
+    slice_unref(&out.value);
+}
+
 /* False when the element waits for an answer. */
 static bool process_element(struct sim_bundle *bundle) {
     const struct function *function = bundle->function;
@@ -599,6 +635,8 @@ static bool process_element(struct sim_bundle *bundle) {
         vec_push(&bundle->consumed.texts, element_text(function->input, in));
     else if (function->kind == FUNCTION_SPLIT)
         process_restriction(bundle, in);
+    else if (function->kind == FUNCTION_MERGE)
+        answer_question(bundle, in);
     else
         function_apply(function, in, bundle->side_hash, place, sdk_emit, bundle);
     bundle->side = 0;
