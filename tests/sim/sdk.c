@@ -24,6 +24,7 @@ struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned 
     if (rng_permille(&world->rng, world->fault_permille))
         bundle->fault = (enum fault)rng_between(&world->rng, 1, FAULT_COUNT - 1);
     bundle->wants_finalization = rng_chance(&world->rng, 4);
+    bundle->reads_entries = rng_chance(&world->rng, 50);
     if (bundle->fault == FAULT_LOST) {
         struct engine_event lost = {
             .type = ENGINE_EVENT_WORKER_LOST, .worker = worker, .error = xstrdup("killed by signal 9")};
@@ -355,10 +356,12 @@ static void request_page(struct sim_bundle *bundle, const struct element *in) {
         const struct side_spec *side = &function->sides[bundle->side];
         event_time end = side_window(side, in);
 
-        request->kind = side->is_multimap ? STATE_MULTIMAP_SIDE_INPUT : STATE_ITERABLE_SIDE_INPUT;
+        request->kind = !side->is_multimap      ? STATE_ITERABLE_SIDE_INPUT
+                        : bundle->reads_entries ? STATE_MULTIMAP_KEYS_VALUES_SIDE_INPUT
+                                                : STATE_MULTIMAP_SIDE_INPUT;
         request->state_id = bundle->stage->side_inputs[bundle->side].local_name;
         request->window = window_slice(end - side->window_ms, end, side->window_ms);
-        if (side->is_multimap)
+        if (request->kind == STATE_MULTIMAP_SIDE_INPUT)
             request->key = function_side_key(function, bundle->side, in);
     }
     sdk_read(bundle, request);
@@ -368,6 +371,8 @@ static void request_page(struct sim_bundle *bundle, const struct element *in) {
 static void check_page(struct sim_bundle *bundle, size_t from) {
     const struct function *function = bundle->function;
     struct cursor at = cursor_of(buf_data(&bundle->pages) + from, bundle->pages.size - from);
+    const struct coder *keys = NULL;
+    struct coder values;
     const struct coder *coder = bundle->stage->user_state_count ? bundle->stage->user_states[0].element_coder : NULL;
 
     if (bundle->reads_large) {
@@ -377,18 +382,29 @@ static void check_page(struct sim_bundle *bundle, size_t from) {
         const struct side_spec *side = &function->sides[bundle->side];
 
         coder = bundle->world->sim->plan.collections[side->collection].coder->components[0];
-        if (side->is_multimap)
-            coder = coder->components[1];
+        if (side->is_multimap) {
+            values = (struct coder){CODER_ITERABLE, 1, {coder->components[1]}, 0, 4};
+            keys = bundle->reads_entries ? coder->components[0] : NULL;
+            coder = bundle->reads_entries ? &values : coder->components[1];
+        }
     }
     while (cursor_left(&at)) {
         uint64_t sort_key;
 
-        if ((bundle->reads_list && !cursor_varint(&at, &sort_key)) || coder_skip(coder, &at) != CODER_OK) {
+        if ((bundle->reads_list && !cursor_varint(&at, &sort_key)) || (keys && coder_skip(keys, &at) != CODER_OK) ||
+            coder_skip(coder, &at) != CODER_OK) {
             world_violation(bundle->world, "bundle %" PRIu64 ": a state page that does not end at an element",
                             bundle->id);
             return;
         }
     }
+}
+
+/* A key of a multimap may have too many values to be read with all others: then keys are looked up, as SDKs do. */
+static bool was_refused_entries(const struct sim_bundle *bundle, const struct engine_action *action) {
+    return bundle->is_reading && action->token == bundle->read_token && bundle->reads_entries &&
+           bundle->side < bundle->function->side_count && bundle->function->sides[bundle->side].is_multimap &&
+           strstr(action->response.error, "too many values");
 }
 
 void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *action) {
@@ -399,6 +415,12 @@ void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *act
     if (!action->request_id || strcmp(action->request_id, expected) != 0)
         world_violation(bundle->world, "bundle %" PRIu64 ": an answer to %s that names %s", bundle->id, expected,
                         action->request_id ? action->request_id : "nothing");
+    if (action->response.error && was_refused_entries(bundle, action)) {
+        bundle->reads_entries = bundle->is_reading = false;
+        bundle->pages.size = 0;
+        world_post_run(bundle->world, bundle->world->now + world_delay(bundle->world), bundle->id);
+        return;
+    }
     if (action->response.error)
         world_violation(bundle->world, "bundle %" PRIu64 ": %s", bundle->id, action->response.error);
     if (!bundle->is_reading || action->token != bundle->read_token) {
@@ -427,6 +449,38 @@ static void side_cache_key(const struct sim_bundle *bundle, const struct element
     buf_add_be32(out, bundle->side);
     buf_add_be64(out, (uint64_t)side_window(side, in));
     buf_add(out, key.data, key.size);
+}
+
+/* The values of one key among the entries of a multimap. A key comes up once. */
+static uint64_t hash_entries(const struct sim_bundle *bundle, const struct element *in) {
+    const struct side_spec *side = &bundle->function->sides[bundle->side];
+    const struct coder *kv = bundle->world->sim->plan.collections[side->collection].coder->components[0];
+    struct slice key = function_side_key(bundle->function, bundle->side, in);
+    struct cursor at = cursor_of(buf_data(&bundle->pages), bundle->pages.size);
+    bool is_found = false;
+    uint64_t sum = 0;
+
+    while (cursor_left(&at)) {
+        const uint8_t *begin = at.at;
+        uint32_t count = 0;
+        bool is_it;
+
+        coder_skip(kv->components[0], &at);
+        is_it = (size_t)(at.at - begin) == key.size && memcmp(begin, key.data, key.size) == 0;
+        if (is_it && is_found)
+            world_violation(bundle->world, "bundle %" PRIu64 ": a key twice among a multimap's entries", bundle->id);
+        is_found |= is_it;
+        cursor_be32(&at, &count);
+        for (; count; count--) {
+            struct cursor item = at;
+
+            coder_skip(kv->components[1], &at);
+            item.end = at.at;
+            sum += is_it ? side_item_hash(side, item) : 0;
+        }
+    }
+    slice_unref(&key);
+    return sum;
 }
 
 static uint64_t hash_pages(const struct sim_bundle *bundle) {
@@ -465,7 +519,9 @@ static bool read_sides(struct sim_bundle *bundle, const struct element *in) {
         }
         if (!known) {
             known = xmalloc(sizeof(*known));
-            *known = hash_pages(bundle);
+            *known = bundle->function->sides[bundle->side].is_multimap && bundle->reads_entries
+                         ? hash_entries(bundle, in)
+                         : hash_pages(bundle);
             map_set(&bundle->side_cache, buf_data(&key), key.size, known);
         }
         buf_clear(&key);
