@@ -11,6 +11,8 @@
 #include "translate/graph.h"
 #include "wire/pb.h"
 
+enum { BYTES_VALUE_TAG = 0x0a, VARINT_MAX = 10 };
+
 /* What nobody asked a window fn for: elements that stand in no window. */
 static struct graph_windowing *make_global_windowing(struct graph *graph) {
     struct graph_windowing *windowing = arena_new(&graph->arena, struct graph_windowing);
@@ -41,6 +43,37 @@ static struct graph_windowing *make_global_windowing(struct graph *graph) {
     map_set_string(&graph->windowing_ids, windowing->id, windowing);
     vec_push(&graph->windowings, windowing);
     return windowing;
+}
+
+/* Python's harness unpickles the payload of a window fn (BytesValue) without taking the bytes out first. With most lengths that goes well,
+ * by chance: it is base64, whose decoder skips what is not of its alphabet. So the length is written in a form that never is, which
+ * readers of protobuf take as well: more bytes than needed, each with the high bit set, and a zero. */
+static ProtobufCBinaryData harmless_bytes_value(struct graph *graph, ProtobufCBinaryData payload) {
+    struct cursor at = cursor_of(payload.data, payload.len), value;
+    uint8_t tag, *copy;
+    size_t size = 0;
+
+    if (!cursor_u8(&at, &tag) || tag != BYTES_VALUE_TAG || !cursor_prefixed(&at, &value) || cursor_left(&at))
+        return payload;
+    copy = arena_alloc(&graph->arena, payload.len + VARINT_MAX);
+    copy[size++] = tag;
+    for (size_t left = cursor_left(&value); left; left >>= 7)
+        copy[size++] = (uint8_t)(left | 0x80);
+    copy[size++] = 0;
+    memcpy(copy + size, value.at, cursor_left(&value));
+    return (ProtobufCBinaryData){.data = copy, .len = size + cursor_left(&value)};
+}
+
+/* A window fn as the payload of a question. */
+static const Beam__FunctionSpec *window_fn_payload(struct graph *graph, const Beam__FunctionSpec *fn) {
+    Beam__FunctionSpec *copy;
+
+    if (strcmp(fn->urn, urn_string(URN_PYTHON_WINDOW_FN)) != 0)
+        return fn;
+    copy = arena_new(&graph->arena, Beam__FunctionSpec);
+    *copy = *fn;
+    copy->payload = harmless_bytes_value(graph, fn->payload);
+    return copy;
 }
 
 /* A transform that answers the elements of `questions` with those of its output, for `base`. `function` is its payload. */
@@ -80,8 +113,8 @@ static void ask_for_merges(struct graph *graph, struct graph_transform *group, s
     questions = graph_derive_collection(graph, group, graph_make_kv(graph, bytes, windows), global, in->is_bounded);
     group->outputs = graph_new_port(graph, "questions", questions);
     group->asks_for_merges = true;
-    ask = add_question(graph, group, "/MergeWindows", URN_TRANSFORM_MERGE_WINDOWS, windowing->proto->window_fn,
-                       windowing->environment, questions,
+    ask = add_question(graph, group, "/MergeWindows", URN_TRANSFORM_MERGE_WINDOWS,
+                       window_fn_payload(graph, windowing->proto->window_fn), windowing->environment, questions,
                        graph_make_kv(graph, bytes, graph_make_kv(graph, windows, merges)));
     merged->inputs = graph_new_port(graph, "answers", ask->outputs[0].collection);
     merged->input_count = merged->output_count = 1;

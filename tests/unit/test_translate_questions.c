@@ -99,6 +99,48 @@ START_TEST(the_descriptor_of_a_question_is_complete)
 }
 END_TEST
 
+/* Python's harness reads the whole payload as base64: nothing in front of the pickled function may look like it. */
+START_TEST(a_python_window_fn_has_no_length_that_looks_like_base64)
+{
+    enum { SIZE = 'A' << 7 | 'B' }; /* as a varint: 0xc2, 'A' */
+    Fn__ProcessBundleDescriptor *descriptor;
+    Beam__FunctionSpec *function;
+    struct arena arena = {0};
+    struct buf payload = {0};
+    struct cursor at, value;
+    uint8_t tag;
+
+    buf_add_u8(&payload, 0x0a);
+    buf_add_varint(&payload, SIZE);
+    for (int i = 0; i < SIZE; i++)
+        buf_add_u8(&payload, 'x');
+    ck_assert_int_eq(buf_data(&payload)[2], 'A');
+    build_coder("interval", "beam:coder:interval_window:v1", NULL, NULL);
+    build_grouping("interval");
+    for (size_t i = 0; i < build.components->n_windowing_strategies; i++)
+        if (strcmp(build.components->windowing_strategies[i]->key, "merging") == 0)
+            build.components->windowing_strategies[i]->value->window_fn->payload =
+                (ProtobufCBinaryData){.data = (uint8_t *)buf_data(&payload), .len = payload.size};
+    ck_assert_ptr_nonnull(build_dump());
+    ck_assert_int_eq(PB_UNPACK(Fn__ProcessBundleDescriptor, fn__process_bundle_descriptor,
+                               build.plan->stages[3].descriptor, PB_STRINGS_STRICT, &arena, &descriptor, NULL),
+                     0);
+    ck_assert_int_eq(pb_unpack(&beam__function_spec__descriptor, descriptor->transforms[0]->value->spec->payload.data,
+                               descriptor->transforms[0]->value->spec->payload.len, PB_STRINGS_STRICT, &arena,
+                               (ProtobufCMessage **)(void *)&function, NULL),
+                     0);
+    at = cursor_of(function->payload.data, function->payload.len);
+    ck_assert(cursor_u8(&at, &tag) && tag == 0x0a);
+    ck_assert(cursor_prefixed(&at, &value));
+    ck_assert_uint_eq(cursor_left(&value), SIZE);
+    ck_assert_uint_eq(cursor_left(&at), 0);
+    for (const uint8_t *p = function->payload.data; p < value.at; p++)
+        ck_assert(*p >= 0x80 || *p < '+');
+    buf_clear(&payload);
+    arena_clear(&arena);
+}
+END_TEST
+
 START_TEST(sessions_are_merged_by_the_runner)
 {
     build_coder("interval", "beam:coder:interval_window:v1", NULL, NULL);
@@ -147,6 +189,7 @@ int main(void) {
         a_grouping_whose_windows_the_sdk_merges_asks_it,
         windows_of_a_coder_of_the_sdk_travel_with_their_maximum_timestamp,
         the_descriptor_of_a_question_is_complete,
+        a_python_window_fn_has_no_length_that_looks_like_base64,
         sessions_are_merged_by_the_runner,
         windows_that_nobody_can_merge_are_refused,
         a_grouping_that_nobody_reads_asks_nothing,
