@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "model/iterable.h"
 #include "model/window.h"
 
 /* A window that comes out of a merge, or was left alone. */
@@ -221,31 +222,6 @@ static int fail(struct reading *reading, const char *what) {
                       (unsigned)reading->question->count, what);
 }
 
-/* An iterable's values one by one: a count, or -1 and batches that each have one. The bytes were skipped over before, so they are whole;
- * what the runner cannot read is the form that goes on in a state request. */
-struct values {
-    uint64_t left;
-    bool has_batches;
-};
-
-static struct values values_begin(struct cursor *at) {
-    uint32_t count = 0;
-
-    cursor_be32(at, &count);
-    return count == UINT32_MAX ? (struct values){0, true} : (struct values){count, false};
-}
-
-/* The next value begins at *at; 0: there is none, negative: it cannot be had. */
-static int values_next(struct values *values, struct cursor *at) {
-    if (values->left == 0 && values->has_batches) {
-        cursor_varint(at, &values->left);
-        if (values->left == UINT64_MAX)
-            return -1;
-        values->has_batches = values->left > 0;
-    }
-    return values->left && values->left-- ? 1 : 0;
-}
-
 static struct cursor read_window(const struct reading *reading, struct cursor *at) {
     struct cursor window = *at;
     enum coder_result result = coder_skip(reading->book->window, at);
@@ -318,10 +294,10 @@ static int consume(struct reading *reading, struct cursor window, uint32_t resul
 }
 
 static int read_unmerged(struct reading *reading, struct cursor *at) {
-    struct values values = values_begin(at);
+    struct iterable windows = iterable_begin(at);
     int more;
 
-    while ((more = values_next(&values, at)) > 0) {
+    while ((more = iterable_next(&windows, at)) > 0) {
         struct cursor window = read_window(reading, at);
         uint32_t asked = find_asked(reading, window);
 
@@ -333,15 +309,19 @@ static int read_unmerged(struct reading *reading, struct cursor *at) {
 }
 
 static int read_merged(struct reading *reading, struct cursor *at) {
-    struct values merged = values_begin(at), consumed;
+    struct iterable merged = iterable_begin(at), consumed;
     int more, r = 0;
+    size_t most;
 
-    while (r == 0 && (more = values_next(&merged, at)) > 0) {
+    while (r == 0 && (more = iterable_next(&merged, at)) > 0) {
         uint32_t result = place_result(reading, read_window(reading, at));
 
-        consumed = values_begin(at);
-        while (r == 0 && (more = values_next(&consumed, at)) > 0)
-            r = consume(reading, read_window(reading, at), result);
+        consumed = iterable_begin(at);
+        /* Windows without any bytes can be many at no cost. */
+        most = reading->question->count + reading->results.count;
+        while (r == 0 && (more = iterable_next(&consumed, at)) > 0)
+            r = most-- ? consume(reading, read_window(reading, at), result)
+                       : fail(reading, "one of them in two places");
         if (more < 0)
             break;
     }
