@@ -71,6 +71,28 @@ static void read_chain(const struct engine *engine, const struct chain *chain, u
         write_position(response, at);
 }
 
+/* An entry is never cut, so a key with very many values would be a very large message: SDKs then look keys up one by one, in pages. Large
+ * entries may be stored as well. */
+enum { MAX_ENTRY_PAGES = 16 };
+
+static int read_entries(const struct engine *engine, const struct view *view, const struct state_request *request,
+                        uint64_t position, struct state_response *response) {
+    size_t limit = engine->options.state_page_bytes;
+    struct buf page = {.account = engine->options.account};
+    bool more;
+
+    if (view_read_entries(view, request->window, &position, limit, MAX_ENTRY_PAGES * limit, &page, &more) < 0) {
+        buf_clear(&page);
+        return set_error(response, request,
+                         "a key has too many values to be read with all others; look keys up one by one");
+    }
+    response->data[0] = buf_finish(&page);
+    response->data_count = 1;
+    if (more)
+        write_position(response, position);
+    return 0;
+}
+
 static int answer_side_input(const struct engine *engine, const struct stage *stage,
                              const struct state_request *request, struct state_response *response,
                              struct extent **ret_extent) {
@@ -103,6 +125,10 @@ static int answer_side_input(const struct engine *engine, const struct stage *st
             return set_error(response, request, "an iterable side input was asked for as a multimap");
         read_chain(engine, view_keys(view, request->window), position, response, ret_extent);
         return 0;
+    case STATE_MULTIMAP_KEYS_VALUES_SIDE_INPUT:
+        if (side->access != PLAN_ACCESS_MULTIMAP)
+            return set_error(response, request, "an iterable side input was asked for as a multimap");
+        return read_entries(engine, view, request, position, response);
     default:
         return set_error(response, request, "this kind of side input access is not supported");
     }

@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "engine/internal.h"
+#include "engine/mergebook.h"
 #include "model/window.h"
 
 /* ---- delivery ---- */
@@ -49,7 +50,9 @@ static void deliver_by_key(struct engine *engine, struct stage *stage, const str
 
 /* The run is in memory. */
 static void take_apart(struct engine *engine, struct stage *stage, const struct run *run) {
-    if (stage->group)
+    if (stage->plan->kind == PLAN_MERGE_GROUPS)
+        questions_answered(stage, run);
+    else if (stage->group)
         group_add_run(stage->group, run);
     else
         deliver_by_key(engine, stage, run);
@@ -223,8 +226,10 @@ static void flush_group(struct engine *engine, struct stage *stage) {
         if (is_stored) /* what came since goes to the same buckets */
             group_store_partition(engine, group, i, engine->options.extent_bytes);
         for (unsigned j = 0; is_stored && j < GROUP_BUCKETS; j++) {
-            if (buckets[j])
-                deliver_groups(engine, stage, (struct input_item){.bucket = buckets[j]}, as_partitions);
+            if (!buckets[j])
+                continue;
+            buckets[j]->merges = merge_book_ref(group->merges);
+            deliver_groups(engine, stage, (struct input_item){.bucket = buckets[j]}, as_partitions);
             buckets[j] = NULL;
         }
         partition = group_take(group, i);
@@ -260,6 +265,8 @@ static void free_unused_views(struct engine *engine) {
 static void stage_release(struct engine *engine, struct stage *stage) {
     input_queue_clear(&stage->queue);
     user_state_clear(&stage->state);
+    if (stage->group)
+        group_forget_merges(stage->group);
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         input_queue_clear(&stage->shards[i].queue);
         firing_clear_shard(&stage->shards[i]);
@@ -275,10 +282,14 @@ void engine_advance(struct engine *engine) {
 
         if (stage->is_done || !stage_inputs_are_done(engine, stage))
             continue;
-        if (stage->plan->kind == PLAN_GROUP_BY_KEY && !stage->is_flushed)
+        if (stage->plan->asks_for_merges && !stage->is_flushed)
+            questions_collect(engine, stage);
+        else if (stage->group && !stage->is_flushed)
             flush_group(engine, stage);
         if (has_pending(stage) || firing_is_pending(engine, stage) || !backlog_is_empty(&stage->leaving))
             continue;
+        if (stage->plan->asks_for_merges)
+            questions_ask(engine, stage);
         stage->is_done = any = true;
         stage_release(engine, stage);
     }

@@ -35,7 +35,7 @@ void backlog_work(struct engine *engine, struct backlog *backlog) {
         return;
     assert(input_item_is_stored(&item));
     backlog->item = item;
-    backlog->fetch = resident_fetch(engine, &item, true, item_is_here, backlog);
+    backlog->fetch = resident_fetch(engine, &item, !backlog->wants_keys_only, item_is_here, backlog);
 }
 
 void backlog_push(struct engine *engine, struct backlog *backlog, struct input_item item) {

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "engine/mergebook.h"
 #include "model/window.h"
 
 struct group_bucket *group_bucket_create(const struct windowing *windowing) {
@@ -27,6 +28,7 @@ void group_bucket_unref(struct group_bucket *bucket) {
     vec_foreach (extent, &bucket->values)
         extent_unref(*extent);
     vec_free(&bucket->values);
+    merge_book_unref(bucket->merges);
     free(bucket);
 }
 

@@ -30,6 +30,7 @@ struct group_bucket {
     size_t built_count; /* entries when it was last built, 0: never yet */
     uint64_t records;   /* entries as they were written: at least as many as it will have when built */
     const struct windowing *windowing;
+    struct merge_book *merges; /* owned reference: how its windows merge, once the SDK has said so; else NULL */
 };
 
 struct group_bucket *group_bucket_create(const struct windowing *windowing);

@@ -59,12 +59,16 @@ static void bundle_send_timers(struct engine *engine, struct bundle *bundle, uns
 /* Output that goes to one grouping and nowhere else is grouped as it arrives: no message stays in memory until the commit. */
 static struct group *make_group(const struct engine *engine, unsigned collection) {
     const struct plan_collection *plan = &engine->plan->collections[collection];
+    const struct stage *stage;
     const struct group *group;
 
     if (plan->consumer_count != 1 || plan->side_consumer_count)
         return NULL;
-    group = engine->stages[plan->consumers[0]].group;
-    return group ? group_create(group->input, group->windowing, group->partition_count, group->account) : NULL;
+    stage = &engine->stages[plan->consumers[0]];
+    group = stage->group;
+    return stage->plan->kind == PLAN_GROUP_BY_KEY && group
+               ? group_create(group->input, group->windowing, group->partition_count, group->account)
+               : NULL;
 }
 
 struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim,
@@ -282,6 +286,8 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
 
 /* A bundle is over when the response is there and every output stream has ended, in whatever order (PROTOCOL F). */
 static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
+    CLEANUP_STATUS struct status st = {0};
+
     if (!bundle->response)
         return;
     if (!residuals_are_sound(engine, bundle)) {
@@ -289,7 +295,11 @@ static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
                     "a residual of the bundle is for another transform, or not encoded as the input's coder says");
         return;
     }
-    if (bundle->open_ends == 0)
+    if (bundle->open_ends)
+        return;
+    if (questions_check(engine, bundle, &st) < 0)
+        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, status_message(&st));
+    else
         bundle_commit_and_free(engine, bundle);
 }
 

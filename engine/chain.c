@@ -18,6 +18,7 @@ static struct chain_page *chain_add_page(struct chain *chain, struct account *ac
 void chain_add(struct chain *chain, struct account *account, const void *bytes, size_t size) {
     struct chain_page *page = chain->pages.count ? vec_last(&chain->pages) : NULL;
 
+    chain->count++;
     if (size == 0)
         return;
     if (!page || page->block->size - page->used < size)
@@ -59,6 +60,7 @@ void chain_clear(struct chain *chain) {
     }
     vec_free(&chain->pages);
     chain->bytes = 0;
+    chain->count = 0;
 }
 
 void chain_free(void *chain) {

@@ -20,6 +20,7 @@ struct chain_page {
 struct chain {
     VEC(struct chain_page) pages;
     size_t bytes;
+    uint64_t count; /* of pieces added: elements, where each is added alone */
 };
 
 void chain_add(struct chain *chain, struct account *account, const void *bytes, size_t size);

@@ -23,14 +23,20 @@ static const struct coder *window_coder_of(const struct plan *plan, unsigned col
 
 /* A runner's step passes windows on as they are: its inputs and its output must agree on how they are written. */
 static int check_windows(const struct plan *plan, const struct plan_stage *stage, struct status *st) {
+    const struct plan_stage *inputs = stage;
     const struct windowing *windowing;
 
-    for (size_t i = 0; i < stage->input_count; i++)
+    /* Questions and answers are in the global window; what was asked about comes out of the stage behind them. */
+    if (stage->asks_for_merges)
+        return 0;
+    if (stage->kind == PLAN_MERGE_GROUPS)
+        inputs = &plan->stages[stage->grouping];
+    for (size_t i = 0; i < inputs->input_count; i++)
         for (size_t j = 0; j < stage->output_count; j++)
-            if (!same_coder(window_coder_of(plan, stage->inputs[i]), window_coder_of(plan, stage->outputs[j])))
+            if (!same_coder(window_coder_of(plan, inputs->inputs[i]), window_coder_of(plan, stage->outputs[j])))
                 return status_set(st, STATUS_INVALID_ARGUMENT,
                                   "%s: \"%s\" has another kind of windows than \"%s\"; window them the same way first",
-                                  stage->name, plan->collections[stage->inputs[i]].name,
+                                  stage->name, plan->collections[inputs->inputs[i]].name,
                                   plan->collections[stage->outputs[j]].name);
     if (stage->kind == PLAN_IMPULSE && window_coder_of(plan, stage->outputs[0])->kind != CODER_GLOBAL_WINDOW)
         return status_set(st, STATUS_INVALID_ARGUMENT, "%s: an impulse is in the global window", stage->name);
@@ -38,7 +44,7 @@ static int check_windows(const struct plan *plan, const struct plan_stage *stage
         return 0;
     windowing = &plan->windowings[plan->collections[stage->inputs[0]].windowing];
     if (windowing->needs_merge && windowing->fn != WINDOW_FN_SESSIONS)
-        return status_set(st, STATUS_UNIMPLEMENTED, "%s: merging of custom windows (%s) is not supported yet",
+        return status_set(st, STATUS_INVALID_ARGUMENT, "%s: its windows have to be merged, which \"%s\" never does",
                           stage->name, windowing->fn_urn);
     if (windowing->needs_merge && window_coder_of(plan, stage->inputs[0])->kind != CODER_INTERVAL_WINDOW)
         return status_set(st, STATUS_INVALID_ARGUMENT, "%s: session windows must have the coder %s", stage->name,

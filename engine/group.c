@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "engine/bucket.h"
+#include "engine/mergebook.h"
 #include "model/window.h"
 
 enum { CHUNK_MIN = 48, CHUNK_MAX = 2 << 10 };
@@ -21,6 +22,8 @@ struct group *group_create(const struct coder *input, const struct windowing *wi
     group->account = account;
     group->partition_count = partitions;
     group->partitions = xcalloc(partitions, sizeof(*group->partitions));
+    if (windowing && windowing->needs_merge && windowing->fn == WINDOW_FN_CUSTOM)
+        group->merges = merge_book_create(input->components[1], account);
     return group;
 }
 
@@ -33,6 +36,7 @@ void group_destroy(struct group *group) {
         group_bucket_unref(group->buckets[i]);
     free(group->buckets);
     free(group->partitions);
+    merge_book_unref(group->merges);
     free(group);
 }
 
@@ -230,12 +234,19 @@ uint64_t group_hash(uint64_t key_hash, struct cursor window) {
     return key_hash ^ hash_bytes(window.at, cursor_left(&window)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+void group_merge(struct group_partition *partition, const struct merge_book *merges) {
+    if (merges)
+        merge_book_apply(merges, partition);
+    else if (partition->windowing->needs_merge && partition->windowing->fn == WINDOW_FN_SESSIONS)
+        group_merge_windows(partition);
+}
+
 struct group_partition *group_take(struct group *group, unsigned i) {
     struct group_partition *partition = group->partitions[i];
 
     group->partitions[i] = NULL;
-    if (partition && group->windowing->needs_merge)
-        group_merge_windows(partition);
+    if (partition)
+        group_merge(partition, group->merges);
     return partition;
 }
 
@@ -255,6 +266,11 @@ void large_values_clear(struct large_values *large) {
     vec_foreach (value, &large->given)
         group_partition_unref(value->partition);
     vec_free(&large->given);
+}
+
+void group_forget_merges(struct group *group) {
+    merge_book_unref(group->merges);
+    group->merges = NULL;
 }
 
 /* KV<K, iterable<V>>: key, 4 bytes of count (or the -1 form with a count per batch, for counts beyond 31 bits), values. */

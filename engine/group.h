@@ -73,6 +73,7 @@ struct group {
     struct group_partition **partitions; /* NULL where nothing came yet */
     unsigned partition_count;
     struct group_bucket **buckets; /* partition_count * GROUP_BUCKETS; NULL as long as nothing was stored */
+    struct merge_book *merges;     /* custom windows that merge: reference, else NULL */
 };
 
 /* `input` is the windowed value coder of the input, whose value is a KV. */
@@ -87,8 +88,10 @@ void group_join(struct group *into, struct group *from);
 void group_encode(const struct group *group, struct buf *out);
 /* NULL when the bytes are damaged, or name an extent that the store does not have. Without coder and windowing: only to be joined. */
 struct group *group_decode(struct cursor *at, const struct store *store, struct account *account);
-/* Hands partition `i` over (refs 1), or NULL when it is empty. Windows that merge are merged. */
+/* Hands partition `i` over (refs 1), or NULL when it is empty. Windows that merge are merged; what was asked about them is answered. */
 struct group_partition *group_take(struct group *group, unsigned i);
+/* After the last partition was taken: lets go of what was asked and answered. */
+void group_forget_merges(struct group *group);
 
 /* Groups that one bundle's input does not hold in full: the SDK gets a token in the place of the values and asks for them in pages
  * (beam:coder:state_backed_iterable:v1; engine/large.c). */
@@ -110,6 +113,14 @@ void large_values_clear(struct large_values *large);
 /* engine/merge.c: merges the interval windows of each key that overlap (sessions). Windows that only touch stay apart (MODEL 4.6). */
 void group_merge_windows(struct group_partition *partition);
 struct group_partition *group_partition_create(const struct windowing *windowing, struct account *account);
+/* The same by whatever rule the partition's windows have: that of sessions, or what the SDK said (NULL: it was not asked, or was heeded
+ * already). */
+void group_merge(struct group_partition *partition, const struct merge_book *merges);
+/* What was grouped under `entry` comes behind what is in `into`, which is of the same key. */
+void group_entry_absorb(const struct windowing *windowing, struct group_entry *into, const struct group_entry *entry);
+/* Puts the entry into this encoded window. */
+void group_entry_set_window(struct group_partition *partition, struct group_entry *entry, const void *window,
+                            size_t size, event_time max_timestamp);
 struct group_partition *group_partition_ref(struct group_partition *partition);
 void group_partition_unref(struct group_partition *partition);
 /* What it takes of memory. */

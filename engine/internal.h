@@ -11,6 +11,7 @@
  *   resident.c  stored input brought into memory for its bundle
  *   backlog.c   stored data that the engine takes apart itself
  *   large.c     answers that wait for stored data; groups handed over as state
+ *   questions.c what the SDK is asked by bundles of the engine's own
  *   check.c     what cannot be run here */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
@@ -50,6 +51,7 @@ struct backlog {
     struct input_queue queue;
     struct input_item item; /* being fetched */
     struct fetch *fetch;
+    bool wants_keys_only; /* of groups: not the values that lie in extents of their own */
     void (*absorb)(struct engine *engine, void *owner,
                    struct input_item *item); /* borrows the item, which is in memory */
     void *owner;
@@ -60,7 +62,7 @@ struct stage {
     bool is_done;            /* will produce nothing more: its output watermark is at the end of time */
     struct backlog arriving; /* of a grouping or a keyed stage: input that it has not yet taken */
 
-    /* GROUP_BY_KEY */
+    /* GROUP_BY_KEY; one that asks about its windows leaves it to the MERGE_GROUPS that gets the answers */
     struct group *group;
     bool is_flushed;
     struct backlog leaving; /* groups that are not yet delivered */
@@ -230,6 +232,19 @@ void engine_drop_late_replies(struct engine *engine, struct bundle *bundle);
 /* One page of the values that the token stands for: in `out`, or all of *ret_extent (borrowed). *position moves on. -1: no such token. */
 int engine_read_large(struct bundle *bundle, struct slice token, uint64_t *position, size_t limit, struct buf *out,
                       struct extent **ret_extent, bool *ret_more);
+
+/* questions.c: a grouping whose windows the SDK merges. Once its input is complete it looks at the windows of all keys, stored ones too; then
+ * it asks, and a MERGE_GROUPS stage goes on. */
+void questions_collect(struct engine *engine, struct stage *stage);
+void questions_ask(struct engine *engine, struct stage *stage);
+/* A backlog's: looks at the windows in a stored bucket. */
+void questions_absorb(struct engine *engine, void *owner, struct input_item *item);
+/* Borrows the run: output of a bundle that questions_check() found sound, for a MERGE_GROUPS stage. */
+void questions_answered(struct stage *stage, const struct run *answers);
+/* Whether this output of a bundle holds answers; they stay in memory. */
+bool questions_are_answered_by(const struct engine *engine, const struct bundle *bundle, size_t sink);
+/* Fails when the output of a finished bundle holds answers that make no sense. */
+int questions_check(struct engine *engine, const struct bundle *bundle, struct status *st);
 
 /* answer.c */
 /* The bundle is over, but its harness waits for the answer and never times out (PROTOCOL G). */

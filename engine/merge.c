@@ -32,7 +32,7 @@ static int compare_sessions(const void *left, const void *right) {
     return a->entry < b->entry ? -1 : a->entry > b->entry;
 }
 
-static void absorb(const struct windowing *windowing, struct group_entry *into, const struct group_entry *entry) {
+void group_entry_absorb(const struct windowing *windowing, struct group_entry *into, const struct group_entry *entry) {
     into->last->next = entry->first;
     into->last = entry->last;
     into->count += entry->count;
@@ -40,23 +40,30 @@ static void absorb(const struct windowing *windowing, struct group_entry *into, 
     into->is_outside |= entry->is_outside;
     if (windowing->timestamp_combiner == OUTPUT_TIME_LATEST)
         into->timestamp = MAX(into->timestamp, entry->timestamp);
-    else
+    else if (windowing->timestamp_combiner == OUTPUT_TIME_EARLIEST)
         into->timestamp = MIN(into->timestamp, entry->timestamp);
 }
 
+void group_entry_set_window(struct group_partition *partition, struct group_entry *entry, const void *window,
+                            size_t size, event_time max_timestamp) {
+    uint8_t *copy = arena_alloc(&partition->pages, size + entry->key_size);
+
+    if (size)
+        memcpy(copy, window, size);
+    memcpy(copy + size, entry->key, entry->key_size);
+    entry->key = copy + size;
+    entry->window_size = (uint32_t)size;
+    if (partition->windowing->timestamp_combiner == OUTPUT_TIME_END_OF_WINDOW)
+        entry->timestamp = max_timestamp;
+}
+
 /* Gives the entry the merged window [start, end). */
-static void set_window(struct group_partition *partition, struct group_entry *entry, event_time start, event_time end) {
+static void set_interval(struct group_partition *partition, struct group_entry *entry, event_time start,
+                         event_time end) {
     struct buf window = {0};
-    uint8_t *copy;
 
     interval_window_encode(&window, start, end);
-    copy = arena_alloc(&partition->pages, window.size + entry->key_size);
-    memcpy(copy, buf_data(&window), window.size);
-    memcpy(copy + window.size, entry->key, entry->key_size);
-    entry->key = copy + window.size;
-    entry->window_size = (uint32_t)window.size;
-    if (partition->windowing->timestamp_combiner == OUTPUT_TIME_END_OF_WINDOW)
-        entry->timestamp = time_add(end, -1);
+    group_entry_set_window(partition, entry, buf_data(&window), window.size, time_add(end, -1));
     buf_clear(&window);
 }
 
@@ -83,9 +90,9 @@ void group_merge_windows(struct group_partition *partition) {
         for (i++; i < partition->entry_count && sessions[i].start < end && compare_keys(into, sessions[i].entry) == 0;
              i++) {
             end = MAX(end, sessions[i].end);
-            absorb(partition->windowing, into, sessions[i].entry);
+            group_entry_absorb(partition->windowing, into, sessions[i].entry);
         }
-        set_window(partition, into, start, end);
+        set_interval(partition, into, start, end);
     }
     memcpy(partition->entries, merged, count * sizeof(*merged));
     partition->entry_count = count;

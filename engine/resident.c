@@ -22,8 +22,7 @@ void resident_fill(struct engine *engine, struct input_item *item, const struct 
         return;
     }
     item->partition = group_bucket_build(item->bucket, bytes, count, engine->options.account);
-    if (item->bucket->windowing->needs_merge)
-        group_merge_windows(item->partition);
+    group_merge(item->partition, item->bucket->merges);
     if (!item->is_counted)
         item->to = item->partition->entry_count;
     item->is_counted = true;

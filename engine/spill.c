@@ -112,7 +112,7 @@ static struct run_list *largest_output(const struct engine *engine) {
             struct run_list *list = &bundle->writers[i].list;
             size_t in_memory = bytes_in_memory(list);
 
-            if (in_memory > bytes) {
+            if (in_memory > bytes && !questions_are_answered_by(engine, bundle, i)) {
                 largest = list;
                 bytes = in_memory;
             }

@@ -30,6 +30,11 @@ void view_add(struct view *view, const struct run *run);
 /* NULL: nothing there, an empty view. */
 const struct chain *view_elements(const struct view *view, struct slice window, struct slice key);
 const struct chain *view_keys(const struct view *view, struct slice window);
+/* entries.c: writes KV<key, iterable<value>> for the keys of the window from *position (0 at first) on, about `limit` bytes of them but at
+ * least one; *position moves on. Negative when the next entry, which cannot be cut, is larger than max_entry bytes or is not in
+ * memory. A multimap's only. */
+int view_read_entries(const struct view *view, struct slice window, uint64_t *position, size_t limit, size_t max_entry,
+                      struct buf *out, bool *ret_more);
 void view_clear(struct view *view);
 
 /* Bytes of a composite map key: each part with its length in front. */

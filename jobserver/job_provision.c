@@ -1,11 +1,18 @@
-/* What a worker's boot program is told about its job (beam_provision_api.proto, ProvisionInfo): options, dependencies, names. Endpoints are
+/* What a worker's boot program is told about its job (beam_provision_api.proto, ProvisionInfo): options, dependencies, names, and what the runner can do. Endpoints are
  * added by fnapi/, which knows them. Written field by field, because options and dependencies are there in serialized form. */
 #include "beam_provision_api.pb-c.h"
 #include "jobserver/job.h"
+#include "model/urn.h"
 #include "wire/pb.h"
 
 /* Field numbers of ProvisionInfo. */
-enum { INFO_PIPELINE_OPTIONS = 3, INFO_RETRIEVAL_TOKEN = 6, INFO_DEPENDENCIES = 11, INFO_METADATA = 13 };
+enum {
+    INFO_PIPELINE_OPTIONS = 3,
+    INFO_RETRIEVAL_TOKEN = 6,
+    INFO_DEPENDENCIES = 11,
+    INFO_CAPABILITIES = 12,
+    INFO_METADATA = 13
+};
 
 static void add_metadata(struct buf *out, const char *key, const char *value) {
     Provision__ProvisionInfo__MetadataEntry entry = PROVISION__PROVISION_INFO__METADATA_ENTRY__INIT;
@@ -27,6 +34,9 @@ static void add_dependencies(struct buf *out, struct slice environment_bytes) {
     arena_clear(&arena);
 }
 
+/* What a harness may ask for that not every runner can do (StandardRunnerProtocols). */
+static const enum urn capabilities[] = {URN_PROTOCOL_MULTIMAP_KEYS_VALUES_SIDE_INPUT};
+
 struct slice job_provision_info(struct job *job, unsigned environment) {
     const struct job_spec *spec = job_specification(job);
     struct buf out = {0};
@@ -35,6 +45,8 @@ struct slice job_provision_info(struct job *job, unsigned environment) {
     pb_add_string_field(&out, INFO_RETRIEVAL_TOKEN, spec->retrieval_token);
     if (environment < spec->plan->environment_count)
         add_dependencies(&out, spec->plan->environments[environment].proto);
+    for (size_t i = 0; i < ARRAY_COUNT(capabilities); i++)
+        pb_add_string_field(&out, INFO_CAPABILITIES, urn_string(capabilities[i]));
     add_metadata(&out, "job_id", job_id(job));
     add_metadata(&out, "job_name", spec->name);
     return buf_finish(&out);

@@ -348,6 +348,9 @@ static int plan_executable(struct assembly *a, struct plan_stage *made, struct g
 static void plan_runner_step(struct assembly *a, struct plan_stage *made, const struct graph_transform *transform) {
     made->environment = PLAN_NONE;
     made->is_reshuffle = transform->is_reshuffle;
+    made->asks_for_merges = transform->asks_for_merges;
+    if (transform->grouping)
+        made->grouping = transform->grouping->stage->index;
     for (size_t i = 0; i < transform->input_count; i++)
         made->inputs[made->input_count++] = read_by(a, transform->inputs[i].collection, made);
     for (size_t i = 0; i < transform->output_count; i++)
@@ -396,6 +399,7 @@ static int plan_stages(struct assembly *a) {
 
         made->index = (*stage)->index;
         made->kind = (*stage)->kind;
+        made->grouping = PLAN_NONE;
         made->name = stage_name(a, *stage);
         made->is_bounded = is_stage_bounded(*stage);
         make_room(a, made, *stage);

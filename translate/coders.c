@@ -110,13 +110,25 @@ struct graph_coder *graph_wire_window_coder(struct graph *graph, struct graph_co
     return coder->window;
 }
 
-struct graph_coder *graph_collection_wire(struct graph *graph, struct graph_collection *collection) {
+/* What was grouped to become this collection; NULL: it is no grouped data. */
+static struct graph_collection *grouped_input(const struct graph_collection *collection) {
     const struct graph_transform *producer = collection->producer;
+
+    if (producer && producer->kind == GRAPH_MERGE_GROUPS)
+        return producer->grouping->inputs[0].collection;
+    return producer && producer->kind == GRAPH_GROUP_BY_KEY && !producer->asks_for_merges
+               ? producer->inputs[0].collection
+               : NULL;
+}
+
+struct graph_coder *graph_collection_wire(struct graph *graph, struct graph_collection *collection) {
+    struct graph_collection *grouped;
 
     if (collection->wire)
         return collection->wire;
-    if (producer && producer->kind == GRAPH_GROUP_BY_KEY) {
-        struct graph_coder *in = graph_collection_wire(graph, producer->inputs[0].collection);
+    grouped = grouped_input(collection);
+    if (grouped) {
+        struct graph_coder *in = graph_collection_wire(graph, grouped);
 
         if (in->kind == CODER_KV) {
             struct graph_coder *values = graph_make_simple(graph, CODER_ITERABLE, in->components[1]);

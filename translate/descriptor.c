@@ -93,9 +93,12 @@ static void add_collection(struct writer *writer, struct graph_collection *colle
         return;
     collection->stamp = writer->stamp;
     if (collection->crosses) {
-        coder = collection == writer->stage->root ? graph_source_wire(writer->graph, writer->stage)
-                                                  : graph_collection_wire(writer->graph, collection);
-        add_coder(writer, graph_windowed(writer->graph, coder, collection));
+        struct graph_coder *port = collection == writer->stage->root ? graph_source_wire(writer->graph, writer->stage)
+                                                                     : graph_collection_wire(writer->graph, collection);
+
+        /* Java makes a state backed iterable's coder for the source alone; that of the PCollection must be a plain one. */
+        coder = graph_collection_wire(writer->graph, collection);
+        add_coder(writer, graph_windowed(writer->graph, port, collection));
     }
     proto.unique_name = (char *)collection->unique_name;
     proto.coder_id = (char *)coder->id;

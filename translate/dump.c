@@ -5,8 +5,8 @@
 #include "translate/translate.h"
 
 static const char *const stage_kind_names[] = {
-    [PLAN_EXECUTABLE] = "executable", [PLAN_IMPULSE] = "impulse",         [PLAN_GROUP_BY_KEY] = "group_by_key",
-    [PLAN_FLATTEN] = "flatten",       [PLAN_TEST_STREAM] = "test_stream",
+    [PLAN_EXECUTABLE] = "executable",     [PLAN_IMPULSE] = "impulse", [PLAN_GROUP_BY_KEY] = "group_by_key",
+    [PLAN_MERGE_GROUPS] = "merge_groups", [PLAN_FLATTEN] = "flatten", [PLAN_TEST_STREAM] = "test_stream",
 };
 
 static const char *const state_kind_names[] = {

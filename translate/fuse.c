@@ -22,8 +22,12 @@ struct sibling_key {
 };
 
 static const enum plan_stage_kind stage_kinds[] = {
-    [GRAPH_SDK] = PLAN_EXECUTABLE,  [GRAPH_IMPULSE] = PLAN_IMPULSE,         [GRAPH_GROUP_BY_KEY] = PLAN_GROUP_BY_KEY,
-    [GRAPH_FLATTEN] = PLAN_FLATTEN, [GRAPH_TEST_STREAM] = PLAN_TEST_STREAM,
+    [GRAPH_SDK] = PLAN_EXECUTABLE,
+    [GRAPH_IMPULSE] = PLAN_IMPULSE,
+    [GRAPH_GROUP_BY_KEY] = PLAN_GROUP_BY_KEY,
+    [GRAPH_MERGE_GROUPS] = PLAN_MERGE_GROUPS,
+    [GRAPH_FLATTEN] = PLAN_FLATTEN,
+    [GRAPH_TEST_STREAM] = PLAN_TEST_STREAM,
 };
 
 static struct graph_stage *add_stage(struct fusion *fusion, struct graph_transform *transform) {

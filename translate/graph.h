@@ -83,6 +83,7 @@ enum graph_kind {
     GRAPH_SDK,     /* a leaf that runs on a harness */
     GRAPH_IMPULSE,
     GRAPH_GROUP_BY_KEY,
+    GRAPH_MERGE_GROUPS, /* made by graph_ask_questions() */
     GRAPH_FLATTEN,
     GRAPH_TEST_STREAM,
 };
@@ -118,6 +119,9 @@ struct graph_transform {
     bool is_sdf_process;
     /* FLATTEN: came from a reshuffle or redistribute. */
     bool is_reshuffle;
+    /* GROUP_BY_KEY: its output are questions about its windows (questions.c). */
+    bool asks_for_merges;
+    struct graph_transform *grouping; /* MERGE_GROUPS: whose groups it hands on */
 
     struct graph_stage *stage; /* set by graph_fuse() */
 };
@@ -224,6 +228,8 @@ int graph_lift_combines(struct graph *graph, struct status *st);
 int graph_expand_sdfs(struct graph *graph, struct status *st);
 /* Runner steps that nobody reads go. Needs graph_connect(). */
 int graph_prune(struct graph *graph, struct status *st);
+/* Custom windows that merge are merged by the SDK: their group by key asks it (questions.c). Needs graph_connect(). */
+int graph_ask_questions(struct graph *graph, struct status *st);
 /* Inputs of a flatten whose wire coder differs from its output's are re-encoded on a harness. Needs graph_connect(). */
 int graph_unify_flattens(struct graph *graph, struct status *st);
 /* Live leaves become stages. Needs graph_connect(). */
@@ -234,6 +240,8 @@ int graph_assemble(struct graph *graph, struct plan *plan, struct status *st);
 /* windowing.c: a strategy as plain data, in the plan's arena, all but its environment. */
 int graph_make_windowing(struct graph *graph, struct graph_windowing *windowing, struct windowing *ret,
                          struct status *st);
+/* Whether the runner knows the window fn, so that nobody needs to be asked about its windows. */
+bool is_standard_window_fn(enum urn urn);
 /* Whether a trigger can tell how many elements it saw, or when (MODEL 10.7). */
 bool trigger_observes_elements(const Beam__Trigger *trigger);
 

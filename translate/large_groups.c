@@ -37,7 +37,8 @@ bool graph_takes_large_groups(struct graph *graph, const struct graph_stage *sta
     struct graph_collection *root = stage->root;
     const struct graph_coder *wire;
 
-    if (!root || !root->producer || root->producer->kind != GRAPH_GROUP_BY_KEY || !goes_to_plain_stages(root))
+    if (!root || !root->producer || root->producer->asks_for_merges || !goes_to_plain_stages(root) ||
+        (root->producer->kind != GRAPH_GROUP_BY_KEY && root->producer->kind != GRAPH_MERGE_GROUPS))
         return false;
     wire = graph_collection_wire(graph, root);
     return wire->kind == CODER_KV && wire->components[1]->kind == CODER_ITERABLE &&

@@ -36,7 +36,8 @@ struct plan_collection {
 enum plan_stage_kind {
     PLAN_EXECUTABLE,   /* bundles on a harness */
     PLAN_IMPULSE,      /* one empty byte string at TIME_MIN in the global window */
-    PLAN_GROUP_BY_KEY, /* KV<K,V> in, KV<K,iterable<V>> out */
+    PLAN_GROUP_BY_KEY, /* KV<K,V> in, KV<K,iterable<V>> out; asks_for_merges: questions about its windows out */
+    PLAN_MERGE_GROUPS, /* answers about windows in; out come the groups of `grouping`, in merged windows */
     PLAN_FLATTEN,      /* passes on; also what reshuffle and redistribute become (is_reshuffle) */
     PLAN_TEST_STREAM,
 };
@@ -91,6 +92,10 @@ struct plan_stage {
     size_t output_count;
     bool is_bounded; /* all inputs, inner PCollections and outputs are bounded: runs as batch */
     bool is_reshuffle;
+    /* GROUP_BY_KEY of custom windows that merge. Its output goes to the stage that runs MERGE_WINDOWS (KV<nonce, iterable<window>> to
+     * KV<nonce, KV<iterable<unmerged>, iterable<KV<merged, iterable<consumed>>>>>), and what comes from there to a MERGE_GROUPS. */
+    bool asks_for_merges;
+    unsigned grouping; /* MERGE_GROUPS only: the GROUP_BY_KEY stage */
 
     /* EXECUTABLE only */
     unsigned environment;

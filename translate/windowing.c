@@ -81,6 +81,13 @@ static const struct window_fn_type {
     {URN_WINDOW_FN_SESSION, WINDOW_FN_SESSIONS, make_sessions},
 };
 
+bool is_standard_window_fn(enum urn urn) {
+    for (size_t i = 0; urn != URN_UNKNOWN && i < ARRAY_COUNT(window_fn_types); i++)
+        if (window_fn_types[i].urn == urn)
+            return true;
+    return false;
+}
+
 static int make_window_fn(struct graph *graph, const Beam__FunctionSpec *spec, struct windowing *windowing,
                           struct status *st) {
     enum urn urn = urn_lookup(spec->urn, strlen(spec->urn));

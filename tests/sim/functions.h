@@ -19,7 +19,14 @@ enum { SIM_MAX_SINKS = 3, SIM_MAX_SIDES = 2, SIM_MAX_FAMILIES = 4 };
 /* The end of an interval window; this one stands for the global window. */
 #define SIM_GLOBAL INT64_MAX
 
-enum value_type { VALUE_BYTES, VALUE_KV, VALUE_GROUPED, VALUE_ITERABLE };
+enum value_type {
+    VALUE_BYTES,
+    VALUE_KV,
+    VALUE_GROUPED,
+    VALUE_QUESTION, /* to a window function that merges, and the answer: merging.h */
+    VALUE_ANSWER,
+    VALUE_ITERABLE,
+};
 
 /* An element in one window. */
 struct element {
@@ -41,6 +48,7 @@ enum function_kind {
     FUNCTION_SPLIT,    /* a splittable DoFn: `positions` steps an element, each with its own outputs */
     FUNCTION_STATEFUL, /* counts the elements of a key in a bag, from 0 to limit - 1 and again */
     FUNCTION_TIMED,    /* state of all kinds and timers: keyed.h */
+    FUNCTION_MERGE,    /* answers which windows become one */
     FUNCTION_RECORD,   /* no output: what it consumed is compared at the end */
 };
 

@@ -6,8 +6,15 @@
 
 enum { MAX_STAGES = 40, MAX_COLLECTIONS = 60, MAX_ESTIMATE = 2500, MAX_SIDE = 300 };
 
-/* Sessions as assigned, then the same as a grouping leaves them: each SESSIONS further on. */
-enum { FIRST_SESSION = 6, SESSIONS = 3, FIRST_MERGED = FIRST_SESSION + SESSIONS, WINDOWINGS = FIRST_MERGED + SESSIONS };
+/* Windows that merge as assigned: by the runner, or by a function of the SDK. Then the same as a grouping leaves them: each MERGING further
+ * on. */
+enum {
+    FIRST_SESSION = 6,
+    FIRST_CUSTOM = 9,
+    FIRST_MERGED = 12,
+    MERGING = FIRST_MERGED - FIRST_SESSION,
+    WINDOWINGS = FIRST_MERGED + MERGING
+};
 
 struct builder {
     struct rng *rng;
@@ -15,11 +22,12 @@ struct builder {
     struct arena *arena;
     unsigned *consumed;  /* per collection: times it is read */
     uint64_t *estimates; /* per collection: elements at most, roughly */
-    const struct coder *values[3];
+    const struct coder *values[5];
     bool all_expire; /* every keyed stage has an expiration */
 };
 
-static const int64_t window_sizes[WINDOWINGS] = {0, 0, 0, 100, 100, 250, 70, 70, 70, 70, 70, 70};
+static const int64_t window_sizes[WINDOWINGS] = {0,  0,  0,  100, 100, 250, 70, 70, 70,
+                                                 70, 70, 70, 70,  70,  70,  70, 70, 70};
 
 int64_t sim_window_ms(const struct plan *plan, unsigned collection) {
     const struct windowing *windowing = &plan->windowings[plan->collections[collection].windowing];
@@ -37,9 +45,11 @@ static void add_windowings(struct builder *b) {
     plan->windowings = arena_new_array(b->arena, struct windowing, WINDOWINGS);
     for (unsigned i = 0; i < WINDOWINGS; i++) {
         bool is_global = window_sizes[i] == 0, is_session = i >= FIRST_SESSION;
+        bool is_custom = is_session && (i - FIRST_SESSION) % MERGING >= FIRST_CUSTOM - FIRST_SESSION;
 
         plan->windowings[i] = (struct windowing){
             .fn = is_global    ? WINDOW_FN_GLOBAL
+                  : is_custom  ? WINDOW_FN_CUSTOM
                   : is_session ? WINDOW_FN_SESSIONS
                                : WINDOW_FN_FIXED,
             .needs_merge = is_session && i < FIRST_MERGED,
@@ -57,11 +67,18 @@ static void add_windowings(struct builder *b) {
 
 static void add_coders(struct builder *b) {
     const struct coder *bytes = coder_create(b->arena, CODER_BYTES, NULL, NULL);
+    const struct coder *window = coder_create(b->arena, CODER_INTERVAL_WINDOW, NULL, NULL);
+    const struct coder *windows = coder_create(b->arena, CODER_ITERABLE, window, NULL);
+    const struct coder *merge = coder_create(b->arena, CODER_KV, window, windows);
+    const struct coder *merges = coder_create(b->arena, CODER_ITERABLE, merge, NULL);
 
     b->values[VALUE_BYTES] = bytes;
     b->values[VALUE_KV] = coder_create(b->arena, CODER_KV, bytes, bytes);
     b->values[VALUE_GROUPED] =
         coder_create(b->arena, CODER_KV, bytes, coder_create(b->arena, CODER_ITERABLE, bytes, NULL));
+    b->values[VALUE_QUESTION] = coder_create(b->arena, CODER_KV, bytes, windows);
+    b->values[VALUE_ANSWER] =
+        coder_create(b->arena, CODER_KV, bytes, coder_create(b->arena, CODER_KV, windows, merges));
 }
 
 static unsigned add_collection(struct builder *b, unsigned producer, enum value_type type, unsigned windowing,
@@ -115,8 +132,12 @@ static void add_input(struct builder *b, struct plan_stage *stage, unsigned coll
     b->consumed[collection]++;
 }
 
+static bool is_question_or_answer(const struct builder *b, unsigned collection) {
+    return b->sim->types[collection] == VALUE_QUESTION || b->sim->types[collection] == VALUE_ANSWER;
+}
+
 static bool has_room(const struct builder *b, unsigned collection) {
-    return b->sim->plan.collections[collection].consumer_count < 6;
+    return !is_question_or_answer(b, collection) && b->sim->plan.collections[collection].consumer_count < 6;
 }
 
 /* A collection of this type (or any, type -1) that may be read once more; PLAN_NONE when none was found. Those that nobody reads yet come
@@ -344,6 +365,26 @@ static void add_stateful(struct builder *b) {
         add_sink(b, stage, function, random_type(b), 1, b->estimates[input], true);
 }
 
+/* The grouping asks the SDK; returns the stage that goes on with what it says. */
+static struct plan_stage *add_question(struct builder *b, struct plan_stage *grouping) {
+    unsigned questions = add_collection(b, grouping->index, VALUE_QUESTION, 0, 0);
+    struct function *function;
+    struct plan_stage *stage, *merged;
+
+    grouping->asks_for_merges = true;
+    grouping->outputs[grouping->output_count++] = questions;
+    function = add_executable(b, FUNCTION_MERGE, questions, 1, &stage);
+    function->sink_count = 1;
+    function->sinks[0] = (struct sink_spec){.type = VALUE_ANSWER};
+    stage->outputs[stage->output_count++] = add_collection(b, stage->index, VALUE_ANSWER, 0, 0);
+    stage->sinks[stage->sink_count++] =
+        (struct plan_port){.transform_id = "sink0", .local_name = "in", .collection = stage->outputs[0]};
+    merged = add_stage(b, PLAN_MERGE_GROUPS, 1);
+    merged->grouping = grouping->index;
+    add_input(b, merged, stage->outputs[0]);
+    return merged;
+}
+
 static void add_grouping(struct builder *b) {
     unsigned input = pick(b, VALUE_KV, UINT64_MAX), windowing;
     struct plan_stage *stage;
@@ -353,8 +394,10 @@ static void add_grouping(struct builder *b) {
     stage = add_stage(b, PLAN_GROUP_BY_KEY, 1);
     add_input(b, stage, input);
     windowing = b->sim->plan.collections[input].windowing;
+    if (windowing >= FIRST_CUSTOM && windowing < FIRST_MERGED)
+        stage = add_question(b, stage);
     if (windowing >= FIRST_SESSION && windowing < FIRST_MERGED)
-        windowing += SESSIONS;
+        windowing += MERGING;
     stage->outputs[stage->output_count++] =
         add_collection(b, stage->index, VALUE_GROUPED, windowing, MIN(b->estimates[input], (uint64_t)200));
 }
@@ -428,7 +471,10 @@ static void add_tiny(struct builder *b) {
 }
 
 static bool takes_groups_as_they_are(const struct plan *plan, const struct plan_collection *collection) {
-    if (plan->stages[collection->producer].kind != PLAN_GROUP_BY_KEY || collection->side_consumer_count)
+    const struct plan_stage *producer = &plan->stages[collection->producer];
+
+    if ((producer->kind != PLAN_GROUP_BY_KEY && producer->kind != PLAN_MERGE_GROUPS) || producer->asks_for_merges ||
+        collection->side_consumer_count)
         return false;
     for (size_t i = 0; i < collection->consumer_count; i++)
         if (plan->stages[collection->consumers[i]].kind != PLAN_EXECUTABLE ||
@@ -490,8 +536,9 @@ void sim_plan_destroy(struct sim_plan *sim) {
 }
 
 void sim_plan_print(const struct sim_plan *sim) {
-    static const char *const kinds[] = {"executable", "impulse", "group by key", "flatten", "test stream"};
-    static const char *const functions[] = {"create", "map", "split", "stateful", "timed", "record"};
+    static const char *const kinds[] = {"executable",   "impulse", "group by key",
+                                        "merge groups", "flatten", "test stream"};
+    static const char *const functions[] = {"create", "map", "split", "stateful", "timed", "merge", "record"};
 
     for (size_t i = 0; i < sim->plan.stage_count; i++) {
         const struct plan_stage *stage = &sim->plan.stages[i];

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "merging.h"
+
 struct evaluation {
     const struct sim_plan *sim;
     struct element_list *collections;
@@ -104,6 +106,8 @@ static void run_executable(struct evaluation *e) {
     const struct function *function = &e->sim->functions[e->stage->index];
     const struct element_list *input = &e->collections[e->stage->inputs[0]];
 
+    if (function->kind == FUNCTION_MERGE)
+        return; /* asked about a grouping, which is worked out in one piece */
     if (function->kind == FUNCTION_TIMED) {
         reference_keyed(function, input, emit, e);
         return;
@@ -135,24 +139,36 @@ static bool has_key_of(const struct element *element, const struct element *othe
     return same_bytes(kv_key(other->value), slice_of_static(own.at, cursor_left(&own)));
 }
 
-/* Sessions: windows of a key that overlap another grow together until nothing changes any more. Windows that touch do not (MODEL 4.6). */
-static void merge_windows(struct element_list *input) {
+static bool windows_merge(bool is_custom, const struct element *a, const struct element *b) {
+    if (is_custom)
+        return windows_belong_together(a->window_start, b->window_start);
+    return a->window_start < b->window_end && b->window_start < a->window_end;
+}
+
+/* Windows of a key that merge with another grow together. A function of the SDK's is asked once, about the windows as they were assigned
+ * (`original`); sessions grow until nothing changes any more, and those that only touch do not (MODEL 4.6). */
+static void merge_windows(struct element_list *input, bool is_custom) {
+    size_t count = input->all.count;
+    struct element *original = xcalloc(count + 1, sizeof(*original));
     bool any = true;
 
+    if (count)
+        memcpy(original, input->all.items, count * sizeof(*original));
     while (any) {
         any = false;
-        for (size_t i = 0; i < input->all.count; i++)
-            for (size_t j = 0; j < input->all.count; j++) {
+        for (size_t i = 0; i < count; i++)
+            for (size_t j = 0; j < count; j++) {
                 struct element *a = &input->all.items[i], *b = &input->all.items[j];
 
-                if (same_window(a, b) || a->window_start >= b->window_end || b->window_start >= a->window_end ||
-                    !has_key_of(a, b))
+                if (same_window(a, b) || !has_key_of(a, b) ||
+                    !windows_merge(is_custom, is_custom ? &original[i] : a, is_custom ? &original[j] : b))
                     continue;
                 a->window_start = b->window_start = MIN(a->window_start, b->window_start);
                 a->window_end = b->window_end = MAX(a->window_end, b->window_end);
                 any = true;
             }
     }
+    free(original);
 }
 
 static event_time group_time(enum timestamp_combiner combiner, event_time a, event_time b, event_time window_end) {
@@ -162,9 +178,8 @@ static event_time group_time(enum timestamp_combiner combiner, event_time a, eve
 }
 
 /* Everything with the key and window of element `first`, which is the first of them; marks them as taken. */
-static void make_group(struct evaluation *e, const struct element_list *input, size_t first, bool *taken) {
-    const struct windowing *windowing =
-        &e->sim->plan.windowings[e->sim->plan.collections[e->stage->inputs[0]].windowing];
+static void make_group(struct evaluation *e, const struct windowing *windowing, const struct element_list *input,
+                       size_t first, bool *taken) {
     struct element group = input->all.items[first];
     struct cursor key = kv_key(group.value);
     struct buf values = {0}, out = {0};
@@ -192,19 +207,20 @@ static void make_group(struct evaluation *e, const struct element_list *input, s
     buf_clear(&values);
 }
 
-static void run_grouping(struct evaluation *e) {
-    unsigned collection = e->stage->inputs[0];
+/* Groups the collection into the output of the stage being worked out. */
+static void run_grouping(struct evaluation *e, unsigned collection) {
+    const struct windowing *windowing = &e->sim->plan.windowings[e->sim->plan.collections[collection].windowing];
     const struct element_list *all = &e->collections[collection];
     struct element_list input = {0};
     bool *taken = xcalloc(all->all.count + 1, sizeof(*taken));
 
     vec_foreach (element, &all->all)
         vec_push(&input.all, *element); /* borrowed */
-    if (e->sim->plan.windowings[e->sim->plan.collections[collection].windowing].needs_merge)
-        merge_windows(&input);
+    if (windowing->needs_merge)
+        merge_windows(&input, windowing->fn == WINDOW_FN_CUSTOM);
     for (size_t i = 0; i < input.all.count; i++)
         if (!taken[i])
-            make_group(e, &input, i, taken);
+            make_group(e, windowing, &input, i, taken);
     free(taken);
     vec_free(&input.all);
 }
@@ -222,7 +238,11 @@ static void run_stage(struct evaluation *e) {
                 add_element(e, e->stage->outputs[0], element);
         break;
     case PLAN_GROUP_BY_KEY:
-        run_grouping(e);
+        if (!e->stage->asks_for_merges)
+            run_grouping(e, e->stage->inputs[0]);
+        break;
+    case PLAN_MERGE_GROUPS:
+        run_grouping(e, e->sim->plan.stages[e->stage->grouping].inputs[0]);
         break;
     case PLAN_EXECUTABLE:
         run_executable(e);

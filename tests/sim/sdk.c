@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "merging.h"
 #include "model/window.h"
 
 /* A restriction travels in front of the key: 0xff, from, to. No key of plans.c starts so. */
@@ -23,6 +24,7 @@ struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned 
     if (rng_permille(&world->rng, world->fault_permille))
         bundle->fault = (enum fault)rng_between(&world->rng, 1, FAULT_COUNT - 1);
     bundle->wants_finalization = rng_chance(&world->rng, 4);
+    bundle->reads_entries = rng_chance(&world->rng, 50);
     if (bundle->fault == FAULT_LOST) {
         struct engine_event lost = {
             .type = ENGINE_EVENT_WORKER_LOST, .worker = worker, .error = xstrdup("killed by signal 9")};
@@ -207,6 +209,24 @@ static void post_lost(struct sim_bundle *bundle, unsigned after_ms) {
     world_post(bundle->world, bundle->world->now + after_ms, event, false);
 }
 
+/* All answers twice, or none, or one that places no window. */
+static void spoil_answers(struct sim_bundle *bundle) {
+    struct slice good = buf_finish(&bundle->out[0]);
+    struct element wrong = {.window_end = SIM_GLOBAL,
+                            .value = slice_of_static("\x08"
+                                                     "\0\0\0\0\0\0\0\0"
+                                                     "\0\0\0\0"
+                                                     "\0\0\0\0",
+                                                     17)};
+    unsigned how = rng_below(&bundle->world->rng, 3);
+
+    for (unsigned i = 0; how == 0 && i < 2; i++)
+        buf_add(&bundle->out[0], good.data, good.size);
+    for (size_t i = 0; how == 1 && i < bundle->input.all.count; i++)
+        sdk_emit(bundle, 0, &wrong, 1);
+    slice_unref(&good);
+}
+
 /* Faults that need a sink do nothing at a stage without one (ends_badly). */
 static void misbehave(struct sim_bundle *bundle) {
     static const uint8_t garbage[] = {0x80, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf0, 1, 2, 3};
@@ -237,6 +257,11 @@ static void misbehave(struct sim_bundle *bundle) {
         if (rng_chance(&world->rng, 60))
             post_lost(bundle, rng_below(&world->rng, 2000));
     }
+    if (bundle->fault == FAULT_BAD_ANSWER) {
+        spoil_answers(bundle);
+        flush(bundle, 0, true, false);
+        post_response(bundle, bundle->stream_at[0] + 1, true);
+    }
     if (bundle->fault == FAULT_STALL)
         post_lost(bundle, rng_between(&world->rng, 1000, 20000));
     if (bundle->fault == FAULT_ERROR) {
@@ -256,6 +281,8 @@ static bool ends_badly(const struct sim_bundle *bundle) {
     case FAULT_ERROR:
     case FAULT_STALL:
         return true;
+    case FAULT_BAD_ANSWER:
+        return bundle->function->kind == FUNCTION_MERGE;
     default:
         return bundle->function->sink_count > 0;
     }
@@ -329,10 +356,12 @@ static void request_page(struct sim_bundle *bundle, const struct element *in) {
         const struct side_spec *side = &function->sides[bundle->side];
         event_time end = side_window(side, in);
 
-        request->kind = side->is_multimap ? STATE_MULTIMAP_SIDE_INPUT : STATE_ITERABLE_SIDE_INPUT;
+        request->kind = !side->is_multimap      ? STATE_ITERABLE_SIDE_INPUT
+                        : bundle->reads_entries ? STATE_MULTIMAP_KEYS_VALUES_SIDE_INPUT
+                                                : STATE_MULTIMAP_SIDE_INPUT;
         request->state_id = bundle->stage->side_inputs[bundle->side].local_name;
         request->window = window_slice(end - side->window_ms, end, side->window_ms);
-        if (side->is_multimap)
+        if (request->kind == STATE_MULTIMAP_SIDE_INPUT)
             request->key = function_side_key(function, bundle->side, in);
     }
     sdk_read(bundle, request);
@@ -342,6 +371,8 @@ static void request_page(struct sim_bundle *bundle, const struct element *in) {
 static void check_page(struct sim_bundle *bundle, size_t from) {
     const struct function *function = bundle->function;
     struct cursor at = cursor_of(buf_data(&bundle->pages) + from, bundle->pages.size - from);
+    const struct coder *keys = NULL;
+    struct coder values;
     const struct coder *coder = bundle->stage->user_state_count ? bundle->stage->user_states[0].element_coder : NULL;
 
     if (bundle->reads_large) {
@@ -351,18 +382,29 @@ static void check_page(struct sim_bundle *bundle, size_t from) {
         const struct side_spec *side = &function->sides[bundle->side];
 
         coder = bundle->world->sim->plan.collections[side->collection].coder->components[0];
-        if (side->is_multimap)
-            coder = coder->components[1];
+        if (side->is_multimap) {
+            values = (struct coder){CODER_ITERABLE, 1, {coder->components[1]}, 0, 4};
+            keys = bundle->reads_entries ? coder->components[0] : NULL;
+            coder = bundle->reads_entries ? &values : coder->components[1];
+        }
     }
     while (cursor_left(&at)) {
         uint64_t sort_key;
 
-        if ((bundle->reads_list && !cursor_varint(&at, &sort_key)) || coder_skip(coder, &at) != CODER_OK) {
+        if ((bundle->reads_list && !cursor_varint(&at, &sort_key)) || (keys && coder_skip(keys, &at) != CODER_OK) ||
+            coder_skip(coder, &at) != CODER_OK) {
             world_violation(bundle->world, "bundle %" PRIu64 ": a state page that does not end at an element",
                             bundle->id);
             return;
         }
     }
+}
+
+/* A key of a multimap may have too many values to be read with all others: then keys are looked up, as SDKs do. */
+static bool was_refused_entries(const struct sim_bundle *bundle, const struct engine_action *action) {
+    return bundle->is_reading && action->token == bundle->read_token && bundle->reads_entries &&
+           bundle->side < bundle->function->side_count && bundle->function->sides[bundle->side].is_multimap &&
+           strstr(action->response.error, "too many values");
 }
 
 void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *action) {
@@ -373,6 +415,12 @@ void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *act
     if (!action->request_id || strcmp(action->request_id, expected) != 0)
         world_violation(bundle->world, "bundle %" PRIu64 ": an answer to %s that names %s", bundle->id, expected,
                         action->request_id ? action->request_id : "nothing");
+    if (action->response.error && was_refused_entries(bundle, action)) {
+        bundle->reads_entries = bundle->is_reading = false;
+        bundle->pages.size = 0;
+        world_post_run(bundle->world, bundle->world->now + world_delay(bundle->world), bundle->id);
+        return;
+    }
     if (action->response.error)
         world_violation(bundle->world, "bundle %" PRIu64 ": %s", bundle->id, action->response.error);
     if (!bundle->is_reading || action->token != bundle->read_token) {
@@ -401,6 +449,38 @@ static void side_cache_key(const struct sim_bundle *bundle, const struct element
     buf_add_be32(out, bundle->side);
     buf_add_be64(out, (uint64_t)side_window(side, in));
     buf_add(out, key.data, key.size);
+}
+
+/* The values of one key among the entries of a multimap. A key comes up once. */
+static uint64_t hash_entries(const struct sim_bundle *bundle, const struct element *in) {
+    const struct side_spec *side = &bundle->function->sides[bundle->side];
+    const struct coder *kv = bundle->world->sim->plan.collections[side->collection].coder->components[0];
+    struct slice key = function_side_key(bundle->function, bundle->side, in);
+    struct cursor at = cursor_of(buf_data(&bundle->pages), bundle->pages.size);
+    bool is_found = false;
+    uint64_t sum = 0;
+
+    while (cursor_left(&at)) {
+        const uint8_t *begin = at.at;
+        uint32_t count = 0;
+        bool is_it;
+
+        coder_skip(kv->components[0], &at);
+        is_it = (size_t)(at.at - begin) == key.size && memcmp(begin, key.data, key.size) == 0;
+        if (is_it && is_found)
+            world_violation(bundle->world, "bundle %" PRIu64 ": a key twice among a multimap's entries", bundle->id);
+        is_found |= is_it;
+        cursor_be32(&at, &count);
+        for (; count; count--) {
+            struct cursor item = at;
+
+            coder_skip(kv->components[1], &at);
+            item.end = at.at;
+            sum += is_it ? side_item_hash(side, item) : 0;
+        }
+    }
+    slice_unref(&key);
+    return sum;
 }
 
 static uint64_t hash_pages(const struct sim_bundle *bundle) {
@@ -439,7 +519,9 @@ static bool read_sides(struct sim_bundle *bundle, const struct element *in) {
         }
         if (!known) {
             known = xmalloc(sizeof(*known));
-            *known = hash_pages(bundle);
+            *known = bundle->function->sides[bundle->side].is_multimap && bundle->reads_entries
+                         ? hash_entries(bundle, in)
+                         : hash_pages(bundle);
             map_set(&bundle->side_cache, buf_data(&key), key.size, known);
         }
         buf_clear(&key);
@@ -576,6 +658,16 @@ static void process_restriction(struct sim_bundle *bundle, const struct element 
     slice_unref(&base.value);
 }
 
+static void answer_question(struct sim_bundle *bundle, const struct element *in) {
+    struct element out = *in;
+    struct buf answer = {0};
+
+    merging_answer(in->value, rng_below(&bundle->world->rng, 16), &answer);
+    out.value = buf_finish(&answer);
+    sdk_emit(bundle, 0, &out, 1);
+    slice_unref(&out.value);
+}
+
 /* False when the element waits for an answer. */
 static bool process_element(struct sim_bundle *bundle) {
     const struct function *function = bundle->function;
@@ -599,6 +691,8 @@ static bool process_element(struct sim_bundle *bundle) {
         vec_push(&bundle->consumed.texts, element_text(function->input, in));
     else if (function->kind == FUNCTION_SPLIT)
         process_restriction(bundle, in);
+    else if (function->kind == FUNCTION_MERGE)
+        answer_question(bundle, in);
     else
         function_apply(function, in, bundle->side_hash, place, sdk_emit, bundle);
     bundle->side = 0;

@@ -29,6 +29,7 @@ enum fault {
     FAULT_AFTER_END,    /* output behind the end mark */
     FAULT_CUT,          /* the end mark inside an element */
     FAULT_BAD_RESIDUAL, /* a residual that the input's coder cannot read */
+    FAULT_BAD_ANSWER,   /* about windows that merge: each well-formed, but not what was asked for */
     FAULT_COUNT,
 };
 

@@ -5,7 +5,9 @@
  *
  *  - coder_skip() takes exactly the example, with or without bytes behind it, and says CODER_SHORT to every proper prefix. A coder that the
  *    runner does not know, and bytes of the outer context, are in a length prefix, as translate/ has it.
- *  - What our decoders read is FACTS, and our encoders write the example from it.
+ *  - What our decoders read is FACTS, and our encoders write the example from it. The runner decodes windows, windowed values, timers and
+ *    the places of an iterable's values; of all other values, whatever their coder, it knows only where they end, so that the skipping is
+ *    all there is to hold to.
  *
  * Each example lies right in front of a page that may not be read. Closes with `N passed, N failed, N skipped`. */
 #include <inttypes.h>
@@ -17,6 +19,7 @@
 #include <unistd.h>
 
 #include "engine/timers.h"
+#include "model/iterable.h"
 
 enum { MAX_EXAMPLE = 1 << 16, MAX_DEPTH = 20, TAIL = 16 };
 
@@ -281,11 +284,46 @@ static sentence check_timer(const struct coder *coder, struct cursor at, struct 
     return wrong;
 }
 
+/* The values as the reader of iterables finds them, written as a grouping writes them; batches are read, and never written. */
+static sentence check_iterable(const struct coder *coder, struct cursor at, struct buf *facts, struct buf *again) {
+    struct cursor whole = at;
+    struct iterable iterable = iterable_begin(&at);
+    bool has_batches = iterable.has_batches;
+    struct buf values = {0};
+    uint32_t count = 0;
+    int more;
+
+    (void)facts;
+    while ((more = iterable_next(&iterable, &at)) > 0) {
+        const uint8_t *begin = at.at;
+
+        if (coder_skip(coder->components[0], &at) != CODER_OK) {
+            buf_clear(&values);
+            return "a value is not where the reader of iterables says";
+        }
+        buf_add(&values, begin, (size_t)(at.at - begin));
+        count++;
+    }
+    if (has_batches) {
+        buf_add(again, whole.at, cursor_left(&whole));
+    } else {
+        buf_add_be32(again, count);
+        buf_add(again, buf_data(&values), values.size);
+    }
+    buf_clear(&values);
+    /* What goes on in a state request is for harnesses to read. */
+    return more == 0 && cursor_left(&at) ? "the reader of iterables ends inside the example" : NULL;
+}
+
 typedef sentence (*value_check)(const struct coder *coder, struct cursor at, struct buf *facts, struct buf *again);
 
 static const value_check value_checks[] = {
-    [CODER_GLOBAL_WINDOW] = check_window,          [CODER_INTERVAL_WINDOW] = check_window,
-    [CODER_CUSTOM_WINDOW] = check_window,          [CODER_TIMER] = check_timer,
+    [CODER_ITERABLE] = check_iterable,
+    [CODER_STATE_BACKED_ITERABLE] = check_iterable,
+    [CODER_GLOBAL_WINDOW] = check_window,
+    [CODER_INTERVAL_WINDOW] = check_window,
+    [CODER_CUSTOM_WINDOW] = check_window,
+    [CODER_TIMER] = check_timer,
     [CODER_WINDOWED_VALUE] = check_windowed_value,
 };
 

@@ -86,6 +86,38 @@ START_TEST(sessions_need_interval_windows)
 }
 END_TEST
 
+START_TEST(windows_of_a_fn_that_never_merges_cannot_need_it)
+{
+    static const enum plan_stage_kind kinds[] = {PLAN_EXECUTABLE, PLAN_GROUP_BY_KEY};
+    struct sketch s;
+
+    sketch_init(&s, kinds, 2);
+    s.windowings[0] = (struct windowing){.fn = WINDOW_FN_FIXED, .fn_urn = "fixed", .needs_merge = true};
+    sketch_link(&s, 0, 1);
+    check_refused(&s, "which \"fixed\" never does");
+}
+END_TEST
+
+START_TEST(merged_groups_keep_the_kind_of_window_that_was_asked_about)
+{
+    static const enum plan_stage_kind kinds[] = {PLAN_EXECUTABLE, PLAN_GROUP_BY_KEY, PLAN_EXECUTABLE,
+                                                 PLAN_MERGE_GROUPS};
+    struct sketch s;
+
+    sketch_init(&s, kinds, 4);
+    s.windowings[0] = (struct windowing){.fn = WINDOW_FN_CUSTOM, .needs_merge = true};
+    s.stages[1].asks_for_merges = true;
+    s.stages[3].grouping = 1;
+    s.collections[0].coder = s.f.interval;
+    s.collections[3].coder = s.f.interval;
+    for (unsigned i = 0; i < 3; i++)
+        sketch_link(&s, i, i + 1);
+    ck_assert_int_eq(engine_check_plan(&s.plan, NULL), 0);
+    s.collections[3].coder = s.f.global;
+    check_refused(&s, "another kind of windows");
+}
+END_TEST
+
 START_TEST(an_impulse_is_in_the_global_window)
 {
     static const enum plan_stage_kind kinds[] = {PLAN_IMPULSE};
@@ -132,6 +164,8 @@ int main(void) {
     tcase_add_test(tc, a_sound_plan_passes);
     tcase_add_test(tc, a_flatten_of_differently_windowed_inputs_is_refused);
     tcase_add_test(tc, sessions_need_interval_windows);
+    tcase_add_test(tc, windows_of_a_fn_that_never_merges_cannot_need_it);
+    tcase_add_test(tc, merged_groups_keep_the_kind_of_window_that_was_asked_about);
     tcase_add_test(tc, an_impulse_is_in_the_global_window);
     tcase_add_test(tc, flattens_that_double_each_other_are_refused);
     tcase_add_test(tc, a_test_stream_is_refused_by_name);

@@ -991,6 +991,8 @@ START_TEST(workers_are_told_options_names_and_dependencies)
         0);
     ck_assert_str_eq(info->retrieval_token, "token");
     ck_assert_uint_eq(info->n_dependencies, 1);
+    ck_assert_uint_eq(info->n_runner_capabilities, 1);
+    ck_assert_str_eq(info->runner_capabilities[0], "beam:protocol:multimap_keys_values_side_input:v1");
     ck_assert_uint_eq(info->n_metadata, 2);
     ck_assert_str_eq(info->metadata[0]->value, "the-id");
     ck_assert_str_eq(info->metadata[1]->value, "the name");
