@@ -29,6 +29,8 @@ enum fault {
     FAULT_AFTER_END,    /* output behind the end mark */
     FAULT_CUT,          /* the end mark inside an element */
     FAULT_BAD_RESIDUAL, /* a residual that the input's coder cannot read */
+    FAULT_BAD_SPLIT,    /* a nonsensical answer to a split, when one is asked for */
+    FAULT_NO_SPLIT,     /* none */
     FAULT_COUNT,
 };
 
