@@ -600,9 +600,11 @@ void sdk_bundle_run(struct sim_bundle *bundle) {
         post_error(bundle);
         return;
     }
-    while (next_unit(bundle)) {
+    for (;;) {
         if (sdk_pauses(bundle))
             return;
+        if (!next_unit(bundle))
+            break;
         if (!(bundle->unit == UNIT_TIMER ? process_timer(bundle) : process_element(bundle)))
             return;
         bundle->unit = UNIT_NONE;
