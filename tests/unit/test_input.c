@@ -163,7 +163,7 @@ START_TEST(a_cursor_knows_how_many_elements_it_has_read_and_a_cut_before_it_ends
     input_queue_push(&queue, item_of(10, 10));
     claim_take(claim, &queue, f.global, SIZE_MAX / 4, UINT64_MAX);
     while (read < 15) {
-        struct slice piece = claim_read(claim, &at, f.global, 1, NULL);
+        struct slice piece = claim_read(claim, &at, f.global, 1, NULL, NULL);
 
         ck_assert_uint_gt(piece.size, 0);
         slice_unref(&piece);
@@ -171,7 +171,7 @@ START_TEST(a_cursor_knows_how_many_elements_it_has_read_and_a_cut_before_it_ends
     }
     claim_cut(claim, f.global, 12, &rest);
     ck_assert_uint_eq(claim_count_read(claim, &at, f.global), 12);
-    ck_assert_uint_eq(claim_read(claim, &at, f.global, 100, NULL).size, 0);
+    ck_assert_uint_eq(claim_read(claim, &at, f.global, 100, NULL, NULL).size, 0);
     claim_free(claim);
     input_queue_clear(&queue);
     input_queue_clear(&rest);
