@@ -13,7 +13,8 @@
  * nobody knows; the one with most input not yet sent comes first, then the one that has run longest. A refusal doubles the time until
  * the bundle is asked again; there is no harm in asking, but an element that takes hours need not be asked about twice a second.
  *
- * Keyed stages are not split: a part of their bundle's keys would run beside the bundle, and a shard is in one bundle at a time.
+ * Keyed stages are not split: a part of their bundle's keys would run beside the bundle, and a shard is in one bundle at a time. Nor are
+ * restrictions that may never end: each part would hold a slot for good.
  *
  * Indices count the elements that the bundle was sent, from 0; -1 stands before the first (ProcessBundleSplitResponse.ChannelSplit). */
 #include <stdlib.h>
@@ -35,10 +36,12 @@ static uint64_t channel_end(const struct bundle *bundle, bool *ret_is_all) {
 /* ---- asking ---- */
 
 static bool may_split(const struct bundle *bundle) {
-    uint64_t least = bundle->stage->plan->process_transform_id ? 1 : 2, end;
+    const struct plan_stage *plan = bundle->stage->plan;
+    uint64_t least = plan->process_transform_id ? 1 : 2, end;
     bool is_all;
 
-    if (bundle->stage->shards || bundle->response || bundle->splits.is_open)
+    if (bundle->stage->shards || (plan->process_transform_id && !plan->is_bounded) || bundle->response ||
+        bundle->splits.is_open)
         return false;
     end = channel_end(bundle, &is_all);
     return end && end + !is_all >= least;

@@ -163,6 +163,7 @@ static void begin_split(struct bench *b, bool is_splittable) {
     bench_open(b);
     if (is_splittable)
         b->stages[2].process_transform_id = "process";
+    b->stages[2].is_bounded = true;
     begin(b, ELEMENTS, (struct engine_options){0});
     expect(b, "wake:500 ");
     time_is(b, 500);
@@ -400,6 +401,7 @@ START_TEST(an_element_that_was_not_sent_cannot_be_split)
 
     bench_open(&b);
     b.stages[2].process_transform_id = "process";
+    b.stages[2].is_bounded = true;
     begin(&b, ELEMENTS, (struct engine_options){.send_window_bytes = 1, .message_bytes = 1});
     expect(&b, "wake:500 ");
     time_is(&b, 500);
@@ -447,6 +449,20 @@ START_TEST(one_element_without_a_restriction_wakes_nobody)
 
     bench_open(&b);
     begin(&b, 1, (struct engine_options){0});
+    expect(&b, "");
+    time_is(&b, 5000);
+    expect(&b, "");
+    bench_close(&b);
+}
+END_TEST
+
+START_TEST(a_restriction_that_may_never_end_is_not_split)
+{
+    struct bench b;
+
+    bench_open(&b);
+    b.stages[2].process_transform_id = "process";
+    begin(&b, ELEMENTS, (struct engine_options){0});
     expect(&b, "");
     time_is(&b, 5000);
     expect(&b, "");
@@ -504,6 +520,7 @@ int main(void) {
     tcase_add_test(tc, what_was_not_sent_and_was_given_back_is_not_sent);
     tcase_add_test(tc, a_split_that_nobody_asked_for_fails_the_bundle);
     tcase_add_test(tc, one_element_without_a_restriction_wakes_nobody);
+    tcase_add_test(tc, a_restriction_that_may_never_end_is_not_split);
     tcase_add_test(tc, splits_can_be_turned_off);
     tcase_add_test(tc, elements_are_shared_out_over_all_idle_slots_and_the_last_one_is_not_asked_for);
     suite_add_tcase(suite, tc);
