@@ -204,12 +204,12 @@ void claim_cut(struct claim *claim, const struct coder *coder, uint64_t count, s
     size_t kept = 0;
     uint64_t left = count;
 
-    while (kept < claim->items.count && is_known(&claim->items.items[kept]) &&
-           left >= input_item_count(&claim->items.items[kept]))
+    while (kept < claim->items.count && left >= input_item_count(&claim->items.items[kept]))
         left -= input_item_count(&claim->items.items[kept++]);
     if (kept < claim->items.count && left) {
         struct input_item tail;
 
+        assert(is_known(&claim->items.items[kept]));
         item_split(&claim->items.items[kept++], coder, left, &tail);
         give(rest, tail);
     }

@@ -174,6 +174,8 @@ static void split_channel(struct sim_bundle *bundle, struct bundle_split *split)
 
     if (begin > end)
         return;
+    if (begin < end && rng_chance(&bundle->world->rng, 20))
+        stop = end; /* gives back what nobody has counted yet, or nothing */
     bundle->splits.stop = stop;
     set_channel(bundle, split, (int64_t)stop - 1, (int64_t)stop);
 }
