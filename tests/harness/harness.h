@@ -50,7 +50,7 @@ struct bundle {
     size_t next_input;
     bool is_input_ended;
 
-    /* Splits (split.c); under the lock. */
+    /* Splits (split.c). The first two are the bundle's thread's except while it waits for a split, the others are under the lock. */
     uint64_t taken;           /* elements of the input that were begun */
     uint64_t stop;            /* elements from here on are ignored */
     const char *split_manner; /* an element waits for a split, to be answered like this; NULL: none waits */
