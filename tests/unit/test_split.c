@@ -1,84 +1,7 @@
 /* Splits by hand: a stage with ten elements in one bundle on worker 1, and worker 2 idle. */
-#include "engine/engine.h"
-
-#include "tests/unit/fixtures.h"
+#include "tests/unit/split_bench.h"
 
 enum { ELEMENTS = 10 };
-
-/* impulse --> [stage 1: makes KVs] --> [stage 2: splittable or not] */
-struct bench {
-    struct fixture f;
-    struct plan plan;
-    struct plan_stage stages[3];
-    struct plan_collection collections[2];
-    struct windowing windowing;
-    struct plan_environment environment;
-    struct plan_port sink;
-    unsigned indices[2];
-    unsigned consumers[2];
-    struct engine *engine;
-    event_time now;
-};
-
-static void bench_open(struct bench *b) {
-    memset(b, 0, sizeof(*b));
-    b->f = fixture_create();
-    b->indices[1] = 1;
-    b->consumers[0] = 1;
-    b->consumers[1] = 2;
-    b->collections[0] = (struct plan_collection){
-        .name = "impulse",
-        .coder = coder_create(&b->f.arena, CODER_WINDOWED_VALUE, b->f.bytes, b->f.global->components[1]),
-        .is_bounded = true,
-        .consumers = &b->consumers[0],
-        .consumer_count = 1};
-    b->collections[1] = (struct plan_collection){.name = "pairs",
-                                                 .coder = b->f.global,
-                                                 .is_bounded = true,
-                                                 .producer = 1,
-                                                 .consumers = &b->consumers[1],
-                                                 .consumer_count = 1};
-    b->sink = (struct plan_port){.transform_id = "sink", .collection = 1};
-    b->stages[0] = (struct plan_stage){.kind = PLAN_IMPULSE,
-                                       .name = "Impulse",
-                                       .outputs = &b->indices[0],
-                                       .output_count = 1,
-                                       .environment = PLAN_NONE};
-    b->stages[1] = (struct plan_stage){.index = 1,
-                                       .kind = PLAN_EXECUTABLE,
-                                       .name = "Make",
-                                       .inputs = &b->indices[0],
-                                       .input_count = 1,
-                                       .outputs = &b->indices[1],
-                                       .output_count = 1,
-                                       .source = {.transform_id = "source", .collection = 0},
-                                       .sinks = &b->sink,
-                                       .sink_count = 1};
-    b->stages[2] = (struct plan_stage){.index = 2,
-                                       .kind = PLAN_EXECUTABLE,
-                                       .name = "Work",
-                                       .inputs = &b->indices[1],
-                                       .input_count = 1,
-                                       .source = {.transform_id = "source", .collection = 1}};
-    b->plan = (struct plan){.stages = b->stages,
-                            .stage_count = 3,
-                            .collections = b->collections,
-                            .collection_count = 2,
-                            .windowings = &b->windowing,
-                            .windowing_count = 1,
-                            .environments = &b->environment,
-                            .environment_count = 1};
-}
-
-static void bench_close(struct bench *b) {
-    engine_destroy(b->engine);
-    arena_clear(&b->f.arena);
-}
-
-static void step(struct bench *b, struct engine_event event) {
-    event.now_ms = b->now;
-    engine_step(b->engine, &event);
-}
 
 static unsigned count_elements(const struct bench *b, struct slice bytes) {
     struct cursor at = cursor_of(bytes.data, bytes.size);
@@ -122,15 +45,6 @@ static void expect(struct bench *b, const char *want) {
     free(text);
 }
 
-static void worker_up(struct bench *b, unsigned worker) {
-    step(b, (struct engine_event){.type = ENGINE_EVENT_WORKER_UP, .worker = worker, .slots = 1});
-}
-
-static void time_is(struct bench *b, event_time now) {
-    b->now = now;
-    step(b, (struct engine_event){.type = ENGINE_EVENT_TIME});
-}
-
 static void done(struct bench *b, uint64_t bundle) {
     step(b, (struct engine_event){.type = ENGINE_EVENT_BUNDLE_DONE,
                                   .bundle = bundle,
@@ -170,17 +84,6 @@ static void begin_split(struct bench *b, bool is_splittable) {
     expect(b, "split:50%:10 ");
 }
 
-static struct bundle_split *split_create(int64_t last, int64_t first) {
-    struct bundle_split *split = xcalloc(1, sizeof(*split));
-
-    split->channels = arena_new_array(&split->arena, struct channel_split, 2);
-    split->channels[split->channel_count++] =
-        (struct channel_split){.last_primary_element = last, .first_residual_element = first};
-    split->primaries = arena_new_array(&split->arena, struct residual, 2);
-    split->residuals = arena_new_array(&split->arena, struct residual, 2);
-    return split;
-}
-
 static struct residual root(const char *key, int64_t delay_ms) {
     struct buf bytes = {0};
 
@@ -195,10 +98,6 @@ static struct bundle_split *split_inside(int64_t last, int64_t delay_ms) {
     split->primaries[split->primary_count++] = root("primary", 0);
     split->residuals[split->residual_count++] = root("residual", delay_ms);
     return split;
-}
-
-static void answer(struct bench *b, uint64_t bundle, struct bundle_split *split) {
-    step(b, (struct engine_event){.type = ENGINE_EVENT_SPLIT, .bundle = bundle, .split = split});
 }
 
 static void refuse(struct bench *b, uint64_t bundle) {
