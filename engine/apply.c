@@ -109,11 +109,11 @@ void claim_release(struct stage *stage, struct claim *claim) {
     claim_free(claim);
 }
 
-static void apply_residual(struct engine *engine, struct stage *stage, struct commit_residual *residual) {
-    struct run run = {.bytes = slice_ref(residual->element), .count = 1};
-    struct delayed_residual delayed = {.due_ms = time_add(engine->now_ms, residual->delay_ms), .run = run};
+void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms) {
+    struct run run = {.bytes = element, .count = 1};
+    struct delayed_residual delayed = {.due_ms = time_add(engine->now_ms, delay_ms), .run = run};
 
-    if (residual->delay_ms == 0) {
+    if (delay_ms == 0) {
         input_queue_push(&stage->queue, (struct input_item){.run = run});
         return;
     }
@@ -144,7 +144,7 @@ void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
         state_apply(&stage->state, engine->options.account, slice_of_static(entry->key, entry->key_size), entry->value);
     firing_apply_timers(engine, stage, commit);
     vec_foreach (residual, &commit->residuals)
-        apply_residual(engine, stage, residual);
+        stage_add_residual(engine, stage, slice_ref(residual->element), residual->delay_ms);
     vec_foreach (metric, &commit->metrics) {
         metric_table_add(&engine->committed, metric);
         metric_table_add(&engine->attempted, metric);

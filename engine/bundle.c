@@ -101,6 +101,7 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     stage->running++;
     vec_push(&engine->running, bundle);
     map_set(&engine->bundles, &bundle->id, sizeof(bundle->id), bundle);
+    bundle->splits.due_ms = time_add(engine->now_ms, engine->options.split_after_ms);
 
     bundle_action(engine, bundle, ENGINE_ACTION_START_BUNDLE);
     for (unsigned i = 0; i < plan->timer_family_count; i++)
@@ -177,8 +178,12 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
     engine_drop_late_replies(engine, bundle);
     bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
     bundle->claim = NULL;
+    claim_adopt_roots(claim);
     resident_evict_claim(claim);
-    vec_push(&stage->retries, claim);
+    if (claim->items.count || stage->shards)
+        vec_push(&stage->retries, claim);
+    else
+        claim_release(stage, claim); /* splits have given all of it to others */
     bundle_free(engine, bundle);
 }
 
@@ -239,24 +244,21 @@ static void through_encoding(struct engine *engine, struct bundle_commit *commit
     status_clear(&st);
 }
 
+bool bundle_application_is_sound(const struct engine *engine, const struct stage *stage,
+                                 const struct residual *application) {
+    const char *transform_id = stage->plan->process_transform_id, *of = application->transform_id;
+    struct cursor at = cursor_of(application->element.data, application->element.size);
+
+    if (!transform_id || (of && of[0] && strcmp(of, transform_id) != 0))
+        return false;
+    return windowed_value_skip(source_coder(engine, stage), &at) == CODER_OK && cursor_left(&at) == 0;
+}
+
 /* Residuals are elements for the stage's splittable DoFn, in the coder of its input: their bytes must be whole, as those of outputs. */
 static bool residuals_are_sound(const struct engine *engine, const struct bundle *bundle) {
-    const struct coder *coder = source_coder(engine, bundle->stage);
-    const char *transform_id = bundle->stage->plan->process_transform_id;
-
-    for (size_t i = 0; i < bundle->response->residual_count; i++) {
-        const char *of = bundle->response->residuals[i].transform_id;
-
-        if (!transform_id || (of && of[0] && strcmp(of, transform_id) != 0))
+    for (size_t i = 0; i < bundle->response->residual_count; i++)
+        if (!bundle_application_is_sound(engine, bundle->stage, &bundle->response->residuals[i]))
             return false;
-    }
-    for (size_t i = 0; i < bundle->response->residual_count; i++) {
-        struct slice element = bundle->response->residuals[i].element;
-        struct cursor at = cursor_of(element.data, element.size);
-
-        if (windowed_value_skip(coder, &at) != CODER_OK || cursor_left(&at))
-            return false;
-    }
     return true;
 }
 
@@ -284,8 +286,9 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     bundle_free(engine, bundle);
 }
 
-/* A bundle is over when the response is there and every output stream has ended, in whatever order (PROTOCOL F). */
-static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
+/* A bundle is over when the response is there, every output stream has ended and a split asked for is answered, in whatever order
+ * (PROTOCOL F): the answer may have input that nobody else has. */
+void bundle_check_end(struct engine *engine, struct bundle *bundle) {
     CLEANUP_STATUS struct status st = {0};
 
     if (!bundle->response)
@@ -295,7 +298,7 @@ static void bundle_check_end(struct engine *engine, struct bundle *bundle) {
                     "a residual of the bundle is for another transform, or not encoded as the input's coder says");
         return;
     }
-    if (bundle->open_ends)
+    if (bundle->open_ends || bundle->splits.is_open)
         return;
     if (questions_check(engine, bundle, &st) < 0)
         bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL, status_message(&st));

@@ -22,6 +22,7 @@ static struct engine_options with_defaults(const struct engine_options *options)
     DEFAULT(first_bundle, 1);
     DEFAULT(group_partitions, 32);
     DEFAULT(key_shards, 32);
+    DEFAULT(split_after_ms, 500);
 #undef DEFAULT
     return o;
 }
@@ -91,6 +92,7 @@ struct engine *engine_create(const struct plan *plan, const struct engine_option
     copy_environment_slots(engine);
     engine->now_ms = TIME_MIN;
     engine->wake_ms = TIME_MAX;
+    engine->split_at_ms = TIME_MAX;
     engine->next_bundle = engine->options.first_bundle;
     engine->needs_schedule = true;
     engine->stages = xcalloc(plan->stage_count, sizeof(*engine->stages));
@@ -296,7 +298,10 @@ static void time_passed(struct engine *engine) {
 
         if (bundle->response && bundle->response_deadline_ms <= engine->now_ms)
             bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL,
-                        "the harness reported the bundle as processed but never ended all of its output streams");
+                        bundle->open_ends ? "the harness reported the bundle as processed but never ended all of its "
+                                            "output streams"
+                                          : "the harness reported the bundle as processed but never answered the split "
+                                            "that it was asked for");
         else
             i++;
     }
@@ -321,6 +326,7 @@ static void ask_to_be_woken(struct engine *engine) {
             at = MIN(at, (*bundle)->response_deadline_ms);
     vec_foreach (finalization, &engine->finalizing)
         at = MIN(at, finalization->deadline_ms);
+    at = MIN(at, engine->split_at_ms);
     if (at == engine->wake_ms || at == TIME_MAX)
         return;
     engine->wake_ms = at;
@@ -411,6 +417,12 @@ static void handle(struct engine *engine, struct engine_event *event) {
         if (bundle)
             bundle_sent(engine, bundle, event->byte_count);
         break;
+    case ENGINE_EVENT_SPLIT:
+        if (bundle) {
+            bundle_split_answered(engine, bundle, event->split);
+            event->split = NULL;
+        }
+        break;
     case ENGINE_EVENT_FINALIZED:
         finalized(engine, event->bundle);
         break;
@@ -442,6 +454,10 @@ void engine_event_clear(struct engine_event *event) {
         bundle_response_clear(event->response);
         free(event->response);
     }
+    if (event->split) {
+        bundle_split_clear(event->split);
+        free(event->split);
+    }
     *event = (struct engine_event){0};
 }
 
@@ -466,7 +482,10 @@ void engine_step(struct engine *engine, struct engine_event *event) {
             engine->needs_schedule = false;
             engine_advance(engine);
             engine_schedule(engine);
+            engine->split_at_ms = engine->now_ms;
         }
+        if (!engine->is_over && engine->now_ms >= engine->split_at_ms)
+            engine_split(engine);
         if (!engine->is_over)
             engine_spill(engine);
         if (!engine->is_over)

@@ -37,6 +37,7 @@ struct engine_options {
     const unsigned *
         environment_slots; /* per environment: bundles at once when all its workers are there; a share of the input is left for
                                           those that are not up yet. NULL: for none. Copied */
+    int64_t split_after_ms;  /* how long a bundle runs before it may be asked to split; negative: never; 0: 500 ms */
     struct account *account; /* may be NULL */
     /* Every commit is encoded, decoded, and the decoded one applied: tests hold the encoding to account. */
     bool verify_commits;
@@ -53,6 +54,7 @@ enum engine_event_type {
     ENGINE_EVENT_BUNDLE_DONE,        /* bundle, response */
     ENGINE_EVENT_BUNDLE_FAILED,      /* bundle, error: the SDK's own text */
     ENGINE_EVENT_SENT,               /* bundle, byte_count: input that left */
+    ENGINE_EVENT_SPLIT,              /* bundle, split: the answer to a SPLIT; an empty one: not now */
     ENGINE_EVENT_FINALIZED,          /* bundle */
     ENGINE_EVENT_STORED,             /* extent: it is written, and its bytes need no memory any more */
     ENGINE_EVENT_LOADED,             /* token, bytes: what LOAD asked for */
@@ -80,12 +82,14 @@ struct engine_event {
     char *error;                      /* owned */
     struct state_request *request;    /* owned, on the heap */
     struct bundle_response *response; /* owned, on the heap */
+    struct bundle_split *split;       /* owned, on the heap */
 };
 
 enum engine_action_type {
     ENGINE_ACTION_START_BUNDLE, /* worker, bundle, stage */
     ENGINE_ACTION_SEND, /* worker, bundle, pieces; timer_family PLAN_NONE: the source, else index of the family; is_last */
     ENGINE_ACTION_REPLY_STATE, /* worker, bundle, token, response */
+    ENGINE_ACTION_SPLIT,       /* worker, bundle, stage, fraction, element_count (answer: ENGINE_EVENT_SPLIT) */
     ENGINE_ACTION_FINALIZE, /* worker, bundle: committed, tell the harness (answer: ENGINE_EVENT_FINALIZED, best effort) */
     ENGINE_ACTION_FORGET_BUNDLE, /* worker, bundle: committed or given up; what still comes for it may be dropped */
     ENGINE_ACTION_STORE,         /* extent, pieces: to be written, laid end to end; answer: ENGINE_EVENT_STORED */
@@ -113,6 +117,8 @@ struct engine_action {
     uint64_t token;
     char *request_id; /* REPLY_STATE; owned */
     struct state_response response;
+    double fraction;        /* of what is left to do, for the bundle to keep: in [0,1] */
+    uint64_t element_count; /* sent and to be sent to the bundle's source, splits taken into account */
     event_time at_ms;
     char *error; /* owned */
 };

@@ -13,6 +13,8 @@ size_t input_item_bytes(const struct input_item *item) {
                         (double)MAX(item->bucket->built_count, (size_t)1));
     if (item->bucket)
         return item->bucket->bytes;
+    if (!partition && item->to)
+        return (size_t)((double)run_size(&item->run) * (double)(item->to - item->from) / (double)item->run.count);
     if (!partition)
         return run_size(&item->run);
     return (size_t)((double)partition->output_bytes * (double)(item->to - item->from) / (double)partition->entry_count);
@@ -21,13 +23,33 @@ size_t input_item_bytes(const struct input_item *item) {
 uint64_t input_item_count(const struct input_item *item) {
     if (item->bucket && !item->is_counted)
         return item->bucket->records;
-    return item->partition || item->bucket ? item->to - item->from : item->run.count;
+    return item->partition || item->bucket || item->to ? item->to - item->from : item->run.count;
 }
 
 bool input_item_is_stored(const struct input_item *item) {
     if (item->bucket)
         return !item->partition;
     return item->run.extent && !item->run.bytes.block;
+}
+
+void input_item_trim(struct input_item *item, const struct coder *coder) {
+    struct cursor at = cursor_of(item->run.bytes.data, item->run.bytes.size);
+    size_t begin = 0, end;
+    struct slice whole = item->run.bytes;
+
+    if (item->partition || item->bucket || item->to == 0)
+        return;
+    for (size_t i = 0; i < item->to; i++) {
+        enum coder_result result = windowed_value_skip(coder, &at);
+
+        assert(result == CODER_OK);
+        (void)result;
+        if (i + 1 == item->from)
+            begin = whole.size - cursor_left(&at);
+    }
+    end = whole.size - cursor_left(&at);
+    item->run.bytes = slice_sub(whole, begin, end - begin);
+    slice_unref(&whole);
 }
 
 void input_item_evict(struct input_item *item) {
@@ -117,15 +139,23 @@ static void item_split(struct input_item *item, const struct coder *coder, uint6
     struct run head, tail;
 
     *ret_rest = (struct input_item){0};
-    if (item->partition) {
+    if (item->partition || item->bucket) {
         *ret_rest = input_item_ref(item);
         ret_rest->from = item->to = item->from + n;
         if (ret_rest->bucket)
             input_item_evict(ret_rest);
         return;
     }
+    if (input_item_is_stored(item)) {
+        *ret_rest = input_item_ref(item);
+        ret_rest->to = item->from + input_item_count(item);
+        ret_rest->from = item->to = item->from + n;
+        return;
+    }
     extent_unref(item->run.extent);
     item->run.extent = NULL;
+    item->run.count = input_item_count(item);
+    item->from = item->to = 0;
     run_split(&item->run, coder, n, &head, &tail);
     run_clear(&item->run);
     item->run = head;
@@ -151,9 +181,65 @@ void claim_take(struct claim *claim, struct input_queue *queue, const struct cod
     }
 }
 
+static bool is_known(const struct input_item *item) {
+    return !item->bucket || item->is_counted;
+}
+
+uint64_t claim_known_count(const struct claim *claim, bool *ret_is_all) {
+    uint64_t count = 0;
+    size_t i;
+
+    for (i = 0; i < claim->items.count && is_known(&claim->items.items[i]); i++)
+        count += input_item_count(&claim->items.items[i]);
+    *ret_is_all = i == claim->items.count;
+    return count;
+}
+
+static void give(struct input_queue *queue, struct input_item item) {
+    input_item_evict(&item);
+    input_queue_push(queue, item);
+}
+
+void claim_cut(struct claim *claim, const struct coder *coder, uint64_t count, struct input_queue *rest) {
+    size_t kept = 0;
+    uint64_t left = count;
+
+    while (kept < claim->items.count && left >= input_item_count(&claim->items.items[kept]))
+        left -= input_item_count(&claim->items.items[kept++]);
+    if (kept < claim->items.count && left) {
+        struct input_item tail;
+
+        assert(is_known(&claim->items.items[kept]));
+        item_split(&claim->items.items[kept++], coder, left, &tail);
+        give(rest, tail);
+    }
+    for (size_t i = kept; i < claim->items.count; i++)
+        give(rest, claim->items.items[i]);
+    claim->items.count = kept;
+    claim->bytes = 0;
+    claim->count = 0;
+    vec_foreach (item, &claim->items) {
+        claim->bytes += input_item_bytes(item);
+        claim->count += input_item_count(item);
+    }
+}
+
+void claim_adopt_roots(struct claim *claim) {
+    vec_foreach (run, &claim->roots.runs) {
+        struct input_item item = {.run = *run};
+
+        vec_push(&claim->items, item);
+    }
+    claim->bytes += claim->roots.bytes;
+    claim->count += claim->roots.count;
+    vec_free(&claim->roots.runs);
+    claim->roots = (struct run_list){0};
+}
+
 void claim_free(struct claim *claim) {
     if (!claim)
         return;
+    run_list_clear(&claim->roots);
     vec_foreach (item, &claim->items)
         input_item_clear(item);
     vec_free(&claim->items);
@@ -183,7 +269,7 @@ static struct slice read_run(const struct run *run, size_t offset, const struct 
 static bool is_read_out(const struct input_item *item, size_t offset) {
     if (item->partition || item->bucket)
         return (item->is_counted || !item->bucket) && item->from + offset >= item->to;
-    return offset >= run_size(&item->run);
+    return !input_item_is_stored(item) && offset >= item->run.bytes.size;
 }
 
 void claim_settle(const struct claim *claim, struct claim_cursor *at) {
@@ -201,7 +287,7 @@ struct slice claim_read(const struct claim *claim, struct claim_cursor *at, cons
     size_t entry;
 
     claim_settle(claim, at);
-    if (at->item == claim->items.count)
+    if (at->item >= claim->items.count)
         return SLICE_EMPTY;
     item = &claim->items.items[at->item];
     assert(!input_item_is_stored(item));
@@ -215,4 +301,34 @@ struct slice claim_read(const struct claim *claim, struct claim_cursor *at, cons
     group_partition_write(item->partition, &entry, item->to, max_bytes, large, &out);
     at->offset = entry - item->from;
     return buf_finish(&out);
+}
+
+static uint64_t count_in_run(const struct input_item *item, size_t offset, const struct coder *coder) {
+    struct cursor at = cursor_of(item->run.bytes.data, offset);
+    uint64_t count = 0;
+
+    if (offset >= item->run.bytes.size)
+        return offset ? input_item_count(item) : 0;
+    for (; cursor_left(&at); count++) {
+        enum coder_result result = windowed_value_skip(coder, &at);
+
+        assert(result == CODER_OK);
+        (void)result;
+    }
+    return count;
+}
+
+uint64_t claim_count_read(const struct claim *claim, const struct claim_cursor *at, const struct coder *coder) {
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < claim->items.count && i <= at->item; i++) {
+        const struct input_item *item = &claim->items.items[i];
+
+        if (i < at->item)
+            count += input_item_count(item);
+        else
+            count += item->partition ? MIN((uint64_t)at->offset, input_item_count(item))
+                                     : count_in_run(item, at->offset, coder);
+    }
+    return count;
 }

@@ -1,7 +1,8 @@
 /* The input of an executable stage: what waits, and what a bundle has claimed of it.
  *
- * An item is a run of elements, or a partition of a grouping whose output is written only when it is sent. A claim is the input of one
- * bundle; it stays as it is until the bundle's commit, so that a failed bundle can be run again on the same input.
+ * An item is a run of elements, or a partition of a grouping whose output is written only when it is sent, one element an entry. A claim is
+ * the input of one bundle; it stays as it is until the bundle's commit, so that a failed bundle can be run again on the same input, unless
+ * the bundle is split (engine/split.c): then it is what the bundle keeps.
  *
  * Either may be stored (a run's extent, a grouping's bucket): then it is in memory only while a bundle reads it (engine/resident.h).
  * Belongs to the engine's thread. */
@@ -16,7 +17,7 @@
 struct input_item {
     struct run run;                    /* when partition and bucket are NULL */
     struct group_partition *partition; /* owned reference: */
-    size_t from, to;                   /* these entries of it */
+    size_t from, to;                   /* these entries of it; of a stored run these elements, 0 and 0: all */
     struct group_bucket *bucket;       /* owned reference, or NULL: the partition is built of it when it is needed */
     bool is_counted;                   /* of a bucket: it was built before, and `from` and `to` are known */
 };
@@ -27,6 +28,8 @@ size_t input_item_bytes(const struct input_item *item);
 uint64_t input_item_count(const struct input_item *item);
 /* Whether it must be brought into memory to be read. */
 bool input_item_is_stored(const struct input_item *item);
+/* A stored run that has come into memory and was cut before: lets go of elements that are not the item's. */
+void input_item_trim(struct input_item *item, const struct coder *coder);
 /* Of something stored: lets go of what was brought into memory. */
 void input_item_evict(struct input_item *item);
 struct input_item input_item_ref(const struct input_item *item);
@@ -52,6 +55,8 @@ struct claim {
     VEC(struct input_item) items;
     size_t bytes;
     uint64_t count;
+    struct run_list
+        roots; /* what is kept of an element that was split: none of the items any more, not yet sent by itself */
     timer_vec timers;     /* fired by this bundle; of their keys it has no elements */
     VEC(unsigned) shards; /* of a keyed stage: busy while the claim lives */
     unsigned runs_lost;   /* bundles on it that ended because their worker did */
@@ -62,6 +67,13 @@ struct claim {
  * being cut where needed). `coder` is the windowed value coder of the input. */
 void claim_take(struct claim *claim, struct input_queue *queue, const struct coder *coder, size_t max_bytes,
                 uint64_t max_count);
+/* How many elements are certain: those in front of the first bucket that was never built. *ret_is_all: there is none. */
+uint64_t claim_known_count(const struct claim *claim, bool *ret_is_all);
+/* Keeps the claim's first `count` elements, at most the known ones, and moves the others to the queue; nothing is copied or brought into
+ * memory. */
+void claim_cut(struct claim *claim, const struct coder *coder, uint64_t count, struct input_queue *rest);
+/* Before the claim is run again: roots become items. */
+void claim_adopt_roots(struct claim *claim);
 void claim_free(struct claim *claim);
 
 /* Where a bundle is in sending its claim. Zero-initialise. */
@@ -75,5 +87,7 @@ struct slice claim_read(const struct claim *claim, struct claim_cursor *at, cons
                         struct large_values *large, struct account *account);
 /* Moves the cursor past items of which everything was read. */
 void claim_settle(const struct claim *claim, struct claim_cursor *at);
+/* How many of the claim's elements have been read. A cursor behind the end of a claim that was cut has read all. */
+uint64_t claim_count_read(const struct claim *claim, const struct claim_cursor *at, const struct coder *coder);
 
 #endif

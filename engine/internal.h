@@ -3,6 +3,7 @@
  *   engine.c    create, events in, actions out
  *   schedule.c  which stage gets a free slot next, and how much of its input
  *   bundle.c    one bundle: sending its input, collecting its output, its end
+ *   split.c     giving a part of a running bundle to an idle slot
  *   apply.c     the commit put into effect; delivery along edges; stages that become complete
  *   firing.c    timers: set by commits, due, and the expiration of windows
  *   answer.c    state requests
@@ -79,6 +80,14 @@ struct stage {
     unsigned running;
 };
 
+/* What engine/split.c knows of a running bundle. */
+struct bundle_splits {
+    bool is_open;          /* asked for and not yet answered: the bundle must not commit */
+    bool is_element_split; /* of the element behind the claim's items the bundle has claim->roots */
+    unsigned refusals;     /* in a row */
+    event_time due_ms;     /* not to be asked before */
+};
+
 struct bundle {
     uint64_t id;
     struct stage *stage;
@@ -86,7 +95,8 @@ struct bundle {
     struct claim *claim;
 
     struct claim_cursor sent; /* what was handed to the host */
-    size_t window_bytes;      /* of it not yet reported as sent */
+    struct bundle_splits splits;
+    size_t window_bytes; /* of it not yet reported as sent */
     bool is_input_ended;
 
     struct run_writer *writers;       /* one per sink */
@@ -135,8 +145,9 @@ struct engine {
     VEC(struct finalization) finalizing;
     VEC(struct engine_action) actions;
     size_t next_action;
-    event_time wake_ms; /* last asked for; TIME_MAX: none */
-    bool is_over;       /* the last action was given */
+    event_time wake_ms;     /* last asked for; TIME_MAX: none */
+    bool is_over;           /* the last action was given */
+    event_time split_at_ms; /* when a bundle is due to be asked to split for a slot that is idle now; TIME_MAX: none */
     bool needs_schedule;
     bool needs_wake; /* a deadline was added since the last WAKE was worked out */
     struct metric_table attempted;
@@ -170,6 +181,17 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
 void bundle_free(struct engine *engine, struct bundle *bundle);
 /* Sends input while the window has room and input is in memory, and the end mark when all was sent. */
 void bundle_send(struct engine *engine, struct bundle *bundle);
+/* Commits the bundle when nothing is missing any more; it is gone then. */
+void bundle_check_end(struct engine *engine, struct bundle *bundle);
+/* Whether this is one element for the stage's splittable DoFn, whole, in the coder of its input. */
+bool bundle_application_is_sound(const struct engine *engine, const struct stage *stage,
+                                 const struct residual *application);
+
+/* split.c */
+/* Asks running bundles to split for the slots that found no work; sets split_at_ms. After engine_schedule(). */
+void engine_split(struct engine *engine);
+/* Takes the answer over. The bundle may be gone afterwards. */
+void bundle_split_answered(struct engine *engine, struct bundle *bundle, struct bundle_split *split);
 
 /* apply.c */
 void engine_apply_commit(struct engine *engine, struct bundle_commit *commit);
@@ -182,6 +204,8 @@ void stage_write_out(struct engine *engine, void *owner, struct input_item *item
 /* Closes every stage that has nothing left to come, and what follows from it. */
 void engine_advance(struct engine *engine);
 void claim_release(struct stage *stage, struct claim *claim);
+/* Makes a residual pending input of the stage, now or in delay_ms. Takes the element's reference. */
+void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms);
 bool stage_inputs_are_done(const struct engine *engine, const struct stage *stage);
 
 /* firing.c */
@@ -210,6 +234,8 @@ void engine_spill(struct engine *engine);
 /* Whether the item that the bundle sends next is in memory; what it has sent is let go. If not it is being fetched, and bundle_send() follows. */
 bool resident_input_is_here(struct engine *engine, struct bundle *bundle);
 void resident_evict_claim(struct claim *claim);
+/* What the bundle waits for may be none of its input any more. */
+void resident_claim_was_cut(struct engine *engine, struct bundle *bundle);
 /* Fetches a stored item, with the values of large groups or without, for resident_fill(). */
 struct fetch *resident_fetch(struct engine *engine, const struct input_item *item, bool with_values, fetch_fn done,
                              void *owner);

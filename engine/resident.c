@@ -12,6 +12,7 @@ static void input_is_here(struct engine *engine, void *owner, const struct slice
 
     bundle->fetch = NULL;
     resident_fill(engine, item, bytes, count);
+    input_item_trim(item, engine->plan->collections[bundle->stage->plan->source.collection].coder);
     bundle_send(engine, bundle);
 }
 
@@ -73,6 +74,13 @@ bool resident_input_is_here(struct engine *engine, struct bundle *bundle) {
         return false;
     fetch_input(engine, bundle, bundle->sent.item + 1);
     return true;
+}
+
+void resident_claim_was_cut(struct engine *engine, struct bundle *bundle) {
+    if (!bundle->fetch || bundle->fetched_item < bundle->claim->items.count)
+        return;
+    fetch_cancel(engine, bundle->fetch);
+    bundle->fetch = NULL;
 }
 
 void resident_evict_claim(struct claim *claim) {

@@ -90,15 +90,16 @@ static void claim_shards(struct engine *engine, struct stage *stage, struct clai
     }
 }
 
-/* The input of the next bundle: a share of what waits, so that every slot gets some, up to the target size. Elements of a splittable
- * DoFn's process transform stand for work of unknown size, so their number is shared out, not their bytes. */
+/* The input of the next bundle: a share of what waits, so that every slot gets some, up to the target size. Neither the number of elements
+ * nor their bytes say how much work they are, so it gets at most its share of either. Elements of a splittable DoFn's process transform
+ * stand for work that has nothing to do with their bytes, so only their number is shared out. */
 static struct claim *next_claim(struct engine *engine, struct stage *stage) {
     const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
     unsigned slots = environment_slots(engine, stage->plan->environment);
     uint64_t waiting_count = stage->queue.count + stage->shard_count;
     size_t waiting_bytes = stage->queue.bytes + stage->shard_bytes;
-    size_t max_bytes = MIN(engine->options.bundle_bytes, waiting_bytes / slots + 1);
-    uint64_t max_count = UINT64_MAX;
+    size_t max_bytes = MIN(engine->options.bundle_bytes, waiting_bytes / slots + (waiting_bytes % slots != 0));
+    uint64_t max_count = waiting_count / slots + (waiting_count % slots != 0);
     struct claim *claim;
 
     if (stage->retries.count) {
@@ -108,12 +109,10 @@ static struct claim *next_claim(struct engine *engine, struct stage *stage) {
         return claim;
     }
     claim = xcalloc(1, sizeof(*claim));
-    if (stage->plan->process_transform_id && slots > 1) {
+    if (stage->plan->process_transform_id && slots > 1)
         max_bytes = engine->options.bundle_bytes;
-        max_count = (waiting_count + slots - 1) / slots;
-    }
     if (stage->shards)
-        claim_shards(engine, stage, claim, max_bytes, slots);
+        claim_shards(engine, stage, claim, MAX(max_bytes, (size_t)1), slots);
     else
         claim_take(claim, &stage->queue, coder, max_bytes, max_count);
     return claim;

@@ -34,6 +34,7 @@ struct config {
     unsigned retry_worker_lost_attempts; /* of a bundle, the first included */
     unsigned retry_user_exception_attempts;
     uint64_t bundle_output_timeout_ms; /* from a bundle's response to the end of its output */
+    uint64_t bundle_split_after_ms;    /* until a running bundle may be asked to split */
     uint64_t bundle_stuck_report_ms;   /* 0: never */
     uint64_t bundle_stuck_kill_ms;     /* 0: never */
     uint64_t limits_max_message_bytes; /* one gRPC message */

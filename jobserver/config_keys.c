@@ -49,6 +49,8 @@ static const struct config_key keys[] = {
      "attempts, the first included, of a bundle in which user code fails"},
     {"bundle.output_timeout", CONFIG_DURATION, FIELD(bundle_output_timeout_ms), 10, DAY_MS, "60s", NULL,
      "how long a harness that reported a bundle as processed may take to send the rest of its output"},
+    {"bundle.split_after", CONFIG_DURATION, FIELD(bundle_split_after_ms), 1, DAY_MS, "500ms", NULL,
+     "how long a bundle runs before it is asked to give a part of its input to a worker that has nothing to do"},
     {"bundle.stuck_report", CONFIG_DURATION, FIELD(bundle_stuck_report_ms), 0, 100 * DAY_MS, "10m", NULL,
      "a bundle that gives no sign of life for this long is reported in the job's messages, with its worker's status; "
      "again after twice that time, and so on; 0s: never"},

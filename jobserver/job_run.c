@@ -90,6 +90,14 @@ static void send_input(struct job_run *run, const struct engine_action *action) 
     }
 }
 
+static void split_bundle(struct job_run *run, const struct engine_action *action) {
+    struct fn_worker *harness = usable_harness(run_worker_by_number(run, action->worker));
+
+    if (harness)
+        fn_worker_split(harness, action->bundle, run->plan->stages[action->stage].source.transform_id, action->fraction,
+                        (int64_t)action->element_count);
+}
+
 static void publish_metrics(struct job_run *run) {
     struct metric_table attempted, committed;
 
@@ -140,6 +148,9 @@ static void perform(struct job_run *run, struct engine_action *action) {
     case ENGINE_ACTION_REPLY_STATE:
         if (harness)
             fn_worker_reply_state(harness, action->token, action->request_id, &action->response);
+        break;
+    case ENGINE_ACTION_SPLIT:
+        split_bundle(run, action);
         break;
     case ENGINE_ACTION_FINALIZE:
         if (harness)
@@ -359,6 +370,7 @@ int job_run_start(struct job_run *run, struct status *st) {
         .max_attempts_user =
             run->attempts_wanted ? run->attempts_wanted : run->options->config->retry_user_exception_attempts,
         .output_timeout_ms = (int64_t)run->options->config->bundle_output_timeout_ms,
+        .split_after_ms = (int64_t)run->options->config->bundle_split_after_ms,
         .max_element_bytes = run->options->config->limits_max_element_bytes,
         .max_inline_bytes = run->options->config->limits_max_inline_group_bytes,
         .account = run->account,

@@ -73,11 +73,12 @@ static void on_bundle_failed(void *user, uint64_t bundle, const char *error) {
     post(event);
 }
 
-/* The engine asks for no splits yet; an answer that nobody asked for is dropped. */
 static void on_split(void *user, uint64_t bundle, struct bundle_split *split) {
-    (void)user;
-    (void)bundle;
-    bundle_split_clear(split);
+    struct run_event *event = engine_event(user, ENGINE_EVENT_SPLIT, bundle);
+
+    event->engine.split = xmalloc(sizeof(*split));
+    *event->engine.split = *split;
+    post(event);
 }
 
 static void on_finalized(void *user, uint64_t bundle, const char *error) {

@@ -19,6 +19,7 @@ void bundle_free(struct bundle *bundle) {
     buf_clear(&bundle->last_header);
     free(bundle->instruction);
     free(bundle->descriptor);
+    free(bundle->late_split);
     free(bundle->error);
     free(bundle);
 }
@@ -94,7 +95,7 @@ static int process_piece(struct bundle *bundle, struct slice piece) {
     const struct node *source = bundle->program->source;
     struct cursor at = cursor_of(piece.data, piece.size);
 
-    while (cursor_left(&at) && !bundle->is_stopped) {
+    while (cursor_left(&at) && !bundle->is_stopped && bundle_take(bundle)) {
         const uint8_t *begin = at.at;
         struct windowed_value wv;
         struct value value;
@@ -158,6 +159,7 @@ static void finish(struct bundle *bundle) {
         harness_respond(harness, bundle->instruction, bundle->error);
     if (bundle->twice_response)
         harness_respond(harness, bundle->instruction, bundle->error);
+    bundle_answer_late_split(bundle);
 }
 
 void *bundle_main(void *argument) {

@@ -10,6 +10,7 @@
  *   log_process:SEVERITY      the same with "process PID;"
  *   log_value:SEVERITY        the same with the element itself as text, unprintable bytes as '.'
  *   fail:MESSAGE              raises
+ *   until_split:MANNER        the element whose key is k0 waits for a split of its bundle (split.c)
  *
  * The benchmarks' (groups.c; SHAPE is TOTAL:KEYS:SIZE:RANDOM, as in records.h):
  *
@@ -314,6 +315,7 @@ const struct function *function_find(const char *name, size_t size) {
         {"log_process", log_process, NULL},
         {"log_value", log_value, NULL},
         {"fail", fail, NULL},
+        {"until_split", until_split, NULL},
         {"response_without_data", response_without_data, NULL},
         {"data_without_end", data_without_end, NULL},
         {"duplicate_end", duplicate_end, NULL},

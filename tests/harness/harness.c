@@ -33,6 +33,7 @@ static struct bundle *find_bundle(struct harness *harness, const char *instructi
     bundle = xcalloc(1, sizeof(*bundle));
     bundle->harness = harness;
     bundle->instruction = xstrdup(instruction);
+    bundle->stop = UINT64_MAX;
     map_set_string(&harness->bundles, instruction, bundle);
     return bundle;
 }
@@ -101,7 +102,6 @@ const struct program *harness_program(struct harness *harness, const char *descr
 static void answer(struct rpc_stream *control, const Fn__InstructionRequest *request) {
     Fn__InstructionResponse response = FN__INSTRUCTION_RESPONSE__INIT;
     Fn__ProcessBundleProgressResponse progress = FN__PROCESS_BUNDLE_PROGRESS_RESPONSE__INIT;
-    Fn__ProcessBundleSplitResponse split = FN__PROCESS_BUNDLE_SPLIT_RESPONSE__INIT;
     Fn__FinalizeBundleResponse finalize = FN__FINALIZE_BUNDLE_RESPONSE__INIT;
 
     response.instruction_id = request->instruction_id;
@@ -109,10 +109,6 @@ static void answer(struct rpc_stream *control, const Fn__InstructionRequest *req
     case FN__INSTRUCTION_REQUEST__REQUEST_PROCESS_BUNDLE_PROGRESS:
         response.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_PROCESS_BUNDLE_PROGRESS;
         response.process_bundle_progress = &progress;
-        break;
-    case FN__INSTRUCTION_REQUEST__REQUEST_PROCESS_BUNDLE_SPLIT:
-        response.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_PROCESS_BUNDLE_SPLIT;
-        response.process_bundle_split = &split;
         break;
     case FN__INSTRUCTION_REQUEST__REQUEST_FINALIZE_BUNDLE:
         response.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_FINALIZE_BUNDLE;
@@ -125,6 +121,13 @@ static void answer(struct rpc_stream *control, const Fn__InstructionRequest *req
     send_message(control, &response.base);
 }
 
+static void split_bundle(struct harness *harness, const Fn__InstructionRequest *request) {
+    const Fn__ProcessBundleSplitRequest *split = request->process_bundle_split;
+    int64_t count = split->n_desired_splits ? split->desired_splits[0]->value->estimated_input_elements : 0;
+
+    harness_split(harness, request->instruction_id, split->instruction_id, count);
+}
+
 static void control_message(struct rpc_stream *stream, void *user, struct slice message) {
     struct harness *harness = user;
     Fn__InstructionRequest *request;
@@ -134,6 +137,8 @@ static void control_message(struct rpc_stream *stream, void *user, struct slice 
                   NULL) == 0) {
         if (request->request_case == FN__INSTRUCTION_REQUEST__REQUEST_PROCESS_BUNDLE)
             start_bundle(harness, request->instruction_id, request->process_bundle->process_bundle_descriptor_id);
+        else if (request->request_case == FN__INSTRUCTION_REQUEST__REQUEST_PROCESS_BUNDLE_SPLIT)
+            split_bundle(harness, request);
         else
             answer(stream, request);
     }

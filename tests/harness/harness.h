@@ -50,6 +50,13 @@ struct bundle {
     size_t next_input;
     bool is_input_ended;
 
+    /* Splits (split.c). The first two are the bundle's thread's except while it waits for a split, the others are under the lock. */
+    uint64_t taken;           /* elements of the input that were begun */
+    uint64_t stop;            /* elements from here on are ignored */
+    const char *split_manner; /* an element waits for a split, to be answered like this; NULL: none waits */
+    bool is_split;            /* there was one */
+    char *late_split;         /* the instruction of a split to be answered after the response */
+
     struct buf *outputs;         /* one per sink */
     struct buf scratch;          /* for one value of a function */
     struct buf last_header;      /* of the input: what is emitted at the end of the bundle has it too */
@@ -84,6 +91,13 @@ struct rpc_stream *harness_open(struct harness *harness, struct rpc_channel *cha
 
 /* status.c: asks the provision service whether status is wanted, and opens the stream for it. */
 void harness_open_status(struct harness *harness, struct rpc_client *client, const char *provision_endpoint);
+
+/* split.c */
+void harness_split(struct harness *harness, const char *split, const char *instruction, int64_t element_count);
+/* Whether the next element of the input is this bundle's. */
+bool bundle_take(struct bundle *bundle);
+void bundle_answer_late_split(struct bundle *bundle);
+int until_split(struct bundle *bundle, const struct node *node, const struct value *value);
 
 /* bundle.c: a bundle's thread. */
 void *bundle_main(void *bundle);

@@ -8,6 +8,7 @@
 /* Short time-outs, few attempts. */
 static const char configuration[] = "worker_connect_timeout: 3s\n"
                                     "workers:\n"
+                                    "  per_environment: 2\n"
                                     "  stop_grace: 2s\n"
                                     "bundle:\n"
                                     "  output_timeout: 1s\n"
@@ -27,6 +28,7 @@ int main(void) {
     add_job_tests(suite);
     add_error_tests(suite);
     add_protocol_tests(suite);
+    add_split_tests(suite);
     add_warm_tests(suite);
     add_watch_tests(suite);
     runner = srunner_create(suite);

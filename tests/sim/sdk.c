@@ -10,9 +10,6 @@
 #include "merging.h"
 #include "model/window.h"
 
-/* A restriction travels in front of the key: 0xff, from, to. No key of plans.c starts so. */
-enum { RESTRICTION = 0xff, RESTRICTION_SIZE = 3 };
-
 struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned worker, unsigned stage) {
     struct sim_bundle *bundle = xcalloc(1, sizeof(*bundle));
 
@@ -25,11 +22,14 @@ struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned 
         bundle->fault = (enum fault)rng_between(&world->rng, 1, FAULT_COUNT - 1);
     bundle->wants_finalization = rng_chance(&world->rng, 4);
     bundle->reads_entries = rng_chance(&world->rng, 50);
+    sdk_split_init(bundle);
     if (bundle->fault == FAULT_LOST) {
         struct engine_event lost = {
             .type = ENGINE_EVENT_WORKER_LOST, .worker = worker, .error = xstrdup("killed by signal 9")};
 
-        world_post(world, world->now + 3 * world_delay(world), lost, false);
+        world_post(world,
+                   world->now + (bundle->splits.pause_percent ? rng_below(&world->rng, 500) : 3 * world_delay(world)),
+                   lost, false);
     }
     world_post_run(world, world->now + world_delay(world), id);
     return bundle;
@@ -45,6 +45,7 @@ void sdk_bundle_free(struct sim_bundle *bundle) {
     if (!bundle)
         return;
     element_list_clear(&bundle->input);
+    sdk_split_clear(bundle);
     vec_free(&bundle->timers);
     vec_foreach (bytes, &bundle->timer_bytes)
         slice_unref(bytes);
@@ -78,7 +79,7 @@ bool sdk_bundle_is_complete(const struct sim_bundle *bundle) {
     for (unsigned i = 0; i < sdk_stream_count(bundle); i++)
         if (!bundle->end_delivered[i])
             return false;
-    return true;
+    return !bundle->splits.is_open;
 }
 
 /* ---- input ---- */
@@ -95,6 +96,7 @@ void sdk_bundle_input(struct sim_bundle *bundle, struct slice bytes, bool is_las
             world_violation(bundle->world, "bundle %" PRIu64 ": input that does not end at an element", bundle->id);
             break;
         }
+        sdk_split_received(bundle, value.window_count);
         for (uint32_t i = 0; i < value.window_count; i++) {
             struct element element = {.timestamp = value.timestamp, .window_end = SIM_GLOBAL};
 
@@ -276,6 +278,8 @@ static bool ends_badly(const struct sim_bundle *bundle) {
     case FAULT_NONE:
     case FAULT_LOST:
     case FAULT_BAD_RESIDUAL:
+    case FAULT_BAD_SPLIT:
+    case FAULT_NO_SPLIT:
     case FAULT_COUNT:
         return false;
     case FAULT_ERROR:
@@ -603,61 +607,6 @@ static unsigned count_in_bag(struct sim_bundle *bundle, const struct element *in
 
 /* ---- elements ---- */
 
-/* Takes the restriction off an element of a splittable DoFn, or gives a fresh one its whole. The value returned is new. */
-static struct slice read_restriction(const struct sim_bundle *bundle, const struct element *in, unsigned *ret_from,
-                                     unsigned *ret_to) {
-    struct cursor at = cursor_of(in->value.data, in->value.size), key;
-    struct buf out = {0};
-
-    cursor_prefixed(&at, &key);
-    if (cursor_left(&key) < RESTRICTION_SIZE || key.at[0] != RESTRICTION) {
-        *ret_from = 0;
-        *ret_to = function_positions(bundle->function, in);
-        return slice_ref(in->value);
-    }
-    *ret_from = key.at[1];
-    *ret_to = key.at[2];
-    key.at += RESTRICTION_SIZE;
-    buf_add_prefixed(&out, key.at, cursor_left(&key));
-    buf_add(&out, at.at, cursor_left(&at));
-    return buf_finish(&out);
-}
-
-static void add_residual(struct sim_bundle *bundle, const struct element *base, unsigned from, unsigned to) {
-    struct cursor at = cursor_of(base->value.data, base->value.size), key;
-    struct element rest = *base;
-    struct buf value = {0}, out = {0};
-    struct residual residual = {.transform_id = "process", .input_id = "in"};
-
-    cursor_prefixed(&at, &key);
-    buf_add_varint(&value, RESTRICTION_SIZE + cursor_left(&key));
-    buf_add_u8(&value, RESTRICTION);
-    buf_add_u8(&value, (uint8_t)from);
-    buf_add_u8(&value, (uint8_t)to);
-    buf_add(&value, key.at, cursor_left(&key));
-    buf_add(&value, at.at, cursor_left(&at));
-    rest.value = buf_finish(&value);
-    element_write(&out, &rest, 1, bundle->function->window_ms, 0x0f);
-    slice_unref(&rest.value);
-    residual.element = buf_finish(&out);
-    if (rng_chance(&bundle->world->rng, 50))
-        residual.delay_ms = rng_below(&bundle->world->rng, 5000);
-    vec_push(&bundle->residuals, residual);
-}
-
-static void process_restriction(struct sim_bundle *bundle, const struct element *in) {
-    struct element base = *in;
-    unsigned from, to, stop;
-
-    base.value = read_restriction(bundle, in, &from, &to);
-    stop = rng_chance(&bundle->world->rng, 30) ? rng_between(&bundle->world->rng, from, to) : to;
-    for (unsigned step = from; step < stop; step++)
-        function_apply(bundle->function, &base, 0, step, sdk_emit, bundle);
-    if (stop < to)
-        add_residual(bundle, &base, stop, to);
-    slice_unref(&base.value);
-}
-
 static void answer_question(struct sim_bundle *bundle, const struct element *in) {
     struct element out = *in;
     struct buf answer = {0};
@@ -689,9 +638,10 @@ static bool process_element(struct sim_bundle *bundle) {
             return false;
     } else if (function->kind == FUNCTION_RECORD)
         vec_push(&bundle->consumed.texts, element_text(function->input, in));
-    else if (function->kind == FUNCTION_SPLIT)
-        process_restriction(bundle, in);
-    else if (function->kind == FUNCTION_MERGE)
+    else if (function->kind == FUNCTION_SPLIT) {
+        if (!sdk_split_element(bundle, in))
+            return false;
+    } else if (function->kind == FUNCTION_MERGE)
         answer_question(bundle, in);
     else
         function_apply(function, in, bundle->side_hash, place, sdk_emit, bundle);
@@ -718,7 +668,7 @@ static bool process_timer(struct sim_bundle *bundle) {
 /* What to work on; elements and timers come in any order, as they do on two streams. */
 static bool next_unit(struct sim_bundle *bundle) {
     bool has_timer = bundle->next_timer < bundle->timers.count;
-    bool has_element = bundle->next_input < bundle->input.all.count;
+    bool has_element = sdk_split_has_element(bundle);
 
     if (bundle->unit != UNIT_NONE)
         return true;
@@ -736,6 +686,7 @@ static bool families_have_ended(const struct sim_bundle *bundle) {
 }
 
 void sdk_bundle_run(struct sim_bundle *bundle) {
+    sdk_split_look(bundle);
     if (bundle->is_finished || bundle->is_reading || bundle->is_failed)
         return;
     if (bundle->fault == FAULT_ERROR && rng_chance(&bundle->world->rng, 20)) {
@@ -743,10 +694,12 @@ void sdk_bundle_run(struct sim_bundle *bundle) {
         post_error(bundle);
         return;
     }
-    while (next_unit(bundle)) {
-        bool is_done = bundle->unit == UNIT_TIMER ? process_timer(bundle) : process_element(bundle);
-
-        if (!is_done)
+    for (;;) {
+        if (sdk_pauses(bundle))
+            return;
+        if (!next_unit(bundle))
+            break;
+        if (!(bundle->unit == UNIT_TIMER ? process_timer(bundle) : process_element(bundle)))
             return;
         bundle->unit = UNIT_NONE;
         flush_some(bundle);

@@ -26,6 +26,29 @@ struct keyed_work {
     unsigned probe; /* 1 + which expired window is looked at, 0: none */
 };
 
+/* What sdk_split.c knows of a bundle. Elements are counted as they come over the wire, one for all its windows. */
+struct sim_splits {
+    unsigned pause_percent; /* before an element, and before a step of a restriction */
+    event_time paused_until;
+    VEC(uint64_t) wire; /* for each of input.all: its place on the wire */
+    uint64_t received;
+    uint64_t stop;     /* elements from here on are ignored; UINT64_MAX: none */
+    size_t entry_stop; /* ... and entries of input.all: windows that were given back */
+    struct {
+        bool is_begun;
+        struct element base; /* without the restriction; its value is owned */
+        unsigned from, at, to, checkpoint;
+    } restriction; /* of the element in work, when it is one of a splittable DoFn */
+    bool is_asked; /* and the harness has not yet looked at it */
+    uint64_t asked_count;
+
+    /* What the rules look at. */
+    bool is_open; /* asked, and the answer was not delivered */
+    event_time not_before;
+    unsigned refusals;
+    uint64_t delivered_stop;
+};
+
 struct sim_bundle {
     struct world *world;
     uint64_t id;
@@ -40,6 +63,7 @@ struct sim_bundle {
     bool is_family_ended[SIM_MAX_FAMILIES];
     struct element_list input;
     size_t next_input;
+    struct sim_splits splits;
     VEC(struct keyed_timer) timers; /* their keys lie in timer_bytes */
     VEC(struct slice) timer_bytes;
     size_t next_timer;
@@ -100,6 +124,23 @@ void sdk_emit(void *user, unsigned sink, const struct element *element, unsigned
 
 /* sdk_large.c: gives the element its values, if a token stands in their place; false when it waits for an answer. */
 bool sdk_resolve_large(struct sim_bundle *bundle, struct element *in);
+
+/* sdk_split.c */
+void sdk_split_init(struct sim_bundle *bundle);
+void sdk_split_clear(struct sim_bundle *bundle);
+/* Before an element of the wire enters input.all, once for each of its windows. */
+void sdk_split_received(struct sim_bundle *bundle, unsigned windows);
+bool sdk_split_has_element(const struct sim_bundle *bundle);
+/* An element of a splittable DoFn; false when it is not done yet. */
+bool sdk_split_element(struct sim_bundle *bundle, const struct element *in);
+/* ENGINE_ACTION_SPLIT. */
+void sdk_split_ask(struct sim_bundle *bundle, const struct engine_action *action);
+/* The harness looks at what it was asked. */
+void sdk_split_look(struct sim_bundle *bundle);
+/* The engine is about to be told the answer. */
+void sdk_split_delivered(struct sim_bundle *bundle, const struct bundle_split *split);
+/* Whether the harness does nothing for now; it goes on by itself. */
+bool sdk_pauses(struct sim_bundle *bundle);
 
 /* sdk_keyed.c: false when the element or timer waits for an answer. */
 bool sdk_keyed_element(struct sim_bundle *bundle, const struct element *in);

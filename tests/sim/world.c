@@ -148,6 +148,8 @@ static void note_event(struct world *world, struct world_entry *entry) {
     }
     if (event->type == ENGINE_EVENT_SENT)
         bundle->outstanding_bytes -= MIN(event->byte_count, bundle->outstanding_bytes);
+    if (event->type == ENGINE_EVENT_SPLIT && !entry->is_poison)
+        sdk_split_delivered(bundle, event->split);
     if (event->type == ENGINE_EVENT_BUNDLE_FAILED || entry->is_poison)
         mark_failed(world, bundle, false);
     if (event->type == ENGINE_EVENT_ELEMENTS && event->is_last && !entry->is_poison)
@@ -180,9 +182,9 @@ static void trace_action(struct world *world, const struct engine_action *action
 }
 
 static void print_action(const struct world *world, const struct engine_action *action) {
-    static const char *const names[] = {"START_BUNDLE", "SEND",       "REPLY_STATE",  "FINALIZE", "FORGET_BUNDLE",
-                                        "STORE",        "LOAD",       "DROP",         "WAKE",     "MESSAGE",
-                                        "JOB_DONE",     "JOB_FAILED", "JOB_CANCELLED"};
+    static const char *const names[] = {"START_BUNDLE",  "SEND",     "REPLY_STATE", "SPLIT",        "FINALIZE",
+                                        "FORGET_BUNDLE", "STORE",    "LOAD",        "DROP",         "WAKE",
+                                        "MESSAGE",       "JOB_DONE", "JOB_FAILED",  "JOB_CANCELLED"};
 
     printf("%8" PRId64 "  %-13s worker %u bundle %" PRIu64 " stage %u %zu bytes%s %s\n", world->now,
            names[action->type], action->worker, action->bundle, action->stage, action->bytes.size,
@@ -268,13 +270,14 @@ static void send_timers(struct world *world, struct sim_bundle *bundle, struct e
     world_post_run(world, world->now + world_delay(world), bundle->id);
 }
 
-/* A bundle without anything to do may only come of event-time timers that are too late to fire. */
+/* A bundle without anything to do may only come of event-time timers that are too late to fire, or of a split. */
 static void check_not_empty(struct world *world, const struct sim_bundle *bundle) {
     bool may_be_late = false;
 
     for (unsigned i = 0; i < bundle->function->family_count; i++)
         may_be_late |=
             !bundle->function->families[i].is_processing_time && !bundle->function->families[i].is_expiration;
+    may_be_late |= bundle->splits.delivered_stop == 0; /* a split gave everything away before any of it was sent */
     if (bundle->is_input_ended && !may_be_late && bundle->input.all.count == 0 && bundle->timers.count == 0)
         world_violation(world, "bundle %" PRIu64 ": nothing to do", bundle->id);
 }
@@ -450,6 +453,8 @@ static void bundle_action(struct world *world, struct engine_action *action) {
         send_input(world, bundle, action);
     else if (action->type == ENGINE_ACTION_REPLY_STATE)
         sdk_bundle_reply(bundle, action);
+    else if (action->type == ENGINE_ACTION_SPLIT)
+        sdk_split_ask(bundle, action);
     else if (action->type == ENGINE_ACTION_FINALIZE)
         finalize_bundle(world, bundle);
     else
@@ -468,6 +473,7 @@ static void handle_action(struct world *world, struct engine_action *action) {
         break;
     case ENGINE_ACTION_SEND:
     case ENGINE_ACTION_REPLY_STATE:
+    case ENGINE_ACTION_SPLIT:
     case ENGINE_ACTION_FINALIZE:
     case ENGINE_ACTION_FORGET_BUNDLE:
         bundle_action(world, action);
@@ -555,6 +561,7 @@ static void choose_options(struct world *world) {
         .finalize_timeout_ms = 10000,
         .group_partitions = rng_between(rng, 1, 8),
         .key_shards = rng_between(rng, 1, 8),
+        .split_after_ms = rng_chance(rng, 20) ? -1 : (int64_t)rng_between(rng, 1, 100),
         .account = account_create("sim", NULL, 0),
         .verify_commits = true,
     };

@@ -30,6 +30,8 @@ enum fault {
     FAULT_CUT,          /* the end mark inside an element */
     FAULT_BAD_RESIDUAL, /* a residual that the input's coder cannot read */
     FAULT_BAD_ANSWER,   /* about windows that merge: each well-formed, but not what was asked for */
+    FAULT_BAD_SPLIT,    /* a nonsensical answer to a split, when one is asked for */
+    FAULT_NO_SPLIT,     /* none */
     FAULT_COUNT,
 };
 

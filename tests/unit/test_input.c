@@ -112,6 +112,73 @@ START_TEST(what_is_put_back_comes_next)
 }
 END_TEST
 
+START_TEST(a_claim_that_is_cut_keeps_its_first_elements_and_gives_the_others_away)
+{
+    struct fixture f = fixture_create();
+
+    for (uint64_t count = 0; count <= 20; count++) {
+        struct input_queue queue = {0}, rest = {0};
+        struct claim *claim = xcalloc(1, sizeof(*claim));
+        struct claim *other = xcalloc(1, sizeof(*other));
+        struct buf before, kept, given;
+
+        input_queue_push(&queue, item_of(0, 10));
+        input_queue_push(&queue, item_of(10, 1));
+        input_queue_push(&queue, item_of(11, 9));
+        claim_take(claim, &queue, f.global, SIZE_MAX / 4, UINT64_MAX);
+        before = read_all(claim, f.global, 64);
+        claim_cut(claim, f.global, count, &rest);
+        ck_assert_uint_eq(claim->count, count);
+        ck_assert_uint_eq(rest.count, 20 - count);
+        claim_take(other, &rest, f.global, SIZE_MAX / 4, UINT64_MAX);
+        kept = read_all(claim, f.global, 64);
+        given = read_all(other, f.global, 64);
+        ck_assert_uint_eq(kept.size, claim->bytes);
+        ck_assert_uint_eq(kept.size + given.size, before.size);
+        if (kept.size)
+            ck_assert_mem_eq(buf_data(&before), buf_data(&kept), kept.size);
+        if (given.size)
+            ck_assert_mem_eq(buf_data(&before) + kept.size, buf_data(&given), given.size);
+        buf_clear(&before);
+        buf_clear(&kept);
+        buf_clear(&given);
+        claim_free(claim);
+        claim_free(other);
+        input_queue_clear(&queue);
+        input_queue_clear(&rest);
+    }
+    arena_clear(&f.arena);
+}
+END_TEST
+
+START_TEST(a_cursor_knows_how_many_elements_it_has_read_and_a_cut_before_it_ends_it)
+{
+    struct fixture f = fixture_create();
+    struct input_queue queue = {0}, rest = {0};
+    struct claim *claim = xcalloc(1, sizeof(*claim));
+    struct claim_cursor at = {0};
+    uint64_t read = 0;
+
+    input_queue_push(&queue, item_of(0, 10));
+    input_queue_push(&queue, item_of(10, 10));
+    claim_take(claim, &queue, f.global, SIZE_MAX / 4, UINT64_MAX);
+    while (read < 15) {
+        struct slice piece = claim_read(claim, &at, f.global, 1, NULL, NULL);
+
+        ck_assert_uint_gt(piece.size, 0);
+        slice_unref(&piece);
+        ck_assert_uint_eq(claim_count_read(claim, &at, f.global), ++read);
+    }
+    claim_cut(claim, f.global, 12, &rest);
+    ck_assert_uint_eq(claim_count_read(claim, &at, f.global), 12);
+    ck_assert_uint_eq(claim_read(claim, &at, f.global, 100, NULL, NULL).size, 0);
+    claim_free(claim);
+    input_queue_clear(&queue);
+    input_queue_clear(&rest);
+    arena_clear(&f.arena);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("input");
     TCase *tc = tcase_create("input");
@@ -120,6 +187,8 @@ int main(void) {
     tcase_add_test(tc, a_claim_is_about_as_large_as_asked);
     tcase_add_test(tc, a_claim_reads_the_same_whatever_the_piece_size);
     tcase_add_test(tc, what_is_put_back_comes_next);
+    tcase_add_test(tc, a_claim_that_is_cut_keeps_its_first_elements_and_gives_the_others_away);
+    tcase_add_test(tc, a_cursor_knows_how_many_elements_it_has_read_and_a_cut_before_it_ends_it);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
