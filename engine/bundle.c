@@ -105,6 +105,14 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     return bundle;
 }
 
+static void free_response(struct bundle_response **response) {
+    if (!*response)
+        return;
+    bundle_response_clear(*response);
+    free(*response);
+    *response = NULL;
+}
+
 /* Frees the bundle and its place; the claim is the caller's unless it is still here. */
 void bundle_free(struct engine *engine, struct bundle *bundle) {
     struct worker_slot *worker = engine_worker(engine, bundle->worker);
@@ -133,10 +141,8 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     fetch_cancel(engine, bundle->fetch);
     engine_drop_late_replies(engine, bundle);
     large_values_clear(&bundle->large);
-    if (bundle->response) {
-        bundle_response_clear(bundle->response);
-        free(bundle->response);
-    }
+    free_response(&bundle->response);
+    free_response(&bundle->progress);
     claim_free(bundle->claim);
     free(bundle);
     engine->needs_schedule = true;
@@ -147,7 +153,24 @@ void bundle_sent(struct engine *engine, struct bundle *bundle, size_t bytes) {
     bundle_send(engine, bundle);
 }
 
-/* ---- the end ---- */
+/* ---- reports and the end ---- */
+
+void bundle_progress(struct bundle *bundle, struct bundle_response *report) {
+    /* Nothing said, as before the first element, does not unsay what was; and the response has the last word. */
+    if (bundle->response || report->metric_count == 0) {
+        free_response(&report);
+        return;
+    }
+    free_response(&bundle->progress);
+    bundle->progress = report;
+}
+
+/* What the attempt did was attempted; whatever comes, it does not count as running any more. */
+static void count_attempt(struct engine *engine, struct bundle *bundle) {
+    tally_fail(&engine->tally, bundle->stage->plan->index, bundle->response ? bundle->response : bundle->progress);
+    free_response(&bundle->response);
+    free_response(&bundle->progress);
+}
 
 void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failure failure, const char *error) {
     struct stage *stage = bundle->stage;
@@ -158,6 +181,7 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
 
     if (!error)
         error = is_lost ? "the worker was lost" : "the harness reported an error without a text";
+    count_attempt(engine, bundle);
     if (runs >= limit) {
         /* The SDK's own text names the transform; the stage's name, all its transforms joined, would only bury it. */
         if (failure != BUNDLE_FAILED_IN_SDK)
@@ -168,8 +192,6 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
     }
     engine_add_message(engine, "a bundle of stage %u failed and is tried again (attempt %u of %u): %s",
                        stage->plan->index, runs, limit, error);
-    for (size_t i = 0; bundle->response && i < bundle->response->metric_count; i++)
-        metric_table_add(&engine->attempted, &bundle->response->metrics[i]);
     engine_drop_late_replies(engine, bundle);
     bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
     bundle->claim = NULL;
@@ -264,6 +286,7 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     if (engine->options.verify_commits)
         through_encoding(engine, &commit);
     engine_apply_commit(engine, &commit);
+    tally_claim(&engine->tally, bundle->stage->plan->index, bundle->claim);
     firing_expire(engine, bundle->stage, bundle->claim);
     claim_release(bundle->stage, bundle->claim);
     bundle->claim = NULL;

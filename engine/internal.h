@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "engine/input.h"
 #include "engine/store.h"
+#include "engine/tally.h"
 #include "engine/userstate.h"
 #include "engine/view.h"
 #include "model/window.h"
@@ -94,7 +95,8 @@ struct bundle {
     size_t open_ends;
     struct state_overlay overlay;
     struct bundle_response *response;
-    event_time response_deadline_ms; /* for the end marks, once the response is there */
+    struct bundle_response *progress; /* its metrics, as last reported before that; may be NULL */
+    event_time response_deadline_ms;  /* for the end marks, once the response is there */
 
     struct fetch *fetch; /* brings in this item of the claim: */
     size_t fetched_item;
@@ -137,8 +139,7 @@ struct engine {
     bool is_over;       /* the last action was given */
     bool needs_schedule;
     bool needs_wake; /* a deadline was added since the last WAKE was worked out */
-    struct metric_table attempted;
-    struct metric_table committed;
+    struct tally tally;
 };
 
 /* engine.c */
@@ -157,6 +158,8 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
 void bundle_elements(struct engine *engine, struct bundle *bundle, unsigned sink, struct slice bytes, bool is_last);
 void bundle_timers(struct engine *engine, struct bundle *bundle, unsigned family, struct slice bytes, bool is_last);
 void bundle_sent(struct engine *engine, struct bundle *bundle, size_t bytes);
+/* Both take the response over. */
+void bundle_progress(struct bundle *bundle, struct bundle_response *report);
 void bundle_done(struct engine *engine, struct bundle *bundle, struct bundle_response *response);
 /* Why a bundle ended without a commit. */
 enum bundle_failure {
