@@ -83,6 +83,7 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
         bundle->writers[i].account = engine->options.account;
         bundle->writers[i].max_element_bytes = engine->options.max_element_bytes;
     }
+    bundle->written = xcalloc(plan->sink_count + 1, sizeof(*bundle->written));
     bundle->groups = xcalloc(plan->sink_count, sizeof(*bundle->groups));
     for (size_t i = 0; i < plan->sink_count; i++)
         bundle->groups[i] = make_group(engine, plan->sinks[i].collection);
@@ -133,6 +134,7 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     for (size_t i = 0; i < bundle->stage->plan->sink_count; i++)
         group_destroy(bundle->groups[i]);
     free(bundle->groups);
+    free(bundle->written);
     for (size_t i = 0; i < bundle->stage->plan->timer_family_count; i++)
         run_writer_clear(&bundle->timer_writers[i]);
     free(bundle->timer_writers);
@@ -211,6 +213,10 @@ static void bundle_take_commit(struct bundle *bundle, struct bundle_commit *ret)
         commit.outputs[i] = bundle->writers[i].list;
         bundle->writers[i].list = (struct run_list){0};
     }
+    for (size_t i = 0; i < plan->sink_count; i++)
+        bundle->written[i] += commit.outputs[i].count;
+    commit.written = bundle->written;
+    bundle->written = NULL;
     commit.groups = bundle->groups;
     bundle->groups = xcalloc(plan->sink_count, sizeof(*bundle->groups));
     commit.timer_family_count = plan->timer_family_count;
@@ -343,6 +349,7 @@ static void end_output(struct engine *engine, struct bundle *bundle, size_t stre
 static void group_output(struct bundle *bundle, struct run_writer *writer, size_t stream) {
     if (stream >= bundle->stage->plan->sink_count || !bundle->groups[stream])
         return;
+    bundle->written[stream] += writer->list.count;
     group_add(bundle->groups[stream], &writer->list);
     run_list_clear(&writer->list);
 }

@@ -90,6 +90,7 @@ struct bundle {
 
     struct run_writer *writers;       /* one per sink */
     struct group **groups;            /* one per sink: its output, when that goes to a grouping alone; else NULL */
+    uint64_t *written;                /* elements, one per sink: those that were grouped */
     struct run_writer *timer_writers; /* one per timer family */
     bool *is_ended;                   /* one per sink, then one per timer family */
     size_t open_ends;

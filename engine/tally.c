@@ -123,7 +123,7 @@ void tally_commit(struct tally *tally, const struct bundle_commit *commit) {
     }
     for (size_t i = 0; i < commit->output_count; i++)
         if (!is_counted[i])
-            tally_elements(tally, stage->sinks[i].collection, commit->outputs[i].count);
+            tally_elements(tally, stage->sinks[i].collection, commit->written ? commit->written[i] : 0);
     free(is_counted);
 }
 
@@ -181,12 +181,6 @@ void tally_finish(struct tally *tally) {
     *tally = (struct tally){0};
 }
 
-static void copy_table(const struct metric_table *from, struct metric_table *to) {
-    map_foreach (entry, &from->by_identity)
-        metric_table_add(to, &(struct metric){.identity = slice_of_static(entry->key, entry->key_size),
-                                              .payload = *(struct slice *)entry->value});
-}
-
 static void copy_elements(const struct tally *tally, struct metric_table *to) {
     for (size_t i = 0; i < tally->plan->collection_count; i++) {
         const struct tally_collection *collection = &tally->collections[i];
@@ -202,8 +196,8 @@ static void copy_elements(const struct tally *tally, struct metric_table *to) {
 
 void tally_copy(const struct tally *tally, struct metric_table *ret_attempted, struct metric_table *ret_committed) {
     *ret_attempted = *ret_committed = (struct metric_table){0};
-    copy_table(&tally->committed, ret_committed);
+    metric_table_merge(ret_committed, &tally->committed);
     copy_elements(tally, ret_committed);
-    copy_table(ret_committed, ret_attempted);
-    copy_table(&tally->failed, ret_attempted);
+    metric_table_merge(ret_attempted, ret_committed);
+    metric_table_merge(ret_attempted, &tally->failed);
 }

@@ -36,6 +36,7 @@ struct harness {
     struct map programs; /* descriptor id -> struct program */
     struct map answers;  /* state request id -> struct slice * (a StateResponse) */
     unsigned running;    /* bundle threads */
+    uint64_t counted;    /* elements, by all bundles (counters.h) */
     uint64_t next_request;
     bool is_over; /* Control ended */
     bool is_logging_over;
@@ -49,6 +50,11 @@ struct bundle {
     VEC(struct slice) input; /* under the lock; whole elements in each */
     size_t next_input;
     bool is_input_ended;
+
+    /* counters.h; under the lock. */
+    uint64_t counted;
+    const char *counter_id; /* the step that counts */
+    unsigned asked;         /* for progress, how often */
 
     struct buf *outputs;         /* one per sink */
     struct buf scratch;          /* for one value of a function */

@@ -10,5 +10,6 @@ void add_protocol_tests(Suite *suite);
 void add_job_tests(Suite *suite);
 void add_warm_tests(Suite *suite);
 void add_watch_tests(Suite *suite);
+void add_metric_tests(Suite *suite);
 
 #endif

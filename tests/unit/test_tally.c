@@ -74,8 +74,9 @@ static void commit(struct scene *s, unsigned stage, size_t count, const struct m
     struct bundle_commit commit = {.stage = stage, .output_count = s->stages[stage].sink_count};
 
     commit.outputs = xcalloc(commit.output_count + 1, sizeof(*commit.outputs));
+    commit.written = xcalloc(commit.output_count + 1, sizeof(*commit.written));
     for (size_t i = 0; i < commit.output_count; i++)
-        commit.outputs[i].count = 10;
+        commit.written[i] = 10;
     for (size_t i = 0; i < count; i++)
         vec_push(&commit.metrics, metrics[i]);
     tally_commit(&s->tally, &commit);
