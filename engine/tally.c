@@ -32,8 +32,14 @@ static bool has_id(const struct plan *plan, unsigned collection, const char *id)
     return plan->collections[collection].id && strcmp(plan->collections[collection].id, id) == 0;
 }
 
+/* Among those whose harness decodes what it reads. */
 static bool is_first_reader(const struct plan *plan, const struct plan_stage *stage) {
-    return plan->collections[stage->source.collection].consumers[0] == stage->index;
+    const struct plan_collection *input = &plan->collections[stage->source.collection];
+    size_t i = 0;
+
+    while (i < input->consumer_count && plan->stages[input->consumers[i]].kind != PLAN_EXECUTABLE)
+        i++;
+    return i < input->consumer_count && input->consumers[i] == stage->index;
 }
 
 /* Whether a metric of the PCollection that the stage reads is another one's to tell. */

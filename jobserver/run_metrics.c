@@ -1,6 +1,7 @@
 #include "jobserver/run_metrics.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "jobserver/ask_pace.h"
 #include "jobserver/job_run.h"
@@ -16,6 +17,7 @@ struct asked_bundle {
     uint64_t number;
     unsigned worker;
     struct ask_pace pace;
+    uint64_t work; /* what work_done() said last */
 };
 
 struct asked_process {
@@ -110,12 +112,31 @@ static int64_t ask_processes(struct job_run *run, int64_t now_ns) {
 
 /* ---- answers ---- */
 
+/* A number that changes when the bundle gets on. Times do not count: they pass in user code that hangs, too. */
+static uint64_t work_done(const struct bundle_response *report) {
+    static const char *const urns[] = {"beam:metric:element_count:v1", "beam:metric:data_channel:read_index:v1",
+                                       "beam:metric:ptransform_progress:completed:v1"};
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < report->metric_count; i++)
+        for (size_t j = 0; j < ARRAY_COUNT(urns); j++)
+            if (strcmp((const char *)report->metrics[i].identity.data, urns[j]) == 0)
+                sum += hash_bytes(report->metrics[i].identity.data, report->metrics[i].identity.size) ^
+                       hash_bytes(report->metrics[i].payload.data, report->metrics[i].payload.size);
+    return sum;
+}
+
 void run_metrics_progress(struct job_run *run, struct run_event *event) {
     struct asked_bundle *bundle = map_get(&run->metrics.bundles, &event->engine.bundle, sizeof(event->engine.bundle));
+    uint64_t work;
 
     if (!bundle)
         return;
     ask_pace_answered(&bundle->pace, monotonic_now_ns());
+    work = work_done(event->engine.response);
+    if (work != bundle->work)
+        run_bundle_sign_of_life(run, bundle->number);
+    bundle->work = work;
     event->engine.type = ENGINE_EVENT_PROGRESS;
     run_engine_event(run, &event->engine);
     event->engine = (struct engine_event){0};
