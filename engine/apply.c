@@ -80,6 +80,8 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
 
     if (run->count == 0)
         return;
+    if (engine->plan->stages[plan->producer].kind != PLAN_EXECUTABLE)
+        tally_elements(&engine->tally, collection, run->count);
     for (size_t i = 0; i < plan->consumer_count; i++)
         deliver_to(engine, &engine->stages[plan->consumers[i]], run);
     vec_foreach (view, &engine->views) {
@@ -133,6 +135,7 @@ static void deliver_output(struct engine *engine, unsigned collection, struct ru
 void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
     struct stage *stage = &engine->stages[commit->stage];
 
+    tally_commit(&engine->tally, commit);
     for (size_t i = 0; i < commit->output_count; i++) {
         unsigned collection = stage->plan->sinks[i].collection;
 
@@ -145,10 +148,6 @@ void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
     firing_apply_timers(engine, stage, commit);
     vec_foreach (residual, &commit->residuals)
         stage_add_residual(engine, stage, slice_ref(residual->element), residual->delay_ms);
-    vec_foreach (metric, &commit->metrics) {
-        metric_table_add(&engine->committed, metric);
-        metric_table_add(&engine->attempted, metric);
-    }
     engine->needs_schedule = true;
 }
 

@@ -87,6 +87,7 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
         bundle->writers[i].account = engine->options.account;
         bundle->writers[i].max_element_bytes = engine->options.max_element_bytes;
     }
+    bundle->written = xcalloc(plan->sink_count + 1, sizeof(*bundle->written));
     bundle->groups = xcalloc(plan->sink_count, sizeof(*bundle->groups));
     for (size_t i = 0; i < plan->sink_count; i++)
         bundle->groups[i] = make_group(engine, plan->sinks[i].collection);
@@ -110,6 +111,14 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     return bundle;
 }
 
+static void free_response(struct bundle_response **response) {
+    if (!*response)
+        return;
+    bundle_response_clear(*response);
+    free(*response);
+    *response = NULL;
+}
+
 /* Frees the bundle and its place; the claim is the caller's unless it is still here. */
 void bundle_free(struct engine *engine, struct bundle *bundle) {
     struct worker_slot *worker = engine_worker(engine, bundle->worker);
@@ -130,6 +139,7 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     for (size_t i = 0; i < bundle->stage->plan->sink_count; i++)
         group_destroy(bundle->groups[i]);
     free(bundle->groups);
+    free(bundle->written);
     for (size_t i = 0; i < bundle->stage->plan->timer_family_count; i++)
         run_writer_clear(&bundle->timer_writers[i]);
     free(bundle->timer_writers);
@@ -138,10 +148,8 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     fetch_cancel(engine, bundle->fetch);
     engine_drop_late_replies(engine, bundle);
     large_values_clear(&bundle->large);
-    if (bundle->response) {
-        bundle_response_clear(bundle->response);
-        free(bundle->response);
-    }
+    free_response(&bundle->response);
+    free_response(&bundle->progress);
     claim_free(bundle->claim);
     free(bundle);
     engine->needs_schedule = true;
@@ -152,7 +160,24 @@ void bundle_sent(struct engine *engine, struct bundle *bundle, size_t bytes) {
     bundle_send(engine, bundle);
 }
 
-/* ---- the end ---- */
+/* ---- reports and the end ---- */
+
+void bundle_progress(struct bundle *bundle, struct bundle_response *report) {
+    /* Nothing said, as before the first element, does not unsay what was; and the response has the last word. */
+    if (bundle->response || report->metric_count == 0) {
+        free_response(&report);
+        return;
+    }
+    free_response(&bundle->progress);
+    bundle->progress = report;
+}
+
+/* What the attempt did was attempted; whatever comes, it does not count as running any more. */
+static void count_attempt(struct engine *engine, struct bundle *bundle) {
+    tally_fail(&engine->tally, bundle->stage->plan->index, bundle->response ? bundle->response : bundle->progress);
+    free_response(&bundle->response);
+    free_response(&bundle->progress);
+}
 
 void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failure failure, const char *error) {
     struct stage *stage = bundle->stage;
@@ -163,6 +188,7 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
 
     if (!error)
         error = is_lost ? "the worker was lost" : "the harness reported an error without a text";
+    count_attempt(engine, bundle);
     if (runs >= limit) {
         /* The SDK's own text names the transform; the stage's name, all its transforms joined, would only bury it. */
         if (failure != BUNDLE_FAILED_IN_SDK)
@@ -173,8 +199,6 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
     }
     engine_add_message(engine, "a bundle of stage %u failed and is tried again (attempt %u of %u): %s",
                        stage->plan->index, runs, limit, error);
-    for (size_t i = 0; bundle->response && i < bundle->response->metric_count; i++)
-        metric_table_add(&engine->attempted, &bundle->response->metrics[i]);
     engine_drop_late_replies(engine, bundle);
     bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
     bundle->claim = NULL;
@@ -198,6 +222,10 @@ static void bundle_take_commit(struct bundle *bundle, struct bundle_commit *ret)
         commit.outputs[i] = bundle->writers[i].list;
         bundle->writers[i].list = (struct run_list){0};
     }
+    for (size_t i = 0; i < plan->sink_count; i++)
+        bundle->written[i] += commit.outputs[i].count;
+    commit.written = bundle->written;
+    bundle->written = NULL;
     commit.groups = bundle->groups;
     bundle->groups = xcalloc(plan->sink_count, sizeof(*bundle->groups));
     commit.timer_family_count = plan->timer_family_count;
@@ -270,6 +298,7 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     if (engine->options.verify_commits)
         through_encoding(engine, &commit);
     engine_apply_commit(engine, &commit);
+    tally_claim(&engine->tally, bundle->stage->plan->index, bundle->claim);
     firing_expire(engine, bundle->stage, bundle->claim);
     claim_release(bundle->stage, bundle->claim);
     bundle->claim = NULL;
@@ -333,6 +362,7 @@ static void end_output(struct engine *engine, struct bundle *bundle, size_t stre
 static void group_output(struct bundle *bundle, struct run_writer *writer, size_t stream) {
     if (stream >= bundle->stage->plan->sink_count || !bundle->groups[stream])
         return;
+    bundle->written[stream] += writer->list.count;
     group_add(bundle->groups[stream], &writer->list);
     run_list_clear(&writer->list);
 }

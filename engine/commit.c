@@ -2,7 +2,7 @@
 
 #include "engine/group.h"
 
-enum { COMMIT_VERSION = 3 };
+enum { COMMIT_VERSION = 4 };
 
 void bundle_commit_clear(struct bundle_commit *commit) {
     for (size_t i = 0; i < commit->output_count; i++)
@@ -11,6 +11,7 @@ void bundle_commit_clear(struct bundle_commit *commit) {
     for (size_t i = 0; commit->groups && i < commit->output_count; i++)
         group_destroy(commit->groups[i]);
     free(commit->groups);
+    free(commit->written);
     for (size_t i = 0; i < commit->timer_family_count; i++)
         run_list_clear(&commit->timers[i]);
     free(commit->timers);
@@ -81,6 +82,8 @@ struct slice bundle_commit_encode(const struct bundle_commit *commit) {
     buf_add_varint(&out, commit->bundle);
     buf_add_varint(&out, commit->stage);
     encode_lists(commit->outputs, commit->output_count, &out);
+    for (size_t i = 0; i < commit->output_count; i++)
+        buf_add_varint(&out, commit->written ? commit->written[i] : 0);
     encode_groups(commit, &out);
     encode_lists(commit->timers, commit->timer_family_count, &out);
     encode_state(commit, &out);
@@ -114,6 +117,14 @@ static bool decode_flag(struct cursor *at, bool *ret) {
     if (!cursor_u8(at, &byte) || byte > 1)
         return false;
     *ret = byte;
+    return true;
+}
+
+static bool decode_written(struct cursor *at, struct bundle_commit *commit) {
+    commit->written = xcalloc(commit->output_count + 1, sizeof(*commit->written));
+    for (size_t i = 0; i < commit->output_count; i++)
+        if (!cursor_varint(at, &commit->written[i]))
+            return false;
     return true;
 }
 
@@ -219,7 +230,7 @@ static bool decode(struct cursor *at, struct account *account, const struct stor
 
     if (!cursor_u8(at, &version) || version != COMMIT_VERSION || !cursor_varint(at, &commit->bundle) ||
         !cursor_varint(at, &stage) || stage > UINT32_MAX ||
-        !decode_lists(at, account, store, &commit->outputs, &commit->output_count) ||
+        !decode_lists(at, account, store, &commit->outputs, &commit->output_count) || !decode_written(at, commit) ||
         !decode_groups(at, account, store, commit) ||
         !decode_lists(at, account, store, &commit->timers, &commit->timer_family_count) || !decode_count(at, &count))
         return false;

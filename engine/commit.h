@@ -23,6 +23,7 @@ struct bundle_commit {
     uint64_t bundle;
     unsigned stage;
     struct run_list *outputs; /* one per sink: runs, or */
+    uint64_t *written;        /* elements of each output, groups' too; NULL: none */
     struct group **groups;    /* groups made of them while they came; NULL: none */
     size_t output_count;
     struct run_list *timers; /* one per timer family: records set and cleared, in order */
@@ -35,7 +36,7 @@ struct bundle_commit {
 
 void bundle_commit_clear(struct bundle_commit *commit);
 
-/* version(1) | bundle | stage | outputs | groups | timers | state | residuals | metrics | flags; integers are varints, bytes are length-prefixed. */
+/* version(1) | bundle | stage | outputs | written | groups | timers | state | residuals | metrics | flags; integers are varints, bytes are length-prefixed. */
 struct slice bundle_commit_encode(const struct bundle_commit *commit);
 /* Fails on bytes that are truncated, of another version, have something left over, or name an extent that `store` does not have. */
 int bundle_commit_decode(struct slice bytes, struct account *account, const struct store *store,

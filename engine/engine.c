@@ -95,6 +95,7 @@ struct engine *engine_create(const struct plan *plan, const struct engine_option
     engine->split_at_ms = TIME_MAX;
     engine->next_bundle = engine->options.first_bundle;
     engine->needs_schedule = true;
+    tally_init(&engine->tally, plan);
     engine->stages = xcalloc(plan->stage_count, sizeof(*engine->stages));
     for (size_t i = 0; i < plan->stage_count; i++)
         stage_init(engine, &engine->stages[i], &plan->stages[i]);
@@ -149,8 +150,7 @@ void engine_destroy(struct engine *engine) {
         engine_action_clear(&engine->actions.items[i]);
     vec_free(&engine->actions);
     store_clear(engine);
-    metric_table_clear(&engine->attempted);
-    metric_table_clear(&engine->committed);
+    tally_finish(&engine->tally);
     free(engine->environment_slots);
     free(engine);
 }
@@ -403,6 +403,12 @@ static void handle(struct engine *engine, struct engine_event *event) {
         else
             engine_refuse_state(engine, event->worker, event->bundle, event->token, event->request);
         break;
+    case ENGINE_EVENT_PROGRESS:
+        if (bundle) {
+            bundle_progress(bundle, event->response);
+            event->response = NULL;
+        }
+        break;
     case ENGINE_EVENT_BUNDLE_DONE:
         if (bundle) {
             bundle_done(engine, bundle, event->response);
@@ -498,22 +504,15 @@ void engine_step(struct engine *engine, struct engine_event *event) {
 
 /* ---- for people ---- */
 
-static void copy_table(const struct metric_table *from, struct metric_table *to) {
-    map_foreach (entry, &from->by_identity) {
-        struct metric metric = {.identity = slice_copy(entry->key, entry->key_size, NULL),
-                                .payload = slice_ref(*(struct slice *)entry->value)};
-
-        metric_table_add(to, &metric);
-        slice_unref(&metric.identity);
-        slice_unref(&metric.payload);
-    }
-}
-
-void engine_copy_metrics(const struct engine *engine, struct metric_table *ret_attempted,
+void engine_copy_metrics(struct engine *engine, struct metric_table *ret_attempted,
                          struct metric_table *ret_committed) {
-    *ret_attempted = *ret_committed = (struct metric_table){0};
-    copy_table(&engine->attempted, ret_attempted);
-    copy_table(&engine->committed, ret_committed);
+    tally_copy(&engine->tally, ret_attempted, ret_committed);
+    vec_foreach (item, &engine->running) {
+        const struct bundle *bundle = *item;
+
+        tally_add_running(&engine->tally, bundle->stage->plan->index,
+                          bundle->response ? bundle->response : bundle->progress, ret_attempted);
+    }
 }
 
 void engine_describe(const struct engine *engine, struct buf *out) {

@@ -51,6 +51,7 @@ enum engine_event_type {
     ENGINE_EVENT_ELEMENTS,           /* bundle, output (index of the sink), bytes, is_last */
     ENGINE_EVENT_TIMERS,             /* bundle, output (index of the timer family), bytes, is_last */
     ENGINE_EVENT_STATE,              /* worker, bundle, token, request */
+    ENGINE_EVENT_PROGRESS,           /* bundle, response: its metrics so far, and nothing else */
     ENGINE_EVENT_BUNDLE_DONE,        /* bundle, response */
     ENGINE_EVENT_BUNDLE_FAILED,      /* bundle, error: the SDK's own text */
     ENGINE_EVENT_SENT,               /* bundle, byte_count: input that left */
@@ -137,9 +138,9 @@ void engine_action_clear(struct engine_action *action);
  * submitter learns it at once. */
 int engine_check_plan(const struct plan *plan, struct status *st);
 
-/* Copies of the metrics as of now. Committed: successful bundles only; attempted: failed ones too. */
-void engine_copy_metrics(const struct engine *engine, struct metric_table *ret_attempted,
-                         struct metric_table *ret_committed);
+/* Copies of the metrics as of now, in the submitted pipeline's names (engine/tally.h). Committed: successful bundles only; attempted: with
+ * the last report of those that failed or still run. */
+void engine_copy_metrics(struct engine *engine, struct metric_table *ret_attempted, struct metric_table *ret_committed);
 
 /* Text for a person: every unfinished stage, what it waits for. */
 void engine_describe(const struct engine *engine, struct buf *out);

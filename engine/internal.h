@@ -21,6 +21,7 @@
 #include "engine/engine.h"
 #include "engine/input.h"
 #include "engine/store.h"
+#include "engine/tally.h"
 #include "engine/userstate.h"
 #include "engine/view.h"
 #include "model/window.h"
@@ -101,12 +102,14 @@ struct bundle {
 
     struct run_writer *writers;       /* one per sink */
     struct group **groups;            /* one per sink: its output, when that goes to a grouping alone; else NULL */
+    uint64_t *written;                /* elements, one per sink: those that were grouped */
     struct run_writer *timer_writers; /* one per timer family */
     bool *is_ended;                   /* one per sink, then one per timer family */
     size_t open_ends;
     struct state_overlay overlay;
     struct bundle_response *response;
-    event_time response_deadline_ms; /* for the end marks, once the response is there */
+    struct bundle_response *progress; /* its metrics, as last reported before that; may be NULL */
+    event_time response_deadline_ms;  /* for the end marks, once the response is there */
 
     struct fetch *fetch; /* brings in this item of the claim: */
     size_t fetched_item;
@@ -150,8 +153,7 @@ struct engine {
     event_time split_at_ms; /* when a bundle is due to be asked to split for a slot that is idle now; TIME_MAX: none */
     bool needs_schedule;
     bool needs_wake; /* a deadline was added since the last WAKE was worked out */
-    struct metric_table attempted;
-    struct metric_table committed;
+    struct tally tally;
 };
 
 /* engine.c */
@@ -170,6 +172,8 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
 void bundle_elements(struct engine *engine, struct bundle *bundle, unsigned sink, struct slice bytes, bool is_last);
 void bundle_timers(struct engine *engine, struct bundle *bundle, unsigned family, struct slice bytes, bool is_last);
 void bundle_sent(struct engine *engine, struct bundle *bundle, size_t bytes);
+/* Both take the response over. */
+void bundle_progress(struct bundle *bundle, struct bundle_response *report);
 void bundle_done(struct engine *engine, struct bundle *bundle, struct bundle_response *response);
 /* Why a bundle ended without a commit. */
 enum bundle_failure {

@@ -52,7 +52,9 @@ static void send_request(struct fn_worker *worker, const Fn__InstructionRequest 
 static void send_instruction(struct fn_worker *worker, Fn__InstructionRequest *request, enum fn_instruction_kind kind,
                              uint64_t bundle, struct fn_report *report) {
     static const char *const names[] = {
-        [FN_PROGRESS] = "progress", [FN_SPLIT] = "split", [FN_FINALIZE] = "finalize", [FN_SHORT_IDS] = "metrics"};
+        [FN_PROGRESS] = "progress",       [FN_SPLIT] = "split", [FN_FINALIZE] = "finalize", [FN_SHORT_IDS] = "metrics",
+        [FN_PROCESS_METRICS] = "process",
+    };
     struct fn_instruction *instruction = xcalloc(1, sizeof(*instruction));
     char id[FN_INSTRUCTION_ID_SIZE];
 
@@ -163,6 +165,17 @@ void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle) {
     fn_unlock(worker);
 }
 
+void fn_worker_ask_process_metrics(struct fn_worker *worker) {
+    Fn__InstructionRequest request = FN__INSTRUCTION_REQUEST__INIT;
+    Fn__HarnessMonitoringInfosRequest infos = FN__HARNESS_MONITORING_INFOS_REQUEST__INIT;
+
+    request.request_case = FN__INSTRUCTION_REQUEST__REQUEST_HARNESS_MONITORING_INFOS;
+    request.harness_monitoring_infos = &infos;
+    fn_lock(worker);
+    send_instruction(worker, &request, FN_PROCESS_METRICS, 0, NULL);
+    fn_unlock(worker);
+}
+
 void fn_worker_finalize(struct fn_worker *worker, uint64_t bundle) {
     Fn__InstructionRequest request = FN__INSTRUCTION_REQUEST__INIT;
     Fn__FinalizeBundleRequest finalize = FN__FINALIZE_BUNDLE_REQUEST__INIT;
@@ -211,11 +224,15 @@ static bool is_wanted(struct fn_worker *worker, uint64_t number, bool is_progres
 static void deliver(struct fn_worker *worker, struct fn_report *report) {
     const struct fn_worker_handler *handler = worker->handler;
 
-    if (!is_wanted(worker, report->bundle, report->is_progress)) {
+    if (report->is_of_process ? !fn_worker_check_live(worker)
+                              : !is_wanted(worker, report->bundle, report->is_progress)) {
         fn_report_free(report);
         return;
     }
-    if (report->is_progress) {
+    if (report->is_of_process) {
+        if (handler->process_metrics)
+            handler->process_metrics(worker->user, report->response.metrics, report->response.metric_count);
+    } else if (report->is_progress) {
         if (handler->progress)
             handler->progress(worker->user, report->bundle, report->response.metrics, report->response.metric_count);
     } else if (handler->bundle_done) {
@@ -301,6 +318,13 @@ static void progress_answered(struct fn_worker *worker, uint64_t bundle, const F
         worker->handler->progress(worker->user, bundle, NULL, 0);
 }
 
+static void process_answered(struct fn_worker *worker, const Fn__InstructionResponse *response) {
+    if (!response->error[0] && response->response_case == FN__INSTRUCTION_RESPONSE__RESPONSE_HARNESS_MONITORING_INFOS)
+        deliver_resolved(worker, fn_report_of_process(worker, response->harness_monitoring_infos));
+    else if (worker->handler->process_metrics && fn_worker_check_live(worker))
+        worker->handler->process_metrics(worker->user, NULL, 0);
+}
+
 static void split_answered(struct fn_worker *worker, uint64_t bundle, const Fn__InstructionResponse *response) {
     bool is_split =
         !response->error[0] && response->response_case == FN__INSTRUCTION_RESPONSE__RESPONSE_PROCESS_BUNDLE_SPLIT;
@@ -328,6 +352,9 @@ static void instruction_answered(struct fn_worker *worker, const Fn__Instruction
     switch (instruction->kind) {
     case FN_PROGRESS:
         progress_answered(worker, instruction->bundle, response);
+        break;
+    case FN_PROCESS_METRICS:
+        process_answered(worker, response);
         break;
     case FN_SPLIT:
         split_answered(worker, instruction->bundle, response);

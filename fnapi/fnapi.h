@@ -69,6 +69,8 @@ struct fn_worker_handler {
      * now). No progress comes after the bundle's response. */
     void (*split)(void *user, uint64_t bundle, struct bundle_split *split);
     void (*progress)(void *user, uint64_t bundle, const struct metric *metrics, size_t count);
+    /* Answers fn_worker_ask_process_metrics(): totals of the harness's process so far, borrowed; none when it could not tell. */
+    void (*process_metrics)(void *user, const struct metric *metrics, size_t count);
     /* FinalizeBundle was answered; error NULL on success. */
     void (*finalized)(void *user, uint64_t bundle, const char *error);
     /* `bytes` of this bundle's input, as counted by the pieces given to fn_worker_send(), were written to the Data stream. */
@@ -147,6 +149,8 @@ void fn_worker_reply_state(struct fn_worker *worker, uint64_t reply_token, const
 void fn_worker_split(struct fn_worker *worker, uint64_t bundle, const char *source_transform_id,
                      double fraction_of_remainder, int64_t estimated_input_elements);
 void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle);
+/* Asks for what belongs to no bundle (HarnessMonitoringInfos; capability beam:protocol:harness_monitoring_infos:v1). */
+void fn_worker_ask_process_metrics(struct fn_worker *worker);
 /* Stops reading the harness's Data stream, or goes on; a message that is being read is still delivered. The harness's output waits in its
  * own memory meanwhile. */
 void fn_worker_pause_data(struct fn_worker *worker, bool is_paused);

@@ -77,7 +77,7 @@ struct fn_bundle {
     size_t end_marks; /* Go: inputs that ended so far */
 };
 
-enum fn_instruction_kind { FN_PROGRESS, FN_SPLIT, FN_FINALIZE, FN_SHORT_IDS };
+enum fn_instruction_kind { FN_PROGRESS, FN_SPLIT, FN_FINALIZE, FN_SHORT_IDS, FN_PROCESS_METRICS };
 
 /* An instruction, other than a bundle, that awaits its response. */
 struct fn_instruction {
@@ -192,6 +192,7 @@ void fn_provision_method(struct rpc_stream *call, void *context, struct slice re
 struct fn_report {
     uint64_t bundle;
     bool is_progress;
+    bool is_of_process; /* not of a bundle */
     struct bundle_response response;
     struct fn_short_value {
         const char *short_id; /* in response.arena */
@@ -204,6 +205,7 @@ struct fn_report *fn_report_of_bundle(struct fn_worker *worker, uint64_t bundle,
                                       const Fn__ProcessBundleResponse *message);
 struct fn_report *fn_report_of_progress(struct fn_worker *worker, uint64_t bundle,
                                         const Fn__ProcessBundleProgressResponse *message);
+struct fn_report *fn_report_of_process(struct fn_worker *worker, const Fn__HarnessMonitoringInfosResponse *message);
 /* Learns what the answer says (may be NULL), and takes in the metrics that are known now; the others are dropped. */
 void fn_report_resolve(struct fn_worker *worker, struct fn_report *report,
                        const Fn__MonitoringInfosMetadataResponse *message);

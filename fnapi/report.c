@@ -174,6 +174,15 @@ struct fn_report *fn_report_of_progress(struct fn_worker *worker, uint64_t bundl
     return report;
 }
 
+struct fn_report *fn_report_of_process(struct fn_worker *worker, const Fn__HarnessMonitoringInfosResponse *message) {
+    struct fn_report *report = report_create(0, NULL, 0, message->n_monitoring_data);
+
+    report->is_of_process = true;
+    for (size_t i = 0; i < message->n_monitoring_data; i++)
+        add_short(worker, report, message->monitoring_data[i]->key, message->monitoring_data[i]->value);
+    return report;
+}
+
 /* An empty identity: not to be asked again. */
 static void learn(struct fn_worker *worker, const char *short_id, struct slice identity) {
     void **slot = map_slot(&worker->short_ids, short_id, strlen(short_id));

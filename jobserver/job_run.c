@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { METRICS_INTERVAL_MS = 1000, MAX_SLEEP_MS = 24 * 60 * 60 * 1000 };
+enum { MAX_SLEEP_MS = 24 * 60 * 60 * 1000 };
 
 static event_time wall_clock_ms(void) {
     struct timespec now;
@@ -52,6 +52,10 @@ static struct fn_worker *usable_harness(const struct run_worker *worker) {
     return worker && !worker->is_closing ? worker->harness : NULL;
 }
 
+struct fn_worker *run_usable_harness(struct job_run *run, unsigned worker) {
+    return usable_harness(run_worker_by_number(run, worker));
+}
+
 static void start_bundle(struct job_run *run, const struct engine_action *action) {
     struct run_worker *worker = run_worker_by_number(run, action->worker);
     const struct plan_stage *stage = &run->plan->stages[action->stage];
@@ -62,6 +66,7 @@ static void start_bundle(struct job_run *run, const struct engine_action *action
         return;
     worker->had_bundle = true;
     run_watch_bundle(run, action->bundle, stage, action->worker);
+    run_metrics_bundle_starts(run, action);
     tokens = side_input_tokens(run, stage);
     fn_worker_start_bundle(worker->harness, action->bundle, run_worker_descriptor(worker, stage), tokens,
                            stage->side_input_count);
@@ -98,27 +103,19 @@ static void split_bundle(struct job_run *run, const struct engine_action *action
                         (int64_t)action->element_count);
 }
 
-static void publish_metrics(struct job_run *run) {
-    struct metric_table attempted, committed;
-
-    run->metrics_ns = monotonic_now_ns();
-    run->has_new_metrics = false;
-    engine_copy_metrics(run->engine, &attempted, &committed);
-    job_set_metrics(run->job, &attempted, &committed);
-}
-
 /* The engine is done; the workers are asked to end. */
 static void job_ended(struct job_run *run, const struct engine_action *action) {
     run->is_over = true;
     run->end = action->type;
     run->end_error = action->error ? xstrdup(action->error) : NULL;
-    run_workers_stop(run);
+    if (run->end != ENGINE_ACTION_JOB_DONE || !run_metrics_ask_last(run))
+        run_workers_stop(run);
 }
 
 /* The terminal state, once the harnesses' last log lines are in: what comes after it nobody reads. */
 static void publish_end(struct job_run *run) {
     run->is_published = true;
-    publish_metrics(run);
+    run_metrics_publish(run);
     run_memory_report(run);
     if (run->end == ENGINE_ACTION_JOB_DONE)
         job_set_state(run->job, JOB_DONE);
@@ -157,7 +154,7 @@ static void perform(struct job_run *run, struct engine_action *action) {
             fn_worker_finalize(harness, action->bundle);
         break;
     case ENGINE_ACTION_FORGET_BUNDLE:
-        run->has_new_metrics = true;
+        run_metrics_bundle_ended(run, action->bundle);
         map_remove(&run->bundles, &action->bundle, sizeof(action->bundle));
         run_watch_forget(run, action->bundle);
         if (harness)
@@ -257,6 +254,12 @@ static void handle(struct job_run *run, struct run_event *event) {
     case RUN_EVENT_ELEMENTS:
         elements_arrived(run, event);
         break;
+    case RUN_EVENT_PROGRESS:
+        run_metrics_progress(run, event);
+        break;
+    case RUN_EVENT_PROCESS_METRICS:
+        run_metrics_process(run, event);
+        break;
     case RUN_EVENT_CONNECTED:
         run_worker_connected(event->worker);
         break;
@@ -297,17 +300,11 @@ void run_event_free(struct run_event *event) {
     free(event);
 }
 
-static int64_t next_metrics_ns(const struct job_run *run) {
-    return run->metrics_ns + METRICS_INTERVAL_MS * INT64_C(1000000);
-}
-
 static void check_time(struct job_run *run, int64_t now_ns) {
     if (run->wake_ns <= now_ns && !run->is_over) {
         run->wake_ns = INT64_MAX;
         run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_TIME});
     }
-    if (!run->is_over && run->has_new_metrics && next_metrics_ns(run) <= now_ns)
-        publish_metrics(run);
 }
 
 /* Bounded or not, a grouping gives its groups when its input ends; for a source that never ends that is never. */
@@ -338,17 +335,17 @@ static void *run_thread(void *user) {
     while (!run->is_over || !list_empty(&run->workers)) {
         struct list events, *node;
         int64_t now_ns = monotonic_now_ns();
-        int64_t deadline_ns = run_workers_check_deadlines(run, now_ns);
+        int64_t deadline_ns = run_workers_check_deadlines(run, now_ns), metrics_ns, watch_ns;
 
         check_time(run, now_ns);
-        deadline_ns = MIN(deadline_ns, run_watch_check(run, now_ns));
+        watch_ns = run_watch_check(run, now_ns);
+        metrics_ns = run_metrics_check(run, now_ns);
+        deadline_ns = MIN(deadline_ns, MIN(watch_ns, metrics_ns));
         if (run->is_over && !run->is_published && run_workers_are_silent(run))
             publish_end(run);
         if (run->is_over && list_empty(&run->workers))
             break;
         list_init(&events);
-        if (run->has_new_metrics && !run->is_over)
-            deadline_ns = MIN(deadline_ns, next_metrics_ns(run));
         mailbox_take(&run->mailbox, MIN(deadline_ns, run->wake_ns), &events);
         while ((node = list_pop(&events))) {
             struct run_event *event = CONTAINER_OF(node, struct run_event, node);
@@ -406,6 +403,7 @@ void job_run_free(struct job_run *run) {
     engine_destroy(run->engine);
     map_clear(&run->bundles, NULL);
     run_watch_clear(run);
+    run_metrics_clear(&run->metrics);
     for (size_t i = 0; run->environments && i < run->plan->environment_count; i++)
         free(run->environments[i].last_failure);
     free(run->environments);

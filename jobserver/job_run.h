@@ -15,21 +15,24 @@
 #include "base/mailbox.h"
 #include "engine/engine.h"
 #include "jobserver/host.h"
+#include "jobserver/run_metrics.h"
 #include "jobserver/scratch.h"
 #include "jobserver/sdk_worker.h"
 #include "jobserver/worker_shelf.h"
 
 enum run_event_type {
-    RUN_EVENT_ENGINE,       /* `engine` goes to the engine as it is */
-    RUN_EVENT_ELEMENTS,     /* `engine` is ELEMENTS or TIMERS once transform_id (and family) are found in the stage */
-    RUN_EVENT_CONNECTED,    /* worker: Control is open */
-    RUN_EVENT_DISCONNECTED, /* worker: Control ended; text: why */
-    RUN_EVENT_START_FAILED, /* worker: could not be started, or its process ended; text: why */
-    RUN_EVENT_HARNESS_GONE, /* worker: fnapi is through with it */
-    RUN_EVENT_PROCESS_GONE, /* worker: worker/ is through with it */
-    RUN_EVENT_STATUS,       /* worker: what it says of itself (text), asked for because of engine.bundle */
-    RUN_EVENT_HANDED_ON,    /* worker: it serves others now; nothing comes of it after this */
-    RUN_EVENT_WAKE,         /* nothing but a reason to look at the time (worker_shelf.c) */
+    RUN_EVENT_ENGINE,   /* `engine` goes to the engine as it is */
+    RUN_EVENT_ELEMENTS, /* `engine` is ELEMENTS or TIMERS once transform_id (and family) are found in the stage */
+    RUN_EVENT_PROGRESS, /* `engine` has bundle and response: metrics so far */
+    RUN_EVENT_PROCESS_METRICS, /* worker; `engine` has response: those of its process */
+    RUN_EVENT_CONNECTED,       /* worker: Control is open */
+    RUN_EVENT_DISCONNECTED,    /* worker: Control ended; text: why */
+    RUN_EVENT_START_FAILED,    /* worker: could not be started, or its process ended; text: why */
+    RUN_EVENT_HARNESS_GONE,    /* worker: fnapi is through with it */
+    RUN_EVENT_PROCESS_GONE,    /* worker: worker/ is through with it */
+    RUN_EVENT_STATUS,          /* worker: what it says of itself (text), asked for because of engine.bundle */
+    RUN_EVENT_HANDED_ON,       /* worker: it serves others now; nothing comes of it after this */
+    RUN_EVENT_WAKE,            /* nothing but a reason to look at the time (worker_shelf.c) */
     RUN_EVENT_CANCEL,
 };
 
@@ -96,9 +99,8 @@ struct job_run {
     unsigned next_worker;
     event_time start_ms; /* wall clock and monotonic clock when the run was made */
     int64_t start_ns;
-    int64_t wake_ns;    /* when the engine wants to know the time; INT64_MAX: not */
-    int64_t metrics_ns; /* when metrics were last published */
-    bool has_new_metrics;
+    int64_t wake_ns; /* when the engine wants to know the time; INT64_MAX: not */
+    struct run_metrics metrics;
     bool is_over;                /* the engine gave its last action: */
     enum engine_action_type end; /* this one */
     char *end_error;
@@ -118,6 +120,9 @@ void host_run_finished(struct host *host, struct job_run *run);
  * goes back. */
 event_time run_now_ms(const struct job_run *run);
 void run_engine_event(struct job_run *run, struct engine_event *event);
+
+/* The harness of that worker, NULL when there is none that could be called. */
+struct fn_worker *run_usable_harness(struct job_run *run, unsigned worker);
 
 /* run_workers.c */
 /* Which environments the plan uses, and how many workers and slots each gets: before the engine is made. */

@@ -73,6 +73,35 @@ static void on_bundle_failed(void *user, uint64_t bundle, const char *error) {
     post(event);
 }
 
+/* References to borrowed metrics, as a response that holds nothing else. */
+static struct bundle_response *report_of(const struct metric *metrics, size_t count) {
+    struct bundle_response *response = xcalloc(1, sizeof(*response));
+
+    response->metrics = arena_new_array(&response->arena, struct metric, count + 1);
+    for (; response->metric_count < count; response->metric_count++) {
+        const struct metric *metric = &metrics[response->metric_count];
+
+        response->metrics[response->metric_count] =
+            (struct metric){.identity = slice_ref(metric->identity), .payload = slice_ref(metric->payload)};
+    }
+    return response;
+}
+
+static void on_progress(void *user, uint64_t bundle, const struct metric *metrics, size_t count) {
+    struct run_event *event = worker_event(user, RUN_EVENT_PROGRESS);
+
+    event->engine.bundle = bundle;
+    event->engine.response = report_of(metrics, count);
+    post(event);
+}
+
+static void on_process_metrics(void *user, const struct metric *metrics, size_t count) {
+    struct run_event *event = worker_event(user, RUN_EVENT_PROCESS_METRICS);
+
+    event->engine.response = report_of(metrics, count);
+    post(event);
+}
+
 static void on_split(void *user, uint64_t bundle, struct bundle_split *split) {
     struct run_event *event = engine_event(user, ENGINE_EVENT_SPLIT, bundle);
 
@@ -162,6 +191,8 @@ const struct fn_worker_handler run_harness_handler = {
     .bundle_done = on_bundle_done,
     .bundle_failed = on_bundle_failed,
     .split = on_split,
+    .progress = on_progress,
+    .process_metrics = on_process_metrics,
     .finalized = on_finalized,
     .sent = on_sent,
     .log = on_log,

@@ -476,6 +476,37 @@ bool metric_decode_progress(struct slice payload, double *ret_sum) {
     return ok;
 }
 
+static struct slice distribution_since(struct metric_distribution older, struct metric_distribution newer) {
+    struct buf out = {0};
+
+    newer.count = (int64_t)((uint64_t)newer.count - (uint64_t)older.count);
+    newer.sum = (int64_t)((uint64_t)newer.sum - (uint64_t)older.sum);
+    add_distribution_int64(&out, &newer); /* minimum and maximum cannot be taken apart */
+    return buf_finish(&out);
+}
+
+bool metric_since(const char *type, struct slice older, struct slice newer, struct slice *ret) {
+    struct metric_distribution before, after;
+    int64_t a, b;
+
+    *ret = SLICE_EMPTY;
+    if (slice_equal(older, newer))
+        return false;
+    if (strcmp(type, "beam:metrics:sum_int64:v1") == 0) {
+        if (!metric_decode_int64(older, &a) || !metric_decode_int64(newer, &b))
+            return false;
+        *ret = metric_encode_int64((int64_t)((uint64_t)b - (uint64_t)a));
+    } else if (strcmp(type, "beam:metrics:distribution_int64:v1") == 0) {
+        if (!metric_decode_distribution(older, &before) || !metric_decode_distribution(newer, &after) ||
+            before.count == after.count)
+            return false;
+        *ret = distribution_since(before, after);
+    } else {
+        *ret = slice_ref(newer);
+    }
+    return true;
+}
+
 /* ---- table ---- */
 
 void metric_table_add(struct metric_table *table, const struct metric *metric) {
@@ -501,6 +532,12 @@ void metric_table_add(struct metric_table *table, const struct metric *metric) {
     }
     slice_unref(payload);
     *payload = merged;
+}
+
+void metric_table_merge(struct metric_table *table, const struct metric_table *other) {
+    map_foreach (entry, &other->by_identity)
+        metric_table_add(table, &(struct metric){.identity = slice_of_static(entry->key, entry->key_size),
+                                                 .payload = *(struct slice *)entry->value});
 }
 
 static void free_payload(void *pointer) {

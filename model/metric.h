@@ -23,6 +23,10 @@ const char *metric_identity_parse(struct slice identity, const char **ret_type, 
  * -1 when a payload is malformed (then *ret is a reference on `newer`). */
 int metric_merge(const char *type, struct slice older, struct slice newer, struct slice *ret);
 
+/* What came after `older`, of which `newer` is a later total: sums and counts less the older ones, everything else as it is now. False, with
+ * *ret empty: nothing, or a payload that cannot be read. The result is the caller's. */
+bool metric_since(const char *type, struct slice older, struct slice newer, struct slice *ret);
+
 /* Single payloads, for those who show or make them. False, with the out-parameter untouched, when malformed. */
 struct metric_distribution {
     int64_t count, sum, min, max; /* without a meaning but count when count is 0 */
@@ -39,6 +43,8 @@ struct metric_table {
 
 /* Borrows `metric`. A payload that cannot be read is dropped: metrics never fail a job. */
 void metric_table_add(struct metric_table *table, const struct metric *metric);
+/* Adds all of `other`. */
+void metric_table_merge(struct metric_table *table, const struct metric_table *other);
 void metric_table_clear(struct metric_table *table);
 
 #endif

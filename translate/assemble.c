@@ -425,6 +425,18 @@ static void plan_names(struct assembly *a) {
     qsort(a->plan->names, a->plan->name_count, sizeof(*a->plan->names), compare_names);
 }
 
+static int compare_ids(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void plan_made_collections(struct assembly *a) {
+    a->plan->made_collections = arena_new_array(a->arena, const char *, a->graph->collections.count);
+    vec_foreach (collection, &a->graph->collections)
+        if ((*collection)->is_made)
+            a->plan->made_collections[a->plan->made_collection_count++] = arena_string(a->arena, (*collection)->id);
+    qsort(a->plan->made_collections, a->plan->made_collection_count, sizeof(*a->plan->made_collections), compare_ids);
+}
+
 int graph_assemble(struct graph *graph, struct plan *plan, struct status *st) {
     struct assembly a = {.graph = graph, .plan = plan, .arena = &plan->arena, .st = st};
     int r = 0;
@@ -441,7 +453,9 @@ int graph_assemble(struct graph *graph, struct plan *plan, struct status *st) {
     r = plan_collections(&a);
     if (r == 0)
         r = plan_stages(&a);
-    if (r == 0)
+    if (r == 0) {
         plan_names(&a);
+        plan_made_collections(&a);
+    }
     return r;
 }

@@ -80,6 +80,7 @@ struct graph_collection *graph_derive_collection(struct graph *graph, const stru
     collection->coder = coder;
     collection->windowing = windowing;
     collection->is_bounded = is_bounded;
+    collection->is_made = true;
     collection->plan_index = PLAN_NONE;
     map_set_string(&graph->collection_ids, collection->id, collection);
     vec_push(&graph->collections, collection);

@@ -59,6 +59,7 @@ struct graph_collection {
     struct graph_coder *coder;
     struct graph_windowing *windowing;
     bool is_bounded;
+    bool is_made; /* by graph_derive_collection() */
     /* Set by graph_connect(), among live leaves: */
     struct graph_transform *producer; /* NULL: none */
     const char *producer_output;

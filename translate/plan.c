@@ -15,6 +15,15 @@ const char *plan_transform_unique_name(const struct plan *plan, const char *tran
     return found ? found->unique_name : transform_id;
 }
 
+static int compare_string(const void *id, const void *item) {
+    return strcmp(id, *(const char *const *)item);
+}
+
+bool plan_made_collection(const struct plan *plan, const char *collection_id) {
+    return plan->made_collection_count && bsearch(collection_id, plan->made_collections, plan->made_collection_count,
+                                                  sizeof(*plan->made_collections), compare_string);
+}
+
 void plan_destroy(struct plan *plan) {
     if (!plan)
         return;

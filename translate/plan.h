@@ -152,11 +152,16 @@ struct plan {
     /* Every transform of the submitted pipeline, sorted by id: errors and metrics speak in unique names. */
     struct plan_transform_name *names;
     size_t name_count;
+    /* The ids of PCollections that translate/ made up, sorted: nobody outside knows them. */
+    const char **made_collections;
+    size_t made_collection_count;
 };
 
 /* Unique name of a transform id; ids that translate/ made up give the name of the transform they stand for; an unknown id is
  * returned as it is. */
 const char *plan_transform_unique_name(const struct plan *plan, const char *transform_id);
+/* Whether a PCollection is none of the submitted pipeline's, but one that translate/ put in. */
+bool plan_made_collection(const struct plan *plan, const char *collection_id);
 void plan_destroy(struct plan *plan);
 
 #endif

@@ -9,6 +9,9 @@
  *   log:SEVERITY:TEXT         a log line of that number (3 INFO, 6 ERROR) for each element, and the element on
  *   log_process:SEVERITY      the same with "process PID;"
  *   log_value:SEVERITY        the same with the element itself as text, unprintable bytes as '.'
+ *   count:ASKS                counts each element (counters.h) and hands it on; a bundle's first waits until its progress was asked for that
+ *                             often, and logs "asked" after the first time
+ *   count_and_fail:ASKS       the same, and then raises
  *   fail:MESSAGE              raises
  *   until_split:MANNER        the element whose key is k0 waits for a split of its bundle (split.c)
  *
@@ -41,6 +44,7 @@
 
 #include "base/map.h"
 #include "beam_fn_api.pb-c.h"
+#include "counters.h"
 #include "functions.h"
 #include "wire/pb.h"
 
@@ -311,6 +315,8 @@ const struct function *function_find(const char *name, size_t size) {
         {"count_iterable", count_iterable, NULL},
         {"sum_side_input", sum_side_input, NULL},
         {"big", big, NULL},
+        {"count", count_elements, NULL},
+        {"count_and_fail", count_and_fail, NULL},
         {"log", log_text, NULL},
         {"log_process", log_process, NULL},
         {"log_value", log_value, NULL},

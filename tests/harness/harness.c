@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "beam_fn_api.pb-c.h"
+#include "counters.h"
 #include "wire/elements.h"
 #include "wire/pb.h"
 
@@ -57,13 +58,16 @@ static void start_bundle(struct harness *harness, const char *instruction, const
 void harness_respond(struct harness *harness, const char *instruction, const char *error) {
     Fn__InstructionResponse response = FN__INSTRUCTION_RESPONSE__INIT;
     Fn__ProcessBundleResponse bundle = FN__PROCESS_BUNDLE_RESPONSE__INIT;
+    struct arena arena = {0};
 
+    counters_of_bundle(harness, instruction, &arena, &bundle);
     response.instruction_id = (char *)instruction;
     if (error)
         response.error = (char *)error;
     response.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_PROCESS_BUNDLE;
     response.process_bundle = &bundle;
     send_message(harness->control, &response.base);
+    arena_clear(&arena);
 }
 
 const struct program *harness_program(struct harness *harness, const char *descriptor, struct status *st) {
@@ -99,16 +103,30 @@ const struct program *harness_program(struct harness *harness, const char *descr
 
 /* ---- Control ---- */
 
-static void answer(struct rpc_stream *control, const Fn__InstructionRequest *request) {
+static void answer(struct harness *harness, struct rpc_stream *control, struct arena *arena,
+                   const Fn__InstructionRequest *request) {
     Fn__InstructionResponse response = FN__INSTRUCTION_RESPONSE__INIT;
     Fn__ProcessBundleProgressResponse progress = FN__PROCESS_BUNDLE_PROGRESS_RESPONSE__INIT;
     Fn__FinalizeBundleResponse finalize = FN__FINALIZE_BUNDLE_RESPONSE__INIT;
+    Fn__HarnessMonitoringInfosResponse process = FN__HARNESS_MONITORING_INFOS_RESPONSE__INIT;
+    Fn__MonitoringInfosMetadataResponse meanings = FN__MONITORING_INFOS_METADATA_RESPONSE__INIT;
 
     response.instruction_id = request->instruction_id;
     switch (request->request_case) {
     case FN__INSTRUCTION_REQUEST__REQUEST_PROCESS_BUNDLE_PROGRESS:
         response.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_PROCESS_BUNDLE_PROGRESS;
         response.process_bundle_progress = &progress;
+        counters_progress(harness, request->process_bundle_progress->instruction_id, arena, &progress);
+        break;
+    case FN__INSTRUCTION_REQUEST__REQUEST_HARNESS_MONITORING_INFOS:
+        response.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_HARNESS_MONITORING_INFOS;
+        response.harness_monitoring_infos = &process;
+        counters_of_process(harness, arena, &process);
+        break;
+    case FN__INSTRUCTION_REQUEST__REQUEST_MONITORING_INFOS:
+        response.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_MONITORING_INFOS;
+        response.monitoring_infos = &meanings;
+        counters_explain(request->monitoring_infos, arena, &meanings);
         break;
     case FN__INSTRUCTION_REQUEST__REQUEST_FINALIZE_BUNDLE:
         response.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_FINALIZE_BUNDLE;
@@ -140,7 +158,7 @@ static void control_message(struct rpc_stream *stream, void *user, struct slice 
         else if (request->request_case == FN__INSTRUCTION_REQUEST__REQUEST_PROCESS_BUNDLE_SPLIT)
             split_bundle(harness, request);
         else
-            answer(stream, request);
+            answer(harness, stream, &arena, request);
     }
     arena_clear(&arena);
     slice_unref(&message);

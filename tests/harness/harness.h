@@ -36,6 +36,7 @@ struct harness {
     struct map programs; /* descriptor id -> struct program */
     struct map answers;  /* state request id -> struct slice * (a StateResponse) */
     unsigned running;    /* bundle threads */
+    uint64_t counted;    /* elements, by all bundles (counters.h) */
     uint64_t next_request;
     bool is_over; /* Control ended */
     bool is_logging_over;
@@ -56,6 +57,11 @@ struct bundle {
     const char *split_manner; /* an element waits for a split, to be answered like this; NULL: none waits */
     bool is_split;            /* there was one */
     char *late_split;         /* the instruction of a split to be answered after the response */
+
+    /* counters.h; under the lock. */
+    uint64_t counted;
+    const char *counter_id; /* the step that counts */
+    unsigned asked;         /* for progress, how often */
 
     struct buf *outputs;         /* one per sink */
     struct buf scratch;          /* for one value of a function */

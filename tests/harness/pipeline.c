@@ -96,6 +96,9 @@ static void add_environment(struct pipeline *p, const char *urn, ProtobufCBinary
 
     environment->urn = string(p, urn);
     environment->payload = payload;
+    ADD(p, environment->capabilities, environment->n_capabilities, string(p, "beam:protocol:progress_reporting:v1"));
+    ADD(p, environment->capabilities, environment->n_capabilities,
+        string(p, "beam:protocol:harness_monitoring_infos:v1"));
     entry->key = string(p, "env");
     entry->value = environment;
     ADD(p, p->components.environments, p->components.n_environments, entry);

@@ -11,5 +11,6 @@ void add_job_tests(Suite *suite);
 void add_split_tests(Suite *suite);
 void add_warm_tests(Suite *suite);
 void add_watch_tests(Suite *suite);
+void add_metric_tests(Suite *suite);
 
 #endif

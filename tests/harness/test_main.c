@@ -26,6 +26,7 @@ int main(void) {
     if (!daemon_start(&test_daemon, configuration))
         return EXIT_FAILURE;
     add_job_tests(suite);
+    add_metric_tests(suite);
     add_error_tests(suite);
     add_protocol_tests(suite);
     add_split_tests(suite);

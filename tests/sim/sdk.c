@@ -118,6 +118,7 @@ void sdk_emit(void *user, unsigned sink, const struct element *element, unsigned
 
     element_write(&bundle->out[sink], element, windows, bundle->function->sinks[sink].window_ms,
                   panes[rng_below(&bundle->world->rng, ARRAY_COUNT(panes))]);
+    bundle->emitted[sink]++;
 }
 
 static void post_output(struct sim_bundle *bundle, unsigned stream, struct slice bytes, bool is_last, bool is_poison) {
@@ -161,9 +162,6 @@ static void flush(struct sim_bundle *bundle, unsigned stream, bool is_end, bool 
 
 static struct bundle_response *make_response(struct sim_bundle *bundle) {
     struct bundle_response *response = xcalloc(1, sizeof(*response));
-    static const char *const labels[][2] = {{"PTRANSFORM", "pardo"}};
-    uint8_t count[10];
-
     response->requires_finalization = bundle->wants_finalization;
     response->residual_count = bundle->residuals.count;
     response->residuals = arena_new_array(&response->arena, struct residual, bundle->residuals.count + 1);
@@ -181,11 +179,7 @@ static struct bundle_response *make_response(struct sim_bundle *bundle) {
 
         *bad = (struct residual){.element = slice_of_literal("nonsense"), .transform_id = "process", .input_id = "in"};
     }
-    response->metrics = arena_new_array(&response->arena, struct metric, 1);
-    response->metric_count = 1;
-    response->metrics[0].identity =
-        metric_identity("beam:metric:element_count:v1", "beam:metrics:sum_int64:v1", labels, 1);
-    response->metrics[0].payload = slice_copy(count, varint_encode(count, bundle->next_input), NULL);
+    counts_report(bundle, response, true);
     return response;
 }
 
@@ -271,6 +265,15 @@ static void misbehave(struct sim_bundle *bundle) {
             flush(bundle, i, true, false);
         post_error(bundle);
     }
+}
+
+/* Asked for at any time, answered at any later one: perhaps behind the response. */
+static void post_progress(struct sim_bundle *bundle) {
+    struct engine_event event = {
+        .type = ENGINE_EVENT_PROGRESS, .bundle = bundle->id, .response = xcalloc(1, sizeof(*event.response))};
+
+    counts_report(bundle, event.response, false);
+    world_post(bundle->world, bundle->world->now + world_delay(bundle->world), event, false);
 }
 
 static bool ends_badly(const struct sim_bundle *bundle) {
@@ -689,6 +692,8 @@ void sdk_bundle_run(struct sim_bundle *bundle) {
     sdk_split_look(bundle);
     if (bundle->is_finished || bundle->is_reading || bundle->is_failed)
         return;
+    if (rng_chance(&bundle->world->rng, 15))
+        post_progress(bundle);
     if (bundle->fault == FAULT_ERROR && rng_chance(&bundle->world->rng, 20)) {
         bundle->is_finished = true;
         post_error(bundle);

@@ -92,7 +92,8 @@ struct sim_bundle {
     event_time stream_at[SIM_MAX_STREAMS];
     VEC(struct timer_write) timer_writes;
     VEC(struct residual) residuals;
-    struct recording consumed; /* recorders */
+    struct recording consumed;       /* recorders */
+    uint64_t emitted[SIM_MAX_SINKS]; /* elements */
     bool is_finished;
     bool wants_finalization;
 
@@ -102,6 +103,8 @@ struct sim_bundle {
     bool end_delivered[SIM_MAX_STREAMS];
     bool is_failed; /* an event was delivered after which it must be given up */
     bool is_finalizing;
+    uint64_t given;       /* elements */
+    struct count counted; /* as last reported */
 };
 
 struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned worker, unsigned stage);

@@ -140,6 +140,7 @@ static void note_event(struct world *world, struct world_entry *entry) {
         note_up(world, event);
     if (!bundle || bundle->is_finalizing)
         return;
+    counts_note_report(bundle, event);
     if (event->type == ENGINE_EVENT_BUNDLE_DONE) {
         if (bundle->is_done_delivered || entry->is_poison)
             mark_failed(world, bundle, false);
@@ -249,6 +250,7 @@ static void check_input(struct world *world, struct sim_bundle *bundle, struct s
     struct windowed_value value;
 
     for (; cursor_left(&at) && windowed_value_read(coder, &at, &value) == CODER_OK; before = at) {
+        bundle->given++;
         if (bundle->stage->is_keyed)
             claim_element(world, bundle, &value);
         if (bundle->function->kind == FUNCTION_SPLIT)
@@ -323,6 +325,7 @@ static void commit_bundle(struct world *world, struct sim_bundle *bundle) {
 
     commit_cells(world, bundle);
     ledger_commit(world, bundle);
+    counts_commit(world, bundle);
     vec_foreach (residual, &bundle->residuals)
         ledger_residual(world, bundle, residual->element, residual->delay_ms);
     vec_foreach (text, &bundle->consumed.texts)
@@ -352,8 +355,10 @@ static void forget_bundle(struct world *world, struct sim_bundle *bundle) {
             mark_failed(world, bundle, false);
         else if (!bundle->is_failed)
             world_violation(world, "bundle %" PRIu64 " was given up without a reason", bundle->id);
-        if (bundle->is_failed)
+        if (bundle->is_failed) {
             ledger_fail(world, bundle);
+            counts_fail(world, bundle);
+        }
     }
     if (bundle->stage->is_keyed)
         release_keys(world, bundle);
@@ -421,6 +426,7 @@ static void end_job(struct world *world, struct engine_action *action) {
             world_violation(world, "the job is done but %zu bundles were never forgotten", world->bundles.count);
         ledger_check_end(world);
         disk_check_end(world);
+        counts_check_end(world);
         check_memory(world);
     } else if (action->type == ENGINE_ACTION_JOB_FAILED) {
         world->end = WORLD_FAILED;
@@ -542,6 +548,8 @@ static void step(struct world *world, struct world_entry *entry) {
         engine_action_clear(&action);
     }
     check_rest(world);
+    if (world->steps % 16 == 0)
+        counts_check(world);
 }
 
 static void choose_options(struct world *world) {
@@ -606,6 +614,7 @@ static void world_free(struct world *world) {
     map_clear(&world->state, free_cell);
     ledger_clear(&world->ledger);
     disk_clear(&world->disk);
+    counts_clear(&world->counts);
     engine_destroy(world->engine);
     left = account_used(world->options.account);
     if (left)

@@ -8,6 +8,7 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include "counts.h"
 #include "disk.h"
 #include "engine/engine.h"
 #include "ledger.h"
@@ -73,6 +74,7 @@ struct world {
     struct map state;        /* stage, window and key -> struct cell: committed */
     struct ledger ledger;
     struct disk disk;
+    struct counts counts;
     struct recording *recordings;
     unsigned *user_failures; /* per stage */
     unsigned *lost_failures;

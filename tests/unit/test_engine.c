@@ -313,6 +313,79 @@ START_TEST(a_state_request_of_a_bundle_that_is_over_is_answered_with_an_error)
 }
 END_TEST
 
+static struct bundle_response *report(int64_t count) {
+    static const char *const labels[][2] = {{"PTRANSFORM", "t"}, {"NAMESPACE", "n"}, {"NAME", "things"}};
+    struct bundle_response *response = xcalloc(1, sizeof(*response));
+
+    response->metrics = arena_new(&response->arena, struct metric);
+    response->metrics[0].identity =
+        metric_identity("beam:metric:user:sum_int64:v1", "beam:metrics:sum_int64:v1", labels, ARRAY_COUNT(labels));
+    response->metrics[0].payload = metric_encode_int64(count);
+    response->metric_count = 1;
+    return response;
+}
+
+static int64_t counter(const struct metric_table *table) {
+    int64_t sum = 0, value;
+
+    map_foreach (entry, &table->by_identity)
+        if (strstr(entry->key, "user") && metric_decode_int64(*(struct slice *)entry->value, &value))
+            sum += value;
+    return sum;
+}
+
+static void expect_counts(struct bench *b, int64_t attempted, int64_t committed) {
+    struct metric_table tables[2];
+
+    engine_copy_metrics(b->engine, &tables[0], &tables[1]);
+    ck_assert_int_eq(counter(&tables[0]), attempted);
+    ck_assert_int_eq(counter(&tables[1]), committed);
+    metric_table_clear(&tables[0]);
+    metric_table_clear(&tables[1]);
+}
+
+static void progress(struct bench *b, uint64_t bundle, int64_t count) {
+    step(b, (struct engine_event){.type = ENGINE_EVENT_PROGRESS, .bundle = bundle, .response = report(count)});
+}
+
+START_TEST(progress_is_attempted_and_only_a_response_is_committed)
+{
+    struct bench b;
+
+    run_first_stage(&b);
+    progress(&b, 2, 10);
+    progress(&b, 2, 7);
+    expect_counts(&b, 7, 0); /* a report replaces the one before */
+    step(&b, (struct engine_event){
+                 .type = ENGINE_EVENT_PROGRESS, .bundle = 2, .response = xcalloc(1, sizeof(struct bundle_response))});
+    expect_counts(&b, 7, 0);
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_BUNDLE_FAILED, .bundle = 2, .error = xstrdup("no")});
+    expect_counts(&b, 7, 0);
+    progress(&b, 2, 100); /* of a bundle that is over */
+    progress(&b, 3, 1);
+    expect_counts(&b, 8, 0);
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_BUNDLE_DONE, .bundle = 3, .response = report(5)});
+    progress(&b, 3, 50); /* overtaken by the response */
+    expect_counts(&b, 12, 0);
+    end_timers(&b, 3);
+    expect_counts(&b, 12, 5);
+    bench_close(&b);
+}
+END_TEST
+
+START_TEST(what_ran_when_the_job_failed_was_attempted_once)
+{
+    struct bench b;
+
+    run_first_stage(&b);
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_BUNDLE_FAILED, .bundle = 2, .error = xstrdup("first")});
+    progress(&b, 3, 4);
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_BUNDLE_FAILED, .bundle = 3, .error = xstrdup("second")});
+    expect_counts(&b, 4, 0);
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(cancel_ends_the_job_at_once)
 {
     struct bench b;
@@ -389,6 +462,8 @@ int main(void) {
     tcase_add_test(tc, a_response_without_its_output_fails_in_time);
     tcase_add_test(tc, a_residual_of_a_stage_without_splittable_dofn_is_refused);
     tcase_add_test(tc, a_state_request_of_a_bundle_that_is_over_is_answered_with_an_error);
+    tcase_add_test(tc, progress_is_attempted_and_only_a_response_is_committed);
+    tcase_add_test(tc, what_ran_when_the_job_failed_was_attempted_once);
     tcase_add_test(tc, cancel_ends_the_job_at_once);
     tcase_add_test(tc, a_share_of_the_input_is_left_for_slots_that_are_still_to_come);
     tcase_add_test(tc, bundles_are_numbered_from_where_the_host_says);

@@ -205,6 +205,14 @@ static void on_progress(void *user, uint64_t bundle, const struct metric *metric
     journal_add(&((struct world *)user)->host, "progress %llu metrics=%zu", (unsigned long long)bundle, count);
 }
 
+static void on_process_metrics(void *user, const struct metric *metrics, size_t count) {
+    int64_t value = 0;
+
+    if (count)
+        ck_assert(metric_decode_int64(metrics[0].payload, &value));
+    journal_add(&((struct world *)user)->host, "process metrics=%zu %lld", count, (long long)value);
+}
+
 static void on_finalized(void *user, uint64_t bundle, const char *error) {
     journal_add(&((struct world *)user)->host, "finalized %llu %s", (unsigned long long)bundle, error ? error : "ok");
 }
@@ -244,6 +252,7 @@ static const struct fn_worker_handler host_handler = {
     .bundle_failed = on_failed,
     .split = on_split,
     .progress = on_progress,
+    .process_metrics = on_process_metrics,
     .finalized = on_finalized,
     .sent = on_sent,
     .log = on_log,
@@ -935,6 +944,53 @@ START_TEST(short_ids_are_resolved_once_before_the_bundle_is_reported)
 }
 END_TEST
 
+START_TEST(process_metrics_belong_to_no_bundle)
+{
+    struct world w;
+    struct rpc_stream *control;
+    Fn__InstructionResponse answer = FN__INSTRUCTION_RESPONSE__INIT;
+    Fn__HarnessMonitoringInfosResponse infos = FN__HARNESS_MONITORING_INFOS_RESPONSE__INIT;
+    Fn__HarnessMonitoringInfosResponse__MonitoringDataEntry
+        datum = FN__HARNESS_MONITORING_INFOS_RESPONSE__MONITORING_DATA_ENTRY__INIT,
+        *data = &datum;
+    Fn__InstructionResponse second = FN__INSTRUCTION_RESPONSE__INIT;
+    Fn__MonitoringInfosMetadataResponse meanings = FN__MONITORING_INFOS_METADATA_RESPONSE__INIT;
+    Fn__MonitoringInfosMetadataResponse__MonitoringInfoEntry
+        meaning = FN__MONITORING_INFOS_METADATA_RESPONSE__MONITORING_INFO_ENTRY__INIT,
+        *meaning_list = &meaning;
+    Beam__MonitoringInfo info;
+    Beam__MonitoringInfo__LabelsEntry label, *labels;
+
+    world_open(&w);
+    control = dial_control(&w);
+    fn_worker_ask_process_metrics(w.worker);
+    datum.key = (char *)"a";
+    datum.value = (ProtobufCBinaryData){.len = 1, .data = (uint8_t *)"\x09"};
+    infos.n_monitoring_data = 1;
+    infos.monitoring_data = &data;
+    answer.instruction_id = (char *)wait_line(&w.harness, "control process-") + strlen("control ");
+    answer.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_HARNESS_MONITORING_INFOS;
+    answer.harness_monitoring_infos = &infos;
+    send_message(control, &answer.base);
+    fill_info(&info, &label, &labels, "SERVICE");
+    meaning.key = (char *)"a";
+    meaning.value = &info;
+    meanings.n_monitoring_info = 1;
+    meanings.monitoring_info = &meaning_list;
+    second.instruction_id = (char *)wait_line(&w.harness, "control metrics-") + strlen("control ");
+    second.response_case = FN__INSTRUCTION_RESPONSE__RESPONSE_MONITORING_INFOS;
+    second.monitoring_infos = &meanings;
+    send_message(control, &second.base);
+    wait_line(&w.host, "process metrics=1 9");
+
+    fn_worker_ask_process_metrics(w.worker);
+    answer_error(control, wait_times(&w.harness, "control process-", 2) + strlen("control "), "unknown request");
+    wait_line(&w.host, "process metrics=0 0");
+    rpc_stream_unref(control);
+    world_close(&w);
+}
+END_TEST
+
 /* ---- data ---- */
 
 static size_t wait_sent(struct world *w, size_t bytes) {
@@ -1461,6 +1517,7 @@ int main(void) {
     tcase_add_test(tcase, split_and_residuals_arrive);
     tcase_add_test(tcase, whole_metrics_win_over_short_ones);
     tcase_add_test(tcase, short_ids_are_resolved_once_before_the_bundle_is_reported);
+    tcase_add_test(tcase, process_metrics_belong_to_no_bundle);
     tcase_add_test(tcase, sent_bytes_add_up_to_what_was_given);
     tcase_add_test(tcase, go_gets_its_end_marks_in_one_message);
     tcase_add_test(tcase, malformed_elements_lose_the_worker);

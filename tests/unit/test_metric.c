@@ -321,6 +321,26 @@ START_TEST(table_merges_by_identity_and_drops_nonsense)
 }
 END_TEST
 
+static void check_since(const char *type, struct slice older, struct slice newer, struct slice expected) {
+    struct slice since;
+
+    ck_assert_int_eq(metric_since(type, older, newer, &since), expected.size != 0);
+    ck_assert(slice_equal(since, expected));
+    slice_unref(&since);
+}
+
+START_TEST(what_is_new_since_a_total_is_the_difference_of_what_adds_up)
+{
+    check_since(SUM, BYTES(3), BYTES(10), BYTES(7));
+    check_since(SUM, BYTES(10), BYTES(10), SLICE_EMPTY);
+    check_since(SUM, BYTES(0x80), BYTES(10), SLICE_EMPTY);
+    check_since("beam:metrics:distribution_int64:v1", BYTES(2, 10, 4, 6), BYTES(5, 50, 1, 20), BYTES(3, 40, 1, 20));
+    check_since("beam:metrics:distribution_int64:v1", BYTES(2, 10, 4, 6), BYTES(2, 10, 4, 6), SLICE_EMPTY);
+    check_since("beam:metrics:latest_int64:v1", BYTES(1, 5), BYTES(2, 4), BYTES(2, 4));
+    check_since("beam:metrics:latest_int64:v1", BYTES(1, 5), BYTES(1, 5), SLICE_EMPTY);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("metric");
     TCase *tcase = tcase_create("metric");
@@ -341,6 +361,7 @@ int main(void) {
     tcase_add_test(tcase, histograms_add_equal_buckets);
     tcase_add_test(tcase, unknown_types_keep_the_newer);
     tcase_add_test(tcase, every_truncation_of_every_type_is_harmless);
+    tcase_add_test(tcase, what_is_new_since_a_total_is_the_difference_of_what_adds_up);
     tcase_add_test(tcase, table_merges_by_identity_and_drops_nonsense);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -29,6 +29,8 @@ START_TEST(a_splittable_pardo_becomes_three_steps)
                  "  requires finalization\n");
     ck_assert_str_eq(build.plan->stages[2].process_input_name, "in");
     ck_assert_str_eq(plan_transform_unique_name(build.plan, "t-Read/SplitAndSize"), "Read");
+    ck_assert(plan_made_collection(build.plan, build.plan->collections[build.plan->stages[2].inputs[0]].id));
+    ck_assert(!plan_made_collection(build.plan, "b"));
 }
 END_TEST
 
