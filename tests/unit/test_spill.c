@@ -35,7 +35,8 @@ struct bench {
     size_t waiting;        /* tokens of which not all pages have come */
     VEC(struct buf) pages; /* by token */
     VEC(char *) lines;
-    char *end; /* "done", or the error */
+    size_t used_after_input; /* memory, when all of a bundle's input was sent */
+    char *end;               /* "done", or the error */
 };
 
 static void link_stage(struct bench *b, unsigned stage, enum plan_stage_kind kind, const char *name) {
@@ -99,7 +100,7 @@ static void make_plan(struct bench *b, enum shape shape) {
     ck_assert_int_eq(engine_check_plan(&b->plan, NULL), 0);
 }
 
-static void bench_open(struct bench *b, enum shape shape, size_t excess) {
+static void bench_open_with(struct bench *b, enum shape shape, size_t excess, size_t bundle_bytes) {
     memset(b, 0, sizeof(*b));
     b->f = fixture_create();
     b->excess = excess;
@@ -107,7 +108,7 @@ static void bench_open(struct bench *b, enum shape shape, size_t excess) {
     b->account = account_create("test", NULL, 0);
     make_plan(b, shape);
     b->engine = engine_create(&b->plan, &(struct engine_options){.verify_commits = true,
-                                                                 .bundle_bytes = 2000,
+                                                                 .bundle_bytes = bundle_bytes,
                                                                  .message_bytes = 500,
                                                                  .send_window_bytes = 1000,
                                                                  .state_page_bytes = 300,
@@ -116,6 +117,10 @@ static void bench_open(struct bench *b, enum shape shape, size_t excess) {
                                                                  .group_partitions = 4,
                                                                  .key_shards = 4,
                                                                  .account = b->account});
+}
+
+static void bench_open(struct bench *b, enum shape shape, size_t excess) {
+    bench_open_with(b, shape, excess, 2000);
 }
 
 static void post(struct bench *b, struct engine_event event) {
@@ -342,6 +347,7 @@ static void take_input(struct bench *b, const struct engine_action *action) {
                     .type = ENGINE_EVENT_SENT, .bundle = action->bundle, .byte_count = action->bytes.size});
     if (!action->is_last)
         return;
+    b->used_after_input = MAX(b->used_after_input, account_used(b->account));
     read_input(b, true);
     if (b->waiting == 0)
         end_bundle(b);
@@ -512,6 +518,24 @@ START_TEST(a_failed_read_ends_the_job_as_well)
 }
 END_TEST
 
+START_TEST(what_was_sent_is_let_go)
+{
+    static const enum shape shapes[] = {GROUPED, DIRECT};
+
+    /* All of it is the input of one bundle. */
+    for (size_t i = 0; i < ARRAY_COUNT(shapes); i++) {
+        struct bench b;
+
+        bench_open_with(&b, shapes[i], SIZE_MAX / 4, 1 << 20);
+        run(&b);
+        ck_assert_str_eq(b.end, "done");
+        ck_assert_uint_gt(b.stored_bytes, 10000);
+        ck_assert_uint_lt(b.used_after_input, 5000);
+        bench_close(&b);
+    }
+}
+END_TEST
+
 /* Before the first output there is nothing to store, and the excess never grows: still it is stored later. */
 START_TEST(a_search_in_vain_is_not_the_last_one)
 {
@@ -571,6 +595,7 @@ int main(void) {
     tcase_add_test(tc, a_job_with_short_memory_gives_the_same_output);
     tcase_add_test(tc, a_disk_that_fails_ends_the_job_with_its_text);
     tcase_add_test(tc, a_failed_read_ends_the_job_as_well);
+    tcase_add_test(tc, what_was_sent_is_let_go);
     tcase_add_test(tc, a_search_in_vain_is_not_the_last_one);
     tcase_add_test(tc, no_more_is_stored_than_is_asked_for);
     suite_add_tcase(suite, tc);
