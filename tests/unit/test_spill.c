@@ -358,14 +358,14 @@ static void take_page(struct bench *b, struct engine_action *action) {
         ck_abort_msg("%s", action->response.error);
     for (size_t i = 0; i < action->response.data_count; i++)
         buf_add(&b->pages.items[action->token], action->response.data[i].data, action->response.data[i].size);
-    if (action->response.continuation.size) {
-        ask(b, action->token, action->response.continuation);
-        action->response.continuation = SLICE_EMPTY;
-    } else if (!b->pages.items[action->token].account) {
-        /* SDKs may go through the values twice. */
+    if (!b->pages.items[action->token].account) {
+        /* SDKs may begin anew after some pages. */
         buf_clear(&b->pages.items[action->token]);
         b->pages.items[action->token].account = b->account;
         ask(b, action->token, SLICE_EMPTY);
+    } else if (action->response.continuation.size) {
+        ask(b, action->token, action->response.continuation);
+        action->response.continuation = SLICE_EMPTY;
     } else if (--b->waiting == 0) {
         end_bundle(b);
     }
