@@ -135,8 +135,8 @@ static struct group_partition *build(struct bench *b, struct group_bucket *bucke
     struct group_partition *partition;
 
     for (size_t i = 0; i < count; i++) {
-        const struct extent *extent =
-            i < bucket->entries.count ? bucket->entries.items[i] : bucket->values.items[i - bucket->entries.count];
+        const struct extent *extent = i < bucket->entries.count ? bucket->entries.items[i].extent
+                                                                : bucket->values.items[i - bucket->entries.count];
 
         bytes[i] = disk_bytes(&b->disk, extent->id);
     }
