@@ -276,6 +276,9 @@ static void finalized(struct engine *engine, uint64_t bundle) {
 
 /* Everything whose time has come. */
 static void time_passed(struct engine *engine) {
+    /* The host may have stopped reading until the disk has caught up: then output that is late may be there already. */
+    bool may_be_paused = engine->excess_bytes && engine->store.storing_bytes;
+
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         struct stage *stage = &engine->stages[i];
         size_t kept = 0;
@@ -295,15 +298,19 @@ static void time_passed(struct engine *engine) {
     }
     for (size_t i = 0; i < engine->running.count && !engine->is_over;) {
         struct bundle *bundle = engine->running.items[i];
+        bool is_late = bundle->response && bundle->response_deadline_ms <= engine->now_ms;
 
-        if (bundle->response && bundle->response_deadline_ms <= engine->now_ms)
+        if (is_late && !may_be_paused) {
             bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL,
                         bundle->open_ends ? "the harness reported the bundle as processed but never ended all of its "
                                             "output streams"
                                           : "the harness reported the bundle as processed but never answered the split "
                                             "that it was asked for");
-        else
-            i++;
+            continue;
+        }
+        if (is_late)
+            bundle->response_deadline_ms = time_add(engine->now_ms, engine->options.output_timeout_ms);
+        i++;
     }
     for (size_t i = engine->finalizing.count; i-- > 0 && !engine->is_over;)
         if (engine->finalizing.items[i].deadline_ms <= engine->now_ms)

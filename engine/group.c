@@ -252,7 +252,7 @@ struct group_partition *group_take(struct group *group, unsigned i) {
 
 /* beam:coder:state_backed_iterable:v1 with nothing in line: -1, the end of the batches (a count of -1), the token. */
 static void write_token(struct group_partition *partition, size_t entry, struct large_values *large, struct buf *out) {
-    struct large_value value = {group_partition_ref(partition), entry};
+    struct large_value value = {.partition = group_partition_ref(partition), .entry = entry};
     char token[24];
     int size = snprintf(token, sizeof(token), "%zu", large->given.count);
 

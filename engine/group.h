@@ -101,6 +101,8 @@ struct large_values {
     VEC(struct large_value {
         struct group_partition *partition; /* owned reference */
         size_t entry;
+        const struct group_chunk *next; /* where the last page ended, NULL: nowhere; it is chunk number: */
+        uint64_t next_number;
     })
     given; /* by token */
 };

@@ -140,8 +140,12 @@ struct engine {
     struct stage *stages;
     VEC(struct view *) views;
     struct store store;
-    size_t excess_bytes;     /* as the host said last */
-    size_t fruitless_excess; /* there was nothing to store at this excess */
+    size_t excess_bytes; /* as the host said last */
+    struct spill_pause {
+        size_t until_excess;
+        unsigned events; /* left */
+        unsigned length; /* 0: the last search found enough */
+    } spill_pause;
     VEC(struct worker_slot) workers;
     struct map bundles; /* id -> struct bundle */
     VEC(struct bundle *) running;

@@ -73,7 +73,7 @@ void engine_drop_late_replies(struct engine *engine, struct bundle *bundle) {
 
 /* ---- values of large groups ---- */
 
-static const struct large_value *find_large(const struct bundle *bundle, struct slice token) {
+static struct large_value *find_large(const struct bundle *bundle, struct slice token) {
     size_t number = 0;
 
     if (token.size == 0 || token.size > 18)
@@ -86,18 +86,27 @@ static const struct large_value *find_large(const struct bundle *bundle, struct 
     return number < bundle->large.given.count ? &bundle->large.given.items[number] : NULL;
 }
 
+/* Chunk number *position of the values. Pages are asked for in order, most often: to count from the first one each time would take a time
+ * that grows with the square of the values. */
+static const struct group_chunk *find_chunk(const struct large_value *value, uint64_t position) {
+    bool goes_on = value->next && value->next_number <= position;
+    const struct group_chunk *chunk = goes_on ? value->next : value->partition->entries[value->entry].first;
+
+    for (uint64_t at = goes_on ? value->next_number : 0; chunk && at < position; at++)
+        chunk = chunk->next;
+    return chunk;
+}
+
 int engine_read_large(struct bundle *bundle, struct slice token, uint64_t *position, size_t limit, struct buf *out,
                       struct extent **ret_extent, bool *ret_more) {
-    const struct large_value *value = find_large(bundle, token);
+    struct large_value *value = find_large(bundle, token);
     const struct group_chunk *chunk;
-    uint64_t at = 0;
+    uint64_t at = *position;
 
     *ret_extent = NULL;
     if (!value)
         return -1;
-    chunk = value->partition->entries[value->entry].first;
-    for (; chunk && at < *position; chunk = chunk->next)
-        at++;
+    chunk = find_chunk(value, at);
     for (; chunk && out->size < limit; chunk = chunk->next, at++) {
         const uint8_t *values = group_chunk_values(chunk);
 
@@ -111,7 +120,8 @@ int engine_read_large(struct bundle *bundle, struct slice token, uint64_t *posit
         }
         buf_add(out, values, chunk->size);
     }
-    *position = at;
+    value->next = chunk;
+    value->next_number = *position = at;
     *ret_more = chunk != NULL;
     return 0;
 }

@@ -8,6 +8,9 @@
 
 #include "engine/internal.h"
 
+/* Events without a search after one that found too little: at first, and at most. */
+enum { PAUSE_MIN = 16, PAUSE_MAX = 4096 };
+
 /* Less than this is not worth an extent. */
 static size_t min_bytes(const struct engine *engine) {
     return engine->options.extent_bytes / 4;
@@ -230,15 +233,38 @@ static void spill_views(struct engine *engine) {
             spill_chain(engine, entry->value);
 }
 
-/* Looking for something to store costs time, so a search that found too little is repeated only when the excess has grown. */
-void engine_spill(struct engine *engine) {
+/* Looking for something to store costs time, so after a search that found too little the next one waits for a larger excess, or for some
+ * events: what could not be stored a moment ago (it was not yet taken apart, or a bundle was reading it) often can be later. */
+static bool is_worth_a_search(struct engine *engine) {
+    struct spill_pause *pause = &engine->spill_pause;
+
     if (engine->excess_bytes == 0)
-        engine->fruitless_excess = 0;
-    if (is_enough(engine) || (engine->fruitless_excess && engine->excess_bytes < engine->fruitless_excess))
+        *pause = (struct spill_pause){0};
+    if (is_enough(engine))
+        return false;
+    pause->until_excess = MIN(pause->until_excess, engine->excess_bytes + engine->options.extent_bytes);
+    return pause->events == 0 || --pause->events == 0 || engine->excess_bytes >= pause->until_excess;
+}
+
+static void note_search(struct engine *engine, bool found) {
+    struct spill_pause *pause = &engine->spill_pause;
+    unsigned length = found || pause->length == 0 ? PAUSE_MIN : MIN(pause->length * 2, (unsigned)PAUSE_MAX);
+
+    if (is_enough(engine))
+        *pause = (struct spill_pause){0};
+    else
+        *pause = (struct spill_pause){
+            .until_excess = engine->excess_bytes + engine->options.extent_bytes, .events = length, .length = length};
+}
+
+void engine_spill(struct engine *engine) {
+    size_t storing_bytes = engine->store.storing_bytes;
+
+    if (!is_worth_a_search(engine))
         return;
     spill_groups(engine);
     spill_outputs(engine);
     spill_queues(engine);
     spill_views(engine);
-    engine->fruitless_excess = is_enough(engine) ? 0 : engine->excess_bytes + engine->options.extent_bytes;
+    note_search(engine, engine->store.storing_bytes > storing_bytes);
 }

@@ -128,6 +128,10 @@ void fn_worker_close(struct fn_worker *worker) {
         map_remove_string(&service->descriptors, (*descriptor)->id);
     worker->is_closing = true;
     fn_data_drop_pending(worker, NULL);
+    /* What still comes is dropped; a harness may not end before it has got rid of it. */
+    worker->is_data_paused = false;
+    if (worker->data)
+        rpc_stream_resume(worker->data->rpc);
     /* Control goes first: a Java harness that loses Logging before Control dies of it (PROTOCOL D, trap 13). The harness ends the others when
      * it is through; Python's runs its teardown methods behind that. */
     if (worker->control)

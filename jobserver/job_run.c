@@ -352,8 +352,8 @@ static void *run_thread(void *user) {
 
             handle(run, event);
             run_event_free(event);
+            run_memory_check(run, !list_empty(&events));
         }
-        run_memory_check(run);
     }
     if (!run->is_published)
         publish_end(run);

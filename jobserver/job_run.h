@@ -152,8 +152,9 @@ void run_memory_start(struct job_run *run);
 size_t run_memory_excess(const struct job_run *run);
 /* Tells the job's messages what went to disk, if anything did. */
 void run_memory_report(const struct job_run *run);
-/* Stops reading from harnesses while the disk is behind, and goes on. */
-void run_memory_check(struct job_run *run);
+/* Stops reading from harnesses while the disk is behind, or the engine (`has_events`: some wait for it), and goes on. After every event: what
+ * is behind says so by a further one, so that nothing stays stopped. */
+void run_memory_check(struct job_run *run, bool has_events);
 
 /* run_watch.c: from START_BUNDLE to FORGET_BUNDLE a bundle is watched. */
 void run_watch_bundle(struct job_run *run, uint64_t bundle, const struct plan_stage *stage, unsigned worker);

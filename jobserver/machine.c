@@ -10,8 +10,8 @@
 #include "base/mem.h"
 
 /* The limit in one cgroup directory; UINT64_MAX when there is none. */
-static uint64_t cgroup_limit(const char *path) {
-    CLEANUP(freep) char *name = xasprintf("/sys/fs/cgroup%s/memory.max", path);
+static uint64_t cgroup_limit(const char *root, const char *path) {
+    CLEANUP(freep) char *name = xasprintf("%s%s/memory.max", root, path);
     FILE *file = fopen(name, "re");
     unsigned long long limit;
     bool is_limited;
@@ -23,9 +23,8 @@ static uint64_t cgroup_limit(const char *path) {
     return is_limited ? limit : UINT64_MAX;
 }
 
-/* The least limit of the process's cgroup and those above it. */
-static uint64_t cgroup_memory_bytes(void) {
-    FILE *file = fopen("/proc/self/cgroup", "re");
+uint64_t machine_cgroup_memory_bytes(const char *self, const char *root) {
+    FILE *file = fopen(self, "re");
     uint64_t least = UINT64_MAX;
     char line[4096];
 
@@ -38,7 +37,7 @@ static uint64_t cgroup_memory_bytes(void) {
             continue;
         path[strcspn(path, "\n")] = '\0';
         do {
-            least = MIN(least, cgroup_limit(path));
+            least = MIN(least, cgroup_limit(root, path));
             end = strrchr(path, '/');
             if (end)
                 *end = '\0';
@@ -51,7 +50,7 @@ static uint64_t cgroup_memory_bytes(void) {
 uint64_t machine_memory_bytes(void) {
     uint64_t pages = (uint64_t)sysconf(_SC_PHYS_PAGES), page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 
-    return MIN(pages * page_bytes, cgroup_memory_bytes());
+    return MIN(pages * page_bytes, machine_cgroup_memory_bytes("/proc/self/cgroup", "/sys/fs/cgroup"));
 }
 
 unsigned machine_cores(void) {

@@ -1,4 +1,4 @@
-/* A job's memory budget: when its data take more, the engine is asked to store some of them on disk; while the disk is behind, nothing is
+/* A job's memory budget: when its data take more, the engine is asked to store some of them on disk; while the disk or the engine is behind, nothing is
  * read from the harnesses' Data streams (law 4 of docs/architecture.md). Control and State are always read: stopping them could stop the
  * very bundle whose commit frees memory. */
 #include "jobserver/job_run.h"
@@ -85,8 +85,8 @@ static void set_paused(struct job_run *run, bool is_paused) {
     }
 }
 
-void run_memory_check(struct job_run *run) {
-    bool is_behind = scratch_storing_bytes(run->scratch) > 0;
+void run_memory_check(struct job_run *run, bool has_events) {
+    bool is_behind = has_events || scratch_storing_bytes(run->scratch) > 0;
 
     if (!run->is_data_paused && is_behind && excess(run, PAUSE_ABOVE, PAUSE_ABOVE))
         set_paused(run, true);

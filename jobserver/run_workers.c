@@ -59,6 +59,8 @@ static void create_harness(struct run_worker *worker, const struct plan_environm
     worker->harness = worker->sdk->harness =
         fn_worker_create(run->options->fn_service, &options, &run_harness_handler, worker->sdk);
     slice_unref(&info);
+    if (run->is_data_paused)
+        fn_worker_pause_data(worker->harness, true);
 }
 
 /* Takes the identity over. */

@@ -101,11 +101,21 @@ static void run_task(struct scratch *scratch, struct scratch_extent *extent, uin
     pool_run(scratch->pool, fn, task);
 }
 
+/* The task needs its extent no more. */
+static void let_go(struct task *task) {
+    if (!task->extent)
+        return;
+    pthread_mutex_lock(&task->scratch->mutex);
+    extent_unref(task->scratch, task->extent);
+    pthread_mutex_unlock(&task->scratch->mutex);
+    task->extent = NULL;
+}
+
 static void task_end(struct task *task) {
     struct scratch *scratch = task->scratch;
 
+    let_go(task);
     pthread_mutex_lock(&scratch->mutex);
-    extent_unref(scratch, task->extent);
     if (--scratch->tasks == 0)
         pthread_cond_broadcast(&scratch->idle);
     pthread_mutex_unlock(&scratch->mutex);
@@ -335,8 +345,12 @@ static void load_task(void *user) {
     CLEANUP_STATUS struct status st = {0};
     struct slice bytes;
 
+    int r;
+
     if (!is_closing(scratch)) {
-        if (read_extent(scratch, task->extent, &bytes, &st) < 0)
+        r = read_extent(scratch, task->extent, &bytes, &st);
+        let_go(task); /* who hears of the answer may look at what the disk holds */
+        if (r < 0)
             fail(scratch, &st);
         else if (is_closing(scratch))
             slice_unref(&bytes);

@@ -2,8 +2,11 @@
  *
  *   identity, drop            every element on, or none
  *   generate:COUNT:KEYS:SIZE  for each element COUNT KV<bytes,bytes>, of KEYS keys k0, k1, ... in turn, values of SIZE bytes
+ *   noise:COUNT:KEYS:SIZE     the same with values that do not compress (noise.h)
  *   key_by:N                  bytes to KV<k(hash % N), bytes>
  *   count_iterable            KV<K,iterable<bytes>> to KV<K, bytes>: how many, in decimal
+ *   sum_iterable              KV<K,iterable<bytes>> to KV<K, bytes>: "COUNT elements, SIZE bytes, hash HASH, WHERE", where the values were in
+ *                             the element ("here") or had to be read with a token ("elsewhere")
  *   sum_side_input            reads its side input of bytes elements, to its end, page by page: "COUNT elements, SIZE bytes" as bytes
  *   big:SIZE                  for each element one of SIZE bytes
  *   log:SEVERITY:TEXT         a log line of that number (3 INFO, 6 ERROR) for each element, and the element on
@@ -46,6 +49,7 @@
 #include "beam_fn_api.pb-c.h"
 #include "counters.h"
 #include "functions.h"
+#include "noise.h"
 #include "wire/pb.h"
 
 /* ---- well-behaved ---- */
@@ -69,7 +73,7 @@ int emit_scratch(struct bundle *bundle, const struct node *node, const struct va
 }
 
 /* The value's bytes are written once; only the key in front of them changes. */
-static int generate(struct bundle *bundle, const struct node *node, const struct value *value) {
+static int generate_values(struct bundle *bundle, const struct node *node, const struct value *value, bool is_noise) {
     uint64_t count = node->numbers[0], keys = MAX(node->numbers[1], (uint64_t)1), size = node->numbers[2];
     struct buf *out = &bundle->scratch;
 
@@ -81,12 +85,23 @@ static int generate(struct bundle *bundle, const struct node *node, const struct
         buf_add_prefixed(out, key, (size_t)snprintf(key, sizeof(key), "k%" PRIu64, i % keys));
         buf_add_varint(out, size);
         to = buf_reserve(out, size);
-        memset(to, 'a' + (int)(i % 26), size);
+        if (is_noise)
+            noise_fill(to, size, i);
+        else
+            memset(to, 'a' + (int)(i % 26), size);
         buf_advance(out, size);
         if (emit_scratch(bundle, node, value) < 0)
             return -1;
     }
     return 0;
+}
+
+static int generate(struct bundle *bundle, const struct node *node, const struct value *value) {
+    return generate_values(bundle, node, value, false);
+}
+
+static int noise(struct bundle *bundle, const struct node *node, const struct value *value) {
+    return generate_values(bundle, node, value, true);
 }
 
 static int key_by(struct bundle *bundle, const struct node *node, const struct value *value) {
@@ -125,12 +140,29 @@ static int count_iterable(struct bundle *bundle, const struct node *node, const 
     return emit_scratch(bundle, node, value);
 }
 
+struct sums {
+    uint64_t count, size;
+    uint64_t hash; /* of all values, in whatever order */
+};
+
+static int add_values(struct bundle *bundle, const struct node *node, struct cursor at, struct sums *sums) {
+    struct cursor item;
+
+    while (cursor_left(&at)) {
+        if (!cursor_prefixed(&at, &item))
+            return bundle_fail(bundle, "%s: a page that does not end at an element", node->id);
+        sums->count++;
+        sums->size += cursor_left(&item);
+        sums->hash += hash_bytes(item.at, cursor_left(&item));
+    }
+    return 0;
+}
+
 /* One page into the sums; *continuation becomes that of the next one. */
 static int add_page(struct bundle *bundle, const struct node *node, struct slice response, struct slice *continuation,
-                    uint64_t *count, uint64_t *size) {
+                    struct sums *sums) {
     Fn__StateResponse *message;
     struct arena arena = {0};
-    struct cursor at, item;
     int r = 0;
 
     slice_unref(continuation);
@@ -139,35 +171,80 @@ static int add_page(struct bundle *bundle, const struct node *node, struct slice
     } else if (message->error[0]) {
         r = bundle_fail(bundle, "%s", message->error);
     } else if (message->response_case == FN__STATE_RESPONSE__RESPONSE_GET) {
-        at = cursor_of(message->get->data.data, message->get->data.len);
-        for (; r == 0 && cursor_left(&at); ++*count, *size += cursor_left(&item))
-            if (!cursor_prefixed(&at, &item))
-                r = bundle_fail(bundle, "%s: a page that does not end at an element", node->id);
+        r = add_values(bundle, node, cursor_of(message->get->data.data, message->get->data.len), sums);
         *continuation = slice_copy(message->get->continuation_token.data, message->get->continuation_token.len, NULL);
     }
     arena_clear(&arena);
     return r;
 }
 
-static int sum_side_input(struct bundle *bundle, const struct node *node, const struct value *value) {
-    struct slice continuation = SLICE_EMPTY, response;
-    uint64_t count = 0, size = 0;
-    char text[64];
-    int r = 0;
+/* All pages of the node's side input or, when there is a token, of the values that it stands for. */
+static int add_pages(struct bundle *bundle, const struct node *node, const struct value *value,
+                     const struct cursor *token, struct sums *sums) {
+    struct slice continuation = SLICE_EMPTY, response = SLICE_EMPTY;
+    bool is_there;
+    int r;
 
     do {
-        if (!harness_ask_state(bundle->harness, bundle, node, value->window, continuation, &response))
-            r = bundle_fail(bundle, "%s: the runner went away", node->id);
+        is_there = token ? harness_ask_values(bundle->harness, bundle, *token, continuation, &response)
+                         : harness_ask_state(bundle->harness, bundle, node, value->window, continuation, &response);
+        if (is_there)
+            r = add_page(bundle, node, response, &continuation, sums);
         else
-            r = add_page(bundle, node, response, &continuation, &count, &size);
+            r = bundle_fail(bundle, "%s: the runner went away", node->id);
         slice_unref(&response);
     } while (r == 0 && continuation.size);
     slice_unref(&continuation);
+    return r;
+}
+
+static int sum_side_input(struct bundle *bundle, const struct node *node, const struct value *value) {
+    struct sums sums = {0};
+    char text[64];
+
+    if (add_pages(bundle, node, value, NULL, &sums) < 0)
+        return -1;
+    bundle->scratch.size = 0;
+    buf_add_prefixed(
+        &bundle->scratch, text,
+        (size_t)snprintf(text, sizeof(text), "%" PRIu64 " elements, %" PRIu64 " bytes", sums.count, sums.size));
+    return emit_scratch(bundle, node, value);
+}
+
+/* beam:coder:state_backed_iterable:v1 with a count per batch: here the first batch's is -1, and a token follows. */
+static bool find_token(struct cursor at, struct cursor *ret_token) {
+    uint32_t count;
+    uint64_t batch;
+
+    return cursor_be32(&at, &count) && count == UINT32_MAX && cursor_varint(&at, &batch) && batch == UINT64_MAX &&
+           cursor_prefixed(&at, ret_token);
+}
+
+static int sum_iterable(struct bundle *bundle, const struct node *node, const struct value *value) {
+    struct cursor at = value->bytes, key, token;
+    bool has_token;
+    struct sums sums = {0};
+    uint32_t count;
+    char text[120];
+    int r;
+
+    if (!cursor_prefixed(&at, &key))
+        return bundle_fail(bundle, "%s: not a KV of bytes and an iterable", node->id);
+    has_token = find_token(at, &token);
+    if (has_token)
+        r = add_pages(bundle, node, value, &token, &sums);
+    else
+        r = cursor_be32(&at, &count) ? add_values(bundle, node, at, &sums) : -1;
+    if (r == 0 && !has_token && sums.count != count)
+        r = bundle_fail(bundle, "%s: %" PRIu64 " values, and a count of %u", node->id, sums.count, count);
     if (r < 0)
         return r;
     bundle->scratch.size = 0;
+    buf_add_prefixed(&bundle->scratch, key.at, cursor_left(&key));
     buf_add_prefixed(&bundle->scratch, text,
-                     (size_t)snprintf(text, sizeof(text), "%" PRIu64 " elements, %" PRIu64 " bytes", count, size));
+                     (size_t)snprintf(text, sizeof(text),
+                                      "%" PRIu64 " elements, %" PRIu64 " bytes, hash %" PRIx64 ", %s", sums.count,
+                                      sums.size, sums.hash, has_token ? "elsewhere" : "here"));
     return emit_scratch(bundle, node, value);
 }
 
@@ -311,8 +388,10 @@ const struct function *function_find(const char *name, size_t size) {
         {"identity", identity, NULL},
         {"drop", drop, NULL},
         {"generate", generate, NULL},
+        {"noise", noise, NULL},
         {"key_by", key_by, NULL},
         {"count_iterable", count_iterable, NULL},
+        {"sum_iterable", sum_iterable, NULL},
         {"sum_side_input", sum_side_input, NULL},
         {"big", big, NULL},
         {"count", count_elements, NULL},

@@ -248,23 +248,17 @@ static void state_message(struct rpc_stream *stream, void *user, struct slice me
     slice_unref(&message);
 }
 
-bool harness_ask_state(struct harness *harness, const struct bundle *bundle, const struct node *node,
-                       struct cursor window, struct slice continuation, struct slice *ret_response) {
+/* Sends a Get of the key and waits for its answer. */
+static bool ask(struct harness *harness, const struct bundle *bundle, Fn__StateKey *key, struct slice continuation,
+                struct slice *ret_response) {
     Fn__StateRequest request = FN__STATE_REQUEST__INIT;
-    Fn__StateKey key = FN__STATE_KEY__INIT;
-    Fn__StateKey__IterableSideInput side = FN__STATE_KEY__ITERABLE_SIDE_INPUT__INIT;
     Fn__StateGetRequest get = FN__STATE_GET_REQUEST__INIT;
     struct slice *found = NULL;
     char id[32];
 
-    side.transform_id = (char *)node->id;
-    side.side_input_id = (char *)(node->side_name ? node->side_name : "");
-    side.window = (ProtobufCBinaryData){.len = cursor_left(&window), .data = (uint8_t *)window.at};
-    key.type_case = FN__STATE_KEY__TYPE_ITERABLE_SIDE_INPUT;
-    key.iterable_side_input = &side;
     get.continuation_token = (ProtobufCBinaryData){.len = continuation.size, .data = (uint8_t *)continuation.data};
     request.instruction_id = bundle->instruction;
-    request.state_key = &key;
+    request.state_key = key;
     request.request_case = FN__STATE_REQUEST__REQUEST_GET;
     request.get = &get;
     request.id = id;
@@ -278,6 +272,30 @@ bool harness_ask_state(struct harness *harness, const struct bundle *bundle, con
         *ret_response = *found;
     free(found);
     return found != NULL;
+}
+
+bool harness_ask_state(struct harness *harness, const struct bundle *bundle, const struct node *node,
+                       struct cursor window, struct slice continuation, struct slice *ret_response) {
+    Fn__StateKey key = FN__STATE_KEY__INIT;
+    Fn__StateKey__IterableSideInput side = FN__STATE_KEY__ITERABLE_SIDE_INPUT__INIT;
+
+    side.transform_id = (char *)node->id;
+    side.side_input_id = (char *)(node->side_name ? node->side_name : "");
+    side.window = (ProtobufCBinaryData){.len = cursor_left(&window), .data = (uint8_t *)window.at};
+    key.type_case = FN__STATE_KEY__TYPE_ITERABLE_SIDE_INPUT;
+    key.iterable_side_input = &side;
+    return ask(harness, bundle, &key, continuation, ret_response);
+}
+
+bool harness_ask_values(struct harness *harness, const struct bundle *bundle, struct cursor token,
+                        struct slice continuation, struct slice *ret_response) {
+    Fn__StateKey key = FN__STATE_KEY__INIT;
+    Fn__StateKey__Runner runner = FN__STATE_KEY__RUNNER__INIT;
+
+    runner.key = (ProtobufCBinaryData){.len = cursor_left(&token), .data = (uint8_t *)token.at};
+    key.type_case = FN__STATE_KEY__TYPE_RUNNER;
+    key.runner = &runner;
+    return ask(harness, bundle, &key, continuation, ret_response);
 }
 
 /* ---- Logging ---- */

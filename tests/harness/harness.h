@@ -86,9 +86,12 @@ bool harness_destroy(struct harness *harness);
 void harness_send_data(struct harness *harness, const struct slice *pieces, size_t count);
 void harness_log(struct harness *harness, const struct bundle *bundle, const struct node *node, int severity,
                  const char *text, size_t size);
-/* The StateResponse (a reference) to a StateRequest whose id this sets; false when the harness is over. */
+/* The StateResponse (a reference) to a Get of the node's side input, or of the values that a token stands for; false when the harness is
+ * over. */
 bool harness_ask_state(struct harness *harness, const struct bundle *bundle, const struct node *node,
                        struct cursor window, struct slice continuation, struct slice *ret_response);
+bool harness_ask_values(struct harness *harness, const struct bundle *bundle, struct cursor token,
+                        struct slice continuation, struct slice *ret_response);
 void harness_respond(struct harness *harness, const char *instruction, const char *error);
 const struct program *harness_program(struct harness *harness, const char *descriptor, struct status *st);
 

@@ -72,11 +72,12 @@ struct sim_bundle {
     /* The element or timer in work. */
     enum { UNIT_NONE, UNIT_ELEMENT, UNIT_TIMER } unit;
     struct keyed_work work;
-    bool reads_entries; /* of multimap side inputs, as long as the engine gives them out */
-    bool reads_list;    /* what is read is an ordered list */
-    bool reads_large;   /* ... the values of a large group */
-    bool is_reading;    /* a read is under way */
-    unsigned side;      /* the side input to read next */
+    bool reads_entries;       /* of multimap side inputs, as long as the engine gives them out */
+    bool reads_list;          /* what is read is an ordered list */
+    bool reads_large;         /* ... the values of a large group */
+    bool is_reading;          /* a read is under way */
+    unsigned side;            /* the side input to read next */
+    unsigned asked, answered; /* state requests that the engine was told of */
     uint64_t side_hash;
     struct buf pages; /* of the read, so far */
     struct slice continuation;

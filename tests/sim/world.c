@@ -141,6 +141,7 @@ static void note_event(struct world *world, struct world_entry *entry) {
     if (!bundle || bundle->is_finalizing)
         return;
     counts_note_report(bundle, event);
+    bundle->asked += event->type == ENGINE_EVENT_STATE;
     if (event->type == ENGINE_EVENT_BUNDLE_DONE) {
         if (bundle->is_done_delivered || entry->is_poison)
             mark_failed(world, bundle, false);
@@ -349,6 +350,9 @@ static void forget_bundle(struct world *world, struct sim_bundle *bundle) {
 
     if (!bundle->is_finalizing) {
         worker->active--;
+        if (worker->is_alive && bundle->answered != bundle->asked)
+            world_violation(world, "bundle %" PRIu64 " was forgotten and a state request of it never answered",
+                            bundle->id);
         if (!bundle->is_failed && sdk_bundle_is_complete(bundle))
             commit_bundle(world, bundle);
         else if (!bundle->is_failed && is_overdue(world, bundle))
@@ -457,9 +461,10 @@ static void bundle_action(struct world *world, struct engine_action *action) {
         send_timers(world, bundle, action);
     else if (action->type == ENGINE_ACTION_SEND)
         send_input(world, bundle, action);
-    else if (action->type == ENGINE_ACTION_REPLY_STATE)
+    else if (action->type == ENGINE_ACTION_REPLY_STATE) {
+        bundle->answered++;
         sdk_bundle_reply(bundle, action);
-    else if (action->type == ENGINE_ACTION_SPLIT)
+    } else if (action->type == ENGINE_ACTION_SPLIT)
         sdk_split_ask(bundle, action);
     else if (action->type == ENGINE_ACTION_FINALIZE)
         finalize_bundle(world, bundle);

@@ -1,5 +1,5 @@
 #include "engine/commit.h"
-#include "tests/unit/fixtures.h"
+#include "tests/unit/store_fixture.h"
 
 static const struct store no_store;
 
@@ -86,11 +86,77 @@ START_TEST(another_version_is_refused)
 }
 END_TEST
 
+static struct extent *add_stored_run(struct bundle_commit *commit, struct disk *disk) {
+    struct slice piece = slice_copy("0123456789", 10, NULL);
+    struct extent *extent = extent_create(&disk->engine, &piece, 1);
+
+    disk_work(disk);
+    run_list_push(&commit->outputs[1], (struct run){.extent = extent_ref(extent), .count = 4});
+    run_list_push(&commit->outputs[1], (struct run){.bytes = slice_copy("xy", 2, NULL), .count = 1});
+    return extent;
+}
+
+START_TEST(what_is_stored_is_linked_not_copied)
+{
+    struct bundle_commit commit = sample(), copy;
+    struct disk disk = {0};
+    struct extent *extent = add_stored_run(&commit, &disk);
+    struct slice bytes = bundle_commit_encode(&commit), again;
+
+    ck_assert_int_eq(bundle_commit_decode(bytes, NULL, &disk.engine.store, &copy, NULL), 0);
+    ck_assert_uint_eq(copy.outputs[1].runs.count, 2);
+    ck_assert_ptr_eq(copy.outputs[1].runs.items[0].extent, extent);
+    ck_assert_uint_eq(copy.outputs[1].runs.items[0].count, 4);
+    ck_assert_uint_eq(copy.outputs[1].runs.items[0].bytes.size, 0);
+    ck_assert_ptr_null(copy.outputs[1].runs.items[1].extent);
+    ck_assert_uint_eq(copy.outputs[1].count, 5);
+    ck_assert_uint_eq(copy.outputs[1].bytes, 12);
+    ck_assert_uint_eq(extent->refs, 3);
+    again = bundle_commit_encode(&copy);
+    ck_assert(slice_equal(bytes, again));
+    bundle_commit_clear(&commit);
+    bundle_commit_clear(&copy);
+    ck_assert_uint_eq(extent->refs, 1);
+    extent_unref(extent);
+    disk_write_all(&disk);
+    ck_assert_uint_eq(disk.drops, 1);
+    /* The extent is gone: what names it is refused. */
+    ck_assert_int_eq(bundle_commit_decode(bytes, NULL, &disk.engine.store, &copy, NULL), -STATUS_DATA_LOSS);
+    ck_assert_int_eq(bundle_commit_decode(bytes, NULL, &no_store, &copy, NULL), -STATUS_DATA_LOSS);
+    slice_unref(&bytes);
+    slice_unref(&again);
+    disk_close(&disk);
+}
+END_TEST
+
+START_TEST(a_refused_commit_keeps_no_extent)
+{
+    struct bundle_commit commit = sample(), copy;
+    struct disk disk = {0};
+    struct extent *extent = add_stored_run(&commit, &disk);
+    struct slice bytes = bundle_commit_encode(&commit);
+
+    bundle_commit_clear(&commit);
+    for (size_t size = 0; size < bytes.size; size++) {
+        if (bundle_commit_decode(slice_of_static(bytes.data, size), NULL, &disk.engine.store, &copy, NULL) == 0)
+            ck_abort_msg("%zu bytes are taken for a commit", size);
+        if (extent->refs != 1)
+            ck_abort_msg("%zu bytes keep the extent", size);
+    }
+    slice_unref(&bytes);
+    extent_unref(extent);
+    disk_write_all(&disk);
+    disk_close(&disk);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("commit");
     TCase *tc = tcase_create("commit");
 
     tcase_add_test(tc, a_commit_survives_its_encoding);
+    tcase_add_test(tc, what_is_stored_is_linked_not_copied);
+    tcase_add_test(tc, a_refused_commit_keeps_no_extent);
     tcase_add_test(tc, every_truncation_is_refused);
     tcase_add_test(tc, every_flipped_byte_is_refused_or_decodes_without_harm);
     tcase_add_test(tc, another_version_is_refused);

@@ -77,6 +77,11 @@ START_TEST(the_defaults_are_the_documented_ones)
     ck_assert_uint_eq(config.limits_max_message_bytes, 512u << 20);
     ck_assert_uint_eq(config.limits_max_element_bytes, 256u << 20);
     ck_assert_uint_eq(config.limits_max_artifact_bytes, UINT64_C(4) << 30);
+    ck_assert_uint_eq(config.limits_max_inline_group_bytes, 32u << 20);
+    ck_assert_uint_eq(config.memory_total_bytes, 0);
+    ck_assert_uint_eq(config.memory_per_job_bytes, 0);
+    ck_assert_uint_eq(config.disk_total_bytes, 0);
+    ck_assert_uint_eq(config.disk_per_job_bytes, 0);
     ck_assert_uint_eq(config.log_level, LOG_LEVEL_INFO);
     ck_assert_uint_eq(config.log_format, CONFIG_LOG_PLAIN);
     ck_assert_uint_eq(config.log_max_messages_per_job, 10000);
@@ -266,6 +271,25 @@ START_TEST(advertised_addresses_go_from_special_to_general)
 }
 END_TEST
 
+START_TEST(memory_and_disk_have_their_budgets)
+{
+    load("memory: {total: 8GiB, per_job: 512MiB}\ndisk: {total: 2000GiB, per_job: 4MiB}\n"
+         "limits: {max_inline_group: 1MiB}\n");
+    ck_assert_uint_eq(config.memory_total_bytes, UINT64_C(8) << 30);
+    ck_assert_uint_eq(config.memory_per_job_bytes, 512u << 20);
+    ck_assert_uint_eq(config.disk_total_bytes, UINT64_C(2000) << 30);
+    ck_assert_uint_eq(config.disk_per_job_bytes, 4u << 20);
+    ck_assert_uint_eq(config.limits_max_inline_group_bytes, 1u << 20);
+    write_file("memory: {per_job: much}\n");
+    ck_assert_int_eq(config_load(&config, path, &st), -STATUS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(status_message(&st), "memory.per_job"));
+    status_clear(&st);
+    write_file("limits: {max_inline_group: 3GiB}\n"); /* one element of a bundle's input must fit into a message */
+    ck_assert_int_eq(config_load(&config, path, &st), -STATUS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(status_message(&st), "limits.max_inline_group"));
+}
+END_TEST
+
 static void settle(const char *expected) {
     struct config own;
 
@@ -372,6 +396,7 @@ int main(void) {
     tcase_add_test(tests, the_defaults_are_the_documented_ones);
     tcase_add_test(tests, the_sample_holds_every_key_with_its_default);
     tcase_add_test(tests, a_file_changes_what_it_names);
+    tcase_add_test(tests, memory_and_disk_have_their_budgets);
     tcase_add_test(tests, an_unknown_key_is_refused_with_its_place);
     tcase_add_test(tests, a_duplicate_is_refused);
     tcase_add_test(tests, an_impossible_value_is_refused);
