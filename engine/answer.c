@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "engine/internal.h"
+#include "engine/mapentries.h"
 #include "engine/orderedlist.h"
 
 static const struct plan_side_input *find_side_input(const struct stage *stage, const struct state_request *request,
@@ -140,6 +141,7 @@ struct state_access {
     struct bundle *bundle;
     const struct state_request *request;
     struct state_response *response;
+    const struct plan_user_state *state;
     struct buf key;
     struct slice cell;
     uint64_t position;
@@ -147,13 +149,12 @@ struct state_access {
 
 static int begin_access(struct state_access *access, enum plan_state_kind kind) {
     const struct state_request *request = access->request;
-    const struct plan_user_state *state;
     unsigned index;
 
-    state = find_user_state(access->bundle->stage, request, &index);
-    if (!state)
+    access->state = find_user_state(access->bundle->stage, request, &index);
+    if (!access->state)
         return set_error(access->response, request, "the stage has no such user state");
-    if (state->kind != kind)
+    if (access->state->kind != kind)
         return set_error(access->response, request, "the state was declared as another kind");
     if (read_position(request, &access->position) < 0)
         return set_error(access->response, request, "the continuation token is not one of Trestle's");
@@ -177,6 +178,7 @@ static void access_cell(struct state_access *access) {
                        engine->options.state_page_bytes, response->data, ARRAY_COUNT(response->data), &more);
         if (more)
             write_position(response, access->position);
+        access->bundle->has_paged_state |= more;
         break;
     case STATE_APPEND:
         state_overlay_append(overlay, access->cell, engine->options.account, access->request->data);
@@ -209,6 +211,26 @@ static void access_map_keys(struct state_access *access) {
         set_error(response, access->request, "keys of a multimap come with their values");
         break;
     }
+}
+
+static void access_map_entries(struct state_access *access) {
+    struct state_response *response = access->response;
+    struct buf entries = {.account = access->engine->options.account};
+    bool more;
+
+    if (access->request->operation != STATE_GET) {
+        set_error(response, access->request, "the entries of a multimap can only be read");
+        return;
+    }
+    if (multimap_read_entries(&access->bundle->stage->state, &access->bundle->overlay, access->cell, access->state,
+                              &access->position, access->engine->options.state_page_bytes, &entries, &more) < 0)
+        set_error(response, access->request,
+                  "the entries of a multimap can only be read when its values have a coder of the Beam model, so that "
+                  "Trestle can count them");
+    response->data[0] = buf_finish(&entries);
+    response->data_count = 1;
+    if (more)
+        write_position(response, access->position);
 }
 
 /* An ordered list is kept as it was appended, and put in order when it is read; clearing a range writes what is left anew. */
@@ -264,6 +286,10 @@ static void answer_user_state(struct engine *engine, struct bundle *bundle, cons
     case STATE_MULTIMAP_KEYS:
         if (begin_access(&access, PLAN_STATE_MULTIMAP) == 0)
             access_map_keys(&access);
+        break;
+    case STATE_MULTIMAP_ENTRIES:
+        if (begin_access(&access, PLAN_STATE_MULTIMAP) == 0)
+            access_map_entries(&access);
         break;
     case STATE_ORDERED_LIST:
         if (begin_access(&access, PLAN_STATE_ORDERED_LIST) == 0)

@@ -230,6 +230,11 @@ static void ordered_lists(struct rng *rng) {
 
 /* ---- timers ---- */
 
+static event_time until(void *upto, struct slice key) {
+    (void)key;
+    return *(event_time *)upto;
+}
+
 static void timers(struct rng *rng) {
     struct arena arena = {0};
     struct plan_timer_family families[2] = {{.coder = random_timer_coder(rng, &arena)}};
@@ -247,10 +252,11 @@ static void timers(struct rng *rng) {
         mutate_bytes(rng, &bytes);
     if (write_runs(rng, &writer, &bytes, rng_below(rng, 3)))
         vec_foreach (run, &writer.list.runs)
-            timer_set_apply(&set, &stage, rng_below(rng, 2), run->bytes, NULL);
+            timer_set_apply(&set, &stage, rng_below(rng, 2), rng_below(rng, 100), run->bytes, NULL);
     HOLDS(set.by_identity.count == set.counts[0] + set.counts[1]);
     for (int domain = 0; domain < 2; domain++) {
-        timer_set_take_due(&set, (enum timer_domain)domain, last = (event_time)any_number(rng), &due);
+        last = (event_time)any_number(rng);
+        timer_set_take_due(&set, (enum timer_domain)domain, until, &last, &due);
         vec_foreach (timer, &due) {
             HOLDS((*timer)->fire_ms <= last);
             timer_free(*timer);

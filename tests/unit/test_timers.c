@@ -38,8 +38,13 @@ static void add_record(struct buf *out, const char *key, const char *tag, event_
 static void apply(struct timer_set *set, unsigned family, struct buf *records) {
     struct slice bytes = buf_finish(records);
 
-    timer_set_apply(set, &stage, family, bytes, NULL);
+    timer_set_apply(set, &stage, family, 0, bytes, NULL);
     slice_unref(&bytes);
+}
+
+static event_time until(void *upto, struct slice key) {
+    (void)key;
+    return *(event_time *)upto;
 }
 
 /* "key@fire ..." in the order taken. */
@@ -47,7 +52,7 @@ static void check_taken(struct timer_set *set, enum timer_domain domain, event_t
     struct buf text = {0};
     timer_vec due = {0};
 
-    timer_set_take_due(set, domain, upto, &due);
+    timer_set_take_due(set, domain, until, &upto, &due);
     vec_foreach (timer, &due) {
         CLEANUP(freep)
         char *piece = xasprintf("%.*s@%lld ", (int)(*timer)->key_size - 1, (*timer)->bytes.data + 1,
@@ -140,7 +145,7 @@ START_TEST(many_timers_of_one_key_fire_in_order)
 {
     struct timer_set set = {0};
     struct buf records = {0};
-    event_time last = -1;
+    event_time last = -1, upto = TIME_MAX;
     timer_vec due = {0};
 
     for (int i = 0; i < 500; i++) {
@@ -151,7 +156,7 @@ START_TEST(many_timers_of_one_key_fire_in_order)
     }
     apply(&set, 0, &records);
     for (int i = 0; i < 500; i++) {
-        timer_set_take_due(&set, TIMER_EVENT_TIME, TIME_MAX, &due);
+        timer_set_take_due(&set, TIMER_EVENT_TIME, until, &upto, &due);
         ck_assert_uint_eq(due.count, (size_t)i + 1);
         ck_assert_int_gt(due.items[i]->fire_ms, last);
         last = due.items[i]->fire_ms;
