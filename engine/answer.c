@@ -4,7 +4,6 @@
 
 #include "engine/internal.h"
 #include "engine/mapentries.h"
-#include "engine/orderedlist.h"
 
 static const struct plan_side_input *find_side_input(const struct stage *stage, const struct state_request *request,
                                                      size_t *ret_index) {
@@ -233,41 +232,82 @@ static void access_map_entries(struct state_access *access) {
         write_position(response, access->position);
 }
 
-/* An ordered list is kept as it was appended, and put in order when it is read; clearing a range writes what is left anew. */
-static void access_ordered_list(struct state_access *access) {
+static void gather_list(const struct state_access *access, struct ordered_list *list) {
+    uint64_t position = 0;
+    bool more = true;
+
+    while (more) {
+        struct slice pieces[16];
+        size_t count = state_read(&access->bundle->stage->state, &access->bundle->overlay, access->cell, &position,
+                                  SIZE_MAX, pieces, ARRAY_COUNT(pieces), &more);
+
+        for (size_t i = 0; i < count; i++)
+            ordered_list_add(list, pieces[i]);
+    }
+}
+
+/* The list that is being read stays in order until its last page, or until another is read from its start. */
+static void read_ordered_list(struct state_access *access) {
     const struct state_request *request = access->request;
+    struct list_reading *reading = &access->bundle->list;
+    struct buf page = {.account = access->engine->options.account};
+    bool is_same = slice_equal(slice_of_static(buf_data(&reading->cell), reading->cell.size), access->cell), more;
+
+    if (!is_same || request->continuation.size == 0) {
+        list_reading_clear(reading);
+        buf_add(&reading->cell, access->cell.data, access->cell.size);
+        gather_list(access, &reading->list);
+        ordered_list_sort(&reading->list);
+    }
+    ordered_list_read(&reading->list, request->range_start, request->range_end, &access->position,
+                      access->engine->options.state_page_bytes, &page, &more);
+    access->response->data[0] = buf_finish(&page);
+    access->response->data_count = 1;
+    if (more)
+        write_position(access->response, access->position);
+    else
+        list_reading_clear(reading);
+}
+
+/* What is left of a list is written anew. */
+static void clear_ordered_list(struct state_access *access) {
     struct state_overlay *overlay = &access->bundle->overlay;
     struct account *account = access->engine->options.account;
-    struct buf all = {0}, kept = {.account = account};
+    struct ordered_list list = {0};
+    struct buf kept = {.account = account};
+    struct slice rest;
 
-    if (request->operation == STATE_APPEND) {
-        if (ordered_list_is_well_formed(request->data))
-            state_overlay_append(overlay, access->cell, account, request->data);
+    gather_list(access, &list);
+    ordered_list_without(&list, access->request->range_start, access->request->range_end, &kept);
+    ordered_list_clear(&list);
+    rest = buf_finish(&kept);
+    state_overlay_clear_cell(overlay, access->cell);
+    state_overlay_append(overlay, access->cell, account, rest);
+    slice_unref(&rest);
+}
+
+static void access_ordered_list(struct state_access *access) {
+    struct slice data = access->request->data;
+
+    switch (access->request->operation) {
+    case STATE_GET:
+        read_ordered_list(access);
+        break;
+    case STATE_APPEND:
+        if (ordered_list_is_well_formed(data))
+            state_overlay_append(&access->bundle->overlay, access->cell, access->engine->options.account, data);
         else
-            set_error(access->response, request, "the data are no entries of an ordered list");
-        return;
+            set_error(access->response, access->request, "the data are no entries of an ordered list");
+        break;
+    case STATE_CLEAR:
+        clear_ordered_list(access);
+        break;
     }
-    state_read_all(&access->bundle->stage->state, overlay, access->cell, &all);
-    if (request->operation == STATE_GET) {
-        bool more;
+}
 
-        ordered_list_select(slice_of_static(buf_data(&all), all.size), request->range_start, request->range_end,
-                            &access->position, access->engine->options.state_page_bytes, &kept, &more);
-        access->response->data[0] = buf_finish(&kept);
-        access->response->data_count = 1;
-        if (more)
-            write_position(access->response, access->position);
-    } else {
-        struct slice rest;
-
-        ordered_list_without(slice_of_static(buf_data(&all), all.size), request->range_start, request->range_end,
-                             &kept);
-        rest = buf_finish(&kept);
-        state_overlay_clear_cell(overlay, access->cell);
-        state_overlay_append(overlay, access->cell, account, rest);
-        slice_unref(&rest);
-    }
-    buf_clear(&all);
+void list_reading_clear(struct list_reading *reading) {
+    buf_clear(&reading->cell);
+    ordered_list_clear(&reading->list);
 }
 
 static void answer_user_state(struct engine *engine, struct bundle *bundle, const struct state_request *request,

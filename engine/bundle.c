@@ -146,6 +146,7 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     free(bundle->timer_writers);
     free(bundle->is_ended);
     state_overlay_clear(&bundle->overlay);
+    list_reading_clear(&bundle->list);
     fetch_cancel(engine, bundle->fetch);
     engine_drop_late_replies(engine, bundle);
     large_values_clear(&bundle->large);

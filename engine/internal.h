@@ -22,6 +22,7 @@
 #include "engine/commit.h"
 #include "engine/engine.h"
 #include "engine/input.h"
+#include "engine/orderedlist.h"
 #include "engine/store.h"
 #include "engine/tally.h"
 #include "engine/userstate.h"
@@ -95,6 +96,12 @@ struct bundle_splits {
     event_time due_ms;     /* not to be asked before */
 };
 
+/* An ordered list of which the SDK has read some pages. */
+struct list_reading {
+    struct buf cell;
+    struct ordered_list list;
+};
+
 struct bundle {
     uint64_t id;
     struct stage *stage;
@@ -113,6 +120,7 @@ struct bundle {
     bool *is_ended;                   /* one per sink, then one per timer family */
     size_t open_ends;
     struct state_overlay overlay;
+    struct list_reading list;
     bool has_paged_state; /* a read of user state did not fit one page */
     struct bundle_response *response;
     struct bundle_response *progress; /* its metrics, as last reported before that; may be NULL */
@@ -284,6 +292,7 @@ bool questions_are_answered_by(const struct engine *engine, const struct bundle 
 int questions_check(struct engine *engine, const struct bundle *bundle, struct status *st);
 
 /* answer.c */
+void list_reading_clear(struct list_reading *reading);
 /* The bundle is over, but its harness waits for the answer and never times out (PROTOCOL G). */
 void engine_refuse_state(struct engine *engine, unsigned worker, uint64_t bundle, uint64_t token,
                          const struct state_request *request);

@@ -208,17 +208,22 @@ static void ordered_lists(struct rng *rng) {
         mutate_bytes(rng, &entries);
     exact = slice_copy(buf_data(&entries), entries.size, NULL);
     if (ordered_list_is_well_formed(exact)) {
+        struct ordered_list list = {0};
+
+        ordered_list_add(&list, slice_ref(exact));
+        ordered_list_without(&list, start, end, &without);
+        ordered_list_sort(&list);
         while (more) {
             struct buf page = {0};
             uint64_t before = position;
 
-            ordered_list_select(exact, start, end, &position, 1 + rng_below(rng, 50), &page, &more);
+            ordered_list_read(&list, start, end, &position, 1 + rng_below(rng, 50), &page, &more);
             HOLDS(position > before || !more);
             if (page.size)
                 buf_add(&selected, buf_data(&page), page.size);
             buf_clear(&page);
         }
-        ordered_list_without(exact, start, end, &without);
+        ordered_list_clear(&list);
         HOLDS(check_sorted(&selected, start, end) == position);
         HOLDS(selected.size + without.size == exact.size);
     }
