@@ -238,7 +238,7 @@ static void read_map(struct operations *ops, const char *key, bool is_ordered) {
 static void event_timer_fired(const struct function *function, const struct keyed_timer *timer, unsigned generation,
                               uint64_t h, struct operations *ops) {
     struct element in = {.window_start = timer->window_start, .window_end = timer->window_end};
-    int64_t since_start = timer->fire - timer->window_start;
+    int64_t since_start = keyed_due(timer) - timer->window_start;
     struct operation *op;
     char tag[24];
 
