@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "engine/internal.h"
-#include "engine/orderedlist.h"
+#include "engine/mapentries.h"
 
 static const struct plan_side_input *find_side_input(const struct stage *stage, const struct state_request *request,
                                                      size_t *ret_index) {
@@ -140,6 +140,7 @@ struct state_access {
     struct bundle *bundle;
     const struct state_request *request;
     struct state_response *response;
+    const struct plan_user_state *state;
     struct buf key;
     struct slice cell;
     uint64_t position;
@@ -147,13 +148,12 @@ struct state_access {
 
 static int begin_access(struct state_access *access, enum plan_state_kind kind) {
     const struct state_request *request = access->request;
-    const struct plan_user_state *state;
     unsigned index;
 
-    state = find_user_state(access->bundle->stage, request, &index);
-    if (!state)
+    access->state = find_user_state(access->bundle->stage, request, &index);
+    if (!access->state)
         return set_error(access->response, request, "the stage has no such user state");
-    if (state->kind != kind)
+    if (access->state->kind != kind)
         return set_error(access->response, request, "the state was declared as another kind");
     if (read_position(request, &access->position) < 0)
         return set_error(access->response, request, "the continuation token is not one of Trestle's");
@@ -177,6 +177,7 @@ static void access_cell(struct state_access *access) {
                        engine->options.state_page_bytes, response->data, ARRAY_COUNT(response->data), &more);
         if (more)
             write_position(response, access->position);
+        access->bundle->has_paged_state |= more;
         break;
     case STATE_APPEND:
         state_overlay_append(overlay, access->cell, engine->options.account, access->request->data);
@@ -211,41 +212,102 @@ static void access_map_keys(struct state_access *access) {
     }
 }
 
-/* An ordered list is kept as it was appended, and put in order when it is read; clearing a range writes what is left anew. */
-static void access_ordered_list(struct state_access *access) {
-    const struct state_request *request = access->request;
-    struct state_overlay *overlay = &access->bundle->overlay;
-    struct account *account = access->engine->options.account;
-    struct buf all = {0}, kept = {.account = account};
+static void access_map_entries(struct state_access *access) {
+    struct state_response *response = access->response;
+    struct buf entries = {.account = access->engine->options.account};
+    bool more;
 
-    if (request->operation == STATE_APPEND) {
-        if (ordered_list_is_well_formed(request->data))
-            state_overlay_append(overlay, access->cell, account, request->data);
-        else
-            set_error(access->response, request, "the data are no entries of an ordered list");
+    if (access->request->operation != STATE_GET) {
+        set_error(response, access->request, "the entries of a multimap can only be read");
         return;
     }
-    state_read_all(&access->bundle->stage->state, overlay, access->cell, &all);
-    if (request->operation == STATE_GET) {
-        bool more;
+    if (multimap_read_entries(&access->bundle->stage->state, &access->bundle->overlay, access->cell, access->state,
+                              &access->position, access->engine->options.state_page_bytes, &entries, &more) < 0)
+        set_error(response, access->request,
+                  "the entries of a multimap can only be read when its values have a coder of the Beam model, so that "
+                  "Trestle can count them");
+    response->data[0] = buf_finish(&entries);
+    response->data_count = 1;
+    if (more)
+        write_position(response, access->position);
+}
 
-        ordered_list_select(slice_of_static(buf_data(&all), all.size), request->range_start, request->range_end,
-                            &access->position, access->engine->options.state_page_bytes, &kept, &more);
-        access->response->data[0] = buf_finish(&kept);
-        access->response->data_count = 1;
-        if (more)
-            write_position(access->response, access->position);
-    } else {
-        struct slice rest;
+static void gather_list(const struct state_access *access, struct ordered_list *list) {
+    uint64_t position = 0;
+    bool more = true;
 
-        ordered_list_without(slice_of_static(buf_data(&all), all.size), request->range_start, request->range_end,
-                             &kept);
-        rest = buf_finish(&kept);
-        state_overlay_clear_cell(overlay, access->cell);
-        state_overlay_append(overlay, access->cell, account, rest);
-        slice_unref(&rest);
+    while (more) {
+        struct slice pieces[16];
+        size_t count = state_read(&access->bundle->stage->state, &access->bundle->overlay, access->cell, &position,
+                                  SIZE_MAX, pieces, ARRAY_COUNT(pieces), &more);
+
+        for (size_t i = 0; i < count; i++)
+            ordered_list_add(list, pieces[i]);
     }
-    buf_clear(&all);
+}
+
+/* The list that is being read stays in order until its last page, or until another is read from its start. */
+static void read_ordered_list(struct state_access *access) {
+    const struct state_request *request = access->request;
+    struct list_reading *reading = &access->bundle->list;
+    struct buf page = {.account = access->engine->options.account};
+    bool is_same = slice_equal(slice_of_static(buf_data(&reading->cell), reading->cell.size), access->cell), more;
+
+    if (!is_same || request->continuation.size == 0) {
+        list_reading_clear(reading);
+        buf_add(&reading->cell, access->cell.data, access->cell.size);
+        gather_list(access, &reading->list);
+        ordered_list_sort(&reading->list);
+    }
+    ordered_list_read(&reading->list, request->range_start, request->range_end, &access->position,
+                      access->engine->options.state_page_bytes, &page, &more);
+    access->response->data[0] = buf_finish(&page);
+    access->response->data_count = 1;
+    if (more)
+        write_position(access->response, access->position);
+    else
+        list_reading_clear(reading);
+}
+
+/* What is left of a list is written anew. */
+static void clear_ordered_list(struct state_access *access) {
+    struct state_overlay *overlay = &access->bundle->overlay;
+    struct account *account = access->engine->options.account;
+    struct ordered_list list = {0};
+    struct buf kept = {.account = account};
+    struct slice rest;
+
+    gather_list(access, &list);
+    ordered_list_without(&list, access->request->range_start, access->request->range_end, &kept);
+    ordered_list_clear(&list);
+    rest = buf_finish(&kept);
+    state_overlay_clear_cell(overlay, access->cell);
+    state_overlay_append(overlay, access->cell, account, rest);
+    slice_unref(&rest);
+}
+
+static void access_ordered_list(struct state_access *access) {
+    struct slice data = access->request->data;
+
+    switch (access->request->operation) {
+    case STATE_GET:
+        read_ordered_list(access);
+        break;
+    case STATE_APPEND:
+        if (ordered_list_is_well_formed(data))
+            state_overlay_append(&access->bundle->overlay, access->cell, access->engine->options.account, data);
+        else
+            set_error(access->response, access->request, "the data are no entries of an ordered list");
+        break;
+    case STATE_CLEAR:
+        clear_ordered_list(access);
+        break;
+    }
+}
+
+void list_reading_clear(struct list_reading *reading) {
+    buf_clear(&reading->cell);
+    ordered_list_clear(&reading->list);
 }
 
 static void answer_user_state(struct engine *engine, struct bundle *bundle, const struct state_request *request,
@@ -264,6 +326,10 @@ static void answer_user_state(struct engine *engine, struct bundle *bundle, cons
     case STATE_MULTIMAP_KEYS:
         if (begin_access(&access, PLAN_STATE_MULTIMAP) == 0)
             access_map_keys(&access);
+        break;
+    case STATE_MULTIMAP_ENTRIES:
+        if (begin_access(&access, PLAN_STATE_MULTIMAP) == 0)
+            access_map_entries(&access);
         break;
     case STATE_ORDERED_LIST:
         if (begin_access(&access, PLAN_STATE_ORDERED_LIST) == 0)

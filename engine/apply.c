@@ -268,7 +268,7 @@ static void stage_release(struct engine *engine, struct stage *stage) {
         group_forget_merges(stage->group);
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         input_queue_clear(&stage->shards[i].queue);
-        firing_clear_shard(&stage->shards[i]);
+        firing_clear_shard(engine, &stage->shards[i]);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/internal.h"
+#include "engine/shards.h"
 
 static const struct coder *source_coder(const struct engine *engine, const struct stage *stage) {
     return engine->plan->collections[stage->plan->source.collection].coder;
@@ -104,7 +105,7 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     map_set(&engine->bundles, &bundle->id, sizeof(bundle->id), bundle);
     bundle->splits.due_ms = time_add(engine->now_ms, engine->options.split_after_ms);
 
-    bundle_action(engine, bundle, ENGINE_ACTION_START_BUNDLE);
+    shards_start(bundle, bundle_action(engine, bundle, ENGINE_ACTION_START_BUNDLE));
     for (unsigned i = 0; i < plan->timer_family_count; i++)
         bundle_send_timers(engine, bundle, i);
     bundle_send(engine, bundle);
@@ -145,6 +146,7 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     free(bundle->timer_writers);
     free(bundle->is_ended);
     state_overlay_clear(&bundle->overlay);
+    list_reading_clear(&bundle->list);
     fetch_cancel(engine, bundle->fetch);
     engine_drop_late_replies(engine, bundle);
     large_values_clear(&bundle->large);
@@ -201,6 +203,7 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
                        stage->plan->index, runs, limit, error);
     engine_drop_late_replies(engine, bundle);
     bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
+    shards_end(bundle, false);
     bundle->claim = NULL;
     claim_adopt_roots(claim);
     resident_evict_claim(claim);
@@ -300,6 +303,7 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     engine_apply_commit(engine, &commit);
     tally_claim(&engine->tally, bundle->stage->plan->index, bundle->claim);
     firing_expire(engine, bundle->stage, bundle->claim);
+    shards_end(bundle, true);
     claim_release(bundle->stage, bundle->claim);
     bundle->claim = NULL;
     engine_drop_late_replies(engine, bundle);

@@ -113,7 +113,7 @@ static void stage_clear(struct engine *engine, struct stage *stage) {
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         input_queue_clear(&stage->shards[i].queue);
         buf_clear(&stage->shards[i].open);
-        firing_clear_shard(&stage->shards[i]);
+        firing_clear_shard(engine, &stage->shards[i]);
     }
     free(stage->shards);
     vec_foreach (delayed, &stage->delayed)
@@ -182,7 +182,7 @@ void engine_fail(struct engine *engine, const char *format, ...) {
     engine->is_over = true;
 }
 
-struct worker_slot *engine_worker(struct engine *engine, unsigned number) {
+struct worker_slot *engine_worker(const struct engine *engine, unsigned number) {
     vec_foreach (worker, &engine->workers)
         if (worker->number == number)
             return worker;

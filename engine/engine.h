@@ -87,7 +87,7 @@ struct engine_event {
 };
 
 enum engine_action_type {
-    ENGINE_ACTION_START_BUNDLE, /* worker, bundle, stage */
+    ENGINE_ACTION_START_BUNDLE, /* worker, bundle, stage; has_state_token, shard, state_epoch */
     ENGINE_ACTION_SEND, /* worker, bundle, pieces; timer_family PLAN_NONE: the source, else index of the family; is_last */
     ENGINE_ACTION_REPLY_STATE, /* worker, bundle, token, response */
     ENGINE_ACTION_SPLIT,       /* worker, bundle, stage, fraction, element_count (answer: ENGINE_EVENT_SPLIT) */
@@ -109,6 +109,10 @@ struct engine_action {
     unsigned worker;
     uint64_t bundle;
     unsigned stage;
+    /* What the harness caches of user state under (stage, shard, state_epoch) is good for every bundle with the same three. */
+    bool has_state_token;
+    unsigned shard;
+    uint64_t state_epoch;
     unsigned timer_family;
     struct slice bytes; /* SEND */
     uint64_t extent;

@@ -2,11 +2,12 @@
  *
  * A bounded stage's input watermark jumps to the end of time once its input is complete. Then, per key shard and in this order: event-time
  * timers (each key's earliest first, round by round, because a firing may set, move or clear the next), processing-time timers (they wait
- * for the clock, MODEL 7.17), and when nothing is left the @OnWindowExpiration of every window that had input (MODEL 7.15, 7.16). */
+ * for the clock, MODEL 7.17), and when nothing is left the @OnWindowExpiration of every window (MODEL 7.15, 7.16). */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "engine/internal.h"
+#include "engine/sorted.h"
 
 struct key_shard *stage_shard(const struct engine *engine, struct stage *stage, struct slice key) {
     return &stage->shards[hash_bytes(key.data, key.size) % engine->options.key_shards];
@@ -19,6 +20,24 @@ static unsigned expiration_family(const struct stage *stage) {
     return PLAN_NONE;
 }
 
+/* @OnWindowExpiration is due once for each key and window in which something happened: an element came or a timer fired (MODEL 7.16). */
+static void note_window(const struct engine *engine, struct key_shard *shard, struct slice key, struct slice window,
+                        event_time end, struct buf *scratch) {
+    struct seen_window *seen;
+    void **slot;
+
+    scratch->size = 0;
+    key_add_part(scratch, key.data, key.size);
+    key_add_part(scratch, window.data, window.size);
+    slot = map_slot(&shard->seen, buf_data(scratch), scratch->size);
+    if (*slot)
+        return;
+    *slot = seen = xcalloc(1, sizeof(*seen));
+    seen->key = slice_copy(key.data, key.size, engine->options.account);
+    seen->window = slice_copy(window.data, window.size, engine->options.account);
+    seen->end = end;
+}
+
 void firing_note_windows(const struct engine *engine, struct stage *stage, struct key_shard *shard, struct slice key,
                          const struct windowed_value *element) {
     const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
@@ -29,24 +48,36 @@ void firing_note_windows(const struct engine *engine, struct stage *stage, struc
         return;
     for (uint32_t i = 0; i < element->window_count; i++) {
         struct slice window = slice_of_static(windows.at, 0);
-        struct seen_window *seen;
         event_time end;
-        void **slot;
         enum coder_result result = window_max_timestamp(coder->components[1], &windows, &end);
 
         assert(result == CODER_OK);
         (void)result;
         window.size = (size_t)(windows.at - window.data);
-        scratch.size = 0;
-        key_add_part(&scratch, key.data, key.size);
-        key_add_part(&scratch, window.data, window.size);
-        slot = map_slot(&shard->seen, buf_data(&scratch), scratch.size);
-        if (*slot)
-            continue;
-        *slot = seen = xcalloc(1, sizeof(*seen));
-        seen->key = slice_copy(key.data, key.size, engine->options.account);
-        seen->window = slice_copy(window.data, window.size, engine->options.account);
-        seen->end = end;
+        note_window(engine, shard, key, window, end, &scratch);
+    }
+    buf_clear(&scratch);
+}
+
+static struct slice timer_key(const struct timer *timer) {
+    return slice_of_static(timer->bytes.data, timer->key_size);
+}
+
+static struct slice timer_window(const struct timer *timer) {
+    return slice_of_static(timer->bytes.data + timer->window_at, timer->window_size);
+}
+
+/* User timers that are about to fire, from the claim's `first` on. */
+static void note_timers(const struct engine *engine, struct stage *stage, struct key_shard *shard,
+                        const struct claim *claim, size_t first) {
+    struct buf scratch = {0};
+
+    if (expiration_family(stage) == PLAN_NONE)
+        return;
+    for (size_t i = first; i < claim->timers.count; i++) {
+        const struct timer *timer = claim->timers.items[i];
+
+        note_window(engine, shard, timer_key(timer), timer_window(timer), timer->window_end, &scratch);
     }
     buf_clear(&scratch);
 }
@@ -59,12 +90,16 @@ static void seen_window_free(void *value) {
     free(seen);
 }
 
-void firing_clear_shard(struct key_shard *shard) {
+void firing_clear_shard(struct engine *engine, struct key_shard *shard) {
+    sorted_clear(engine, shard);
     timer_set_clear(&shard->timers);
     map_clear(&shard->seen, seen_window_free);
 }
 
 void firing_apply_timers(struct engine *engine, struct stage *stage, const struct bundle_commit *commit) {
+    const struct plan_collection *input = &engine->plan->collections[stage->plan->source.collection];
+    int64_t allowed_lateness_ms = engine->plan->windowings[input->windowing].allowed_lateness_ms;
+
     for (unsigned family = 0; family < commit->timer_family_count; family++) {
         const struct coder *coder = stage->plan->timer_families[family].coder;
 
@@ -80,20 +115,12 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
                 result = coder_skip(coder->components[0], &key);
                 assert(result == CODER_OK);
                 timer_set_apply(&stage_shard(engine, stage, slice_of_static(begin, (size_t)(key.at - begin)))->timers,
-                                stage->plan, family, slice_of_static(begin, (size_t)(at.at - begin)),
-                                engine->options.account);
+                                stage->plan, family, allowed_lateness_ms,
+                                slice_of_static(begin, (size_t)(at.at - begin)), engine->options.account);
             }
         }
         engine->needs_wake |= commit->timers[family].count > 0;
     }
-}
-
-/* Timers past the end of their window (and what lateness it is allowed) never fire: the window is gone by then (MODEL 7.9). */
-static event_time last_firing_time(const struct engine *engine, const struct stage *stage, const struct timer *timer) {
-    const struct plan_collection *input = &engine->plan->collections[stage->plan->source.collection];
-
-    return MIN(time_add(timer->window_end, engine->plan->windowings[input->windowing].allowed_lateness_ms),
-               TIME_GLOBAL_WINDOW_END);
 }
 
 bool firing_is_due(const struct engine *engine, const struct stage *stage, struct key_shard *shard) {
@@ -103,7 +130,7 @@ bool firing_is_due(const struct engine *engine, const struct stage *stage, struc
         return false;
     if (shard->timers.counts[TIMER_EVENT_TIME])
         return true;
-    return shard->seen.count && !shard->timers.counts[TIMER_PROCESSING_TIME];
+    return shard->seen.count && !shard->timers.counts[TIMER_PROCESSING_TIME] && !sorted_is_pending(shard);
 }
 
 static void take_expirations(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim) {
@@ -118,23 +145,9 @@ static void take_expirations(struct engine *engine, struct stage *stage, struct 
     map_clear(&shard->seen, seen_window_free);
 }
 
-/* Each key's earliest event-time timers; those that are too late to fire are dropped, and then the next earliest are taken. */
-static void take_event_timers(struct engine *engine, struct stage *stage, struct key_shard *shard,
-                              struct claim *claim) {
-    size_t kept = claim->timers.count, before = kept;
-
-    while (kept == before && shard->timers.counts[TIMER_EVENT_TIME]) {
-        timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, TIME_MAX, &claim->timers);
-        for (size_t i = before; i < claim->timers.count; i++) {
-            struct timer *timer = claim->timers.items[i];
-
-            if (timer->fire_ms <= last_firing_time(engine, stage, timer))
-                claim->timers.items[kept++] = timer;
-            else
-                timer_free(timer);
-        }
-        claim->timers.count = kept;
-    }
+static event_time until_now(void *engine, struct slice key) {
+    (void)key;
+    return ((const struct engine *)engine)->now_ms;
 }
 
 void firing_take(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim) {
@@ -143,10 +156,12 @@ void firing_take(struct engine *engine, struct stage *stage, struct key_shard *s
 
     engine->needs_wake = true; /* the next timer of these keys may be nearer than what was asked for */
     if (is_complete)
-        take_event_timers(engine, stage, shard, claim);
-    if (claim->timers.count == before)
-        timer_set_take_due(&shard->timers, TIMER_PROCESSING_TIME, engine->now_ms, &claim->timers);
-    if (claim->timers.count == before && is_complete && !shard->timers.counts[TIMER_PROCESSING_TIME])
+        timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, sorted_timer_limit, shard, &claim->timers);
+    if (claim->timers.count == before && !sorted_is_pending(shard))
+        timer_set_take_due(&shard->timers, TIMER_PROCESSING_TIME, until_now, engine, &claim->timers);
+    note_timers(engine, stage, shard, claim, before);
+    if (claim->timers.count == before && is_complete && !shard->timers.counts[TIMER_PROCESSING_TIME] &&
+        !sorted_is_pending(shard))
         take_expirations(engine, stage, shard, claim);
 }
 
@@ -183,8 +198,7 @@ bool firing_has_due_processing_timer(const struct engine *engine, struct stage *
 void firing_expire(struct engine *engine, struct stage *stage, const struct claim *claim) {
     vec_foreach (entry, &claim->timers) {
         const struct timer *timer = *entry;
-        struct slice key = slice_of_static(timer->bytes.data, timer->key_size);
-        struct slice window = slice_of_static(timer->bytes.data + timer->window_at, timer->window_size);
+        struct slice key = timer_key(timer), window = timer_window(timer);
 
         if (!stage->plan->timer_families[timer->family].is_window_expiration)
             continue;

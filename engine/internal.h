@@ -2,6 +2,8 @@
  *
  *   engine.c    create, events in, actions out
  *   schedule.c  which stage gets a free slot next, and how much of its input
+ *   shards.c    of a keyed stage: which key shards, on which worker, with which cache token
+ *   sorted.c    input in the order of time
  *   bundle.c    one bundle: sending its input, collecting its output, its end
  *   split.c     giving a part of a running bundle to an idle slot
  *   apply.c     the commit put into effect; delivery along edges; stages that become complete
@@ -20,6 +22,7 @@
 #include "engine/commit.h"
 #include "engine/engine.h"
 #include "engine/input.h"
+#include "engine/orderedlist.h"
 #include "engine/store.h"
 #include "engine/tally.h"
 #include "engine/userstate.h"
@@ -37,6 +40,10 @@ struct key_shard {
     struct buf open; /* elements not yet made into a run */
     uint64_t open_count;
     bool is_busy;
+    bool has_home, is_cached; /* see engine/shards.h; is_cached: `home` got a token of this epoch */
+    unsigned home;            /* a worker's number */
+    uint64_t epoch;
+    struct sorted_input *sorted; /* of a stage that wants its input by time, once that is complete (engine/sorted.h) */
     struct timer_set timers;
     struct map
         seen; /* key and window -> struct seen_window: what @OnWindowExpiration is due for, when the stage has one */
@@ -89,6 +96,12 @@ struct bundle_splits {
     event_time due_ms;     /* not to be asked before */
 };
 
+/* An ordered list of which the SDK has read some pages. */
+struct list_reading {
+    struct buf cell;
+    struct ordered_list list;
+};
+
 struct bundle {
     uint64_t id;
     struct stage *stage;
@@ -107,6 +120,8 @@ struct bundle {
     bool *is_ended;                   /* one per sink, then one per timer family */
     size_t open_ends;
     struct state_overlay overlay;
+    struct list_reading list;
+    bool has_paged_state; /* a read of user state did not fit one page */
     struct bundle_response *response;
     struct bundle_response *progress; /* its metrics, as last reported before that; may be NULL */
     event_time response_deadline_ms;  /* for the end marks, once the response is there */
@@ -165,7 +180,7 @@ struct engine_action *engine_add_action(struct engine *engine, enum engine_actio
 void engine_add_message(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Ends the job; takes no action when it is over already. */
 void engine_fail(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
-struct worker_slot *engine_worker(struct engine *engine, unsigned number);
+struct worker_slot *engine_worker(const struct engine *engine, unsigned number);
 
 /* schedule.c: starts as many bundles as there are slots and input. */
 void engine_schedule(struct engine *engine);
@@ -233,7 +248,7 @@ event_time firing_next_wake(const struct engine *engine, struct stage *stage);
 bool firing_has_due_processing_timer(const struct engine *engine, struct stage *stage);
 /* After the commit of a bundle that fired the claim's timers: expired windows lose their state. */
 void firing_expire(struct engine *engine, struct stage *stage, const struct claim *claim);
-void firing_clear_shard(struct key_shard *shard);
+void firing_clear_shard(struct engine *engine, struct key_shard *shard);
 
 /* spill.c: stores data until engine->excess_bytes are on their way out, if there is that much. */
 void engine_spill(struct engine *engine);
@@ -281,6 +296,7 @@ bool questions_are_answered_by(const struct engine *engine, const struct bundle 
 int questions_check(struct engine *engine, const struct bundle *bundle, struct status *st);
 
 /* answer.c */
+void list_reading_clear(struct list_reading *reading);
 /* The bundle is over, but its harness waits for the answer and never times out (PROTOCOL G). */
 void engine_refuse_state(struct engine *engine, unsigned worker, uint64_t bundle, uint64_t token,
                          const struct state_request *request);

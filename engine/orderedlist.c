@@ -3,28 +3,21 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/vec.h"
-
-struct entry {
-    int64_t sort_key;
-    const uint8_t *begin, *end;
-};
-
-static bool next_entry(struct cursor *at, struct entry *ret) {
+static bool next_entry(struct cursor *at, struct ordered_entry *ret) {
     struct cursor value;
     uint64_t sort_key;
 
-    ret->begin = at->at;
+    ret->bytes.at = at->at;
     if (!cursor_varint(at, &sort_key) || !cursor_prefixed(at, &value))
         return false;
     ret->sort_key = (int64_t)sort_key;
-    ret->end = at->at;
+    ret->bytes.end = at->at;
     return true;
 }
 
 bool ordered_list_is_well_formed(struct slice entries) {
     struct cursor at = cursor_of(entries.data, entries.size);
-    struct entry entry;
+    struct ordered_entry entry;
 
     while (cursor_left(&at))
         if (!next_entry(&at, &entry))
@@ -32,49 +25,69 @@ bool ordered_list_is_well_formed(struct slice entries) {
     return true;
 }
 
+void ordered_list_add(struct ordered_list *list, struct slice entries) {
+    struct cursor at = cursor_of(entries.data, entries.size);
+
+    vec_push(&list->pieces, entries);
+    while (cursor_left(&at)) {
+        struct ordered_entry entry = {.place = list->entries.count};
+        bool ok = next_entry(&at, &entry);
+
+        assert(ok);
+        (void)ok;
+        vec_push(&list->entries, entry);
+    }
+}
+
+void ordered_list_without(const struct ordered_list *list, int64_t start, int64_t end, struct buf *out) {
+    vec_foreach (entry, &list->entries)
+        if (entry->sort_key < start || entry->sort_key >= end)
+            buf_add(out, entry->bytes.at, cursor_left(&entry->bytes));
+}
+
 static int compare_entries(const void *left, const void *right) {
-    const struct entry *a = left, *b = right;
+    const struct ordered_entry *a = left, *b = right;
 
     if (a->sort_key != b->sort_key)
         return a->sort_key < b->sort_key ? -1 : 1;
-    return a->begin < b->begin ? -1 : a->begin > b->begin; /* all point into one buffer: the order of arrival */
+    return a->place < b->place ? -1 : a->place > b->place;
 }
 
-void ordered_list_select(struct slice entries, int64_t start, int64_t end, uint64_t *position, size_t limit,
-                         struct buf *out, bool *ret_more) {
-    struct cursor at = cursor_of(entries.data, entries.size);
-    VEC(struct entry) selected = {0};
-    struct entry entry;
-
-    while (cursor_left(&at)) {
-        bool ok = next_entry(&at, &entry);
-
-        assert(ok);
-        (void)ok;
-        if (entry.sort_key >= start && entry.sort_key < end)
-            vec_push(&selected, entry);
-    }
-    if (selected.count)
-        qsort(selected.items, selected.count, sizeof(entry), compare_entries);
-    for (; *position < selected.count && out->size < limit; ++*position) {
-        const struct entry *next = &selected.items[*position];
-
-        buf_add(out, next->begin, (size_t)(next->end - next->begin));
-    }
-    *ret_more = *position < selected.count;
-    vec_free(&selected);
+void ordered_list_sort(struct ordered_list *list) {
+    if (list->entries.count)
+        qsort(list->entries.items, list->entries.count, sizeof(*list->entries.items), compare_entries);
 }
 
-void ordered_list_without(struct slice entries, int64_t start, int64_t end, struct buf *out) {
-    struct cursor at = cursor_of(entries.data, entries.size);
-    struct entry entry;
+/* The first entry that is not before the key. */
+static size_t lower_bound(const struct ordered_list *list, int64_t sort_key) {
+    size_t low = 0, high = list->entries.count;
 
-    while (cursor_left(&at)) {
-        bool ok = next_entry(&at, &entry);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
 
-        assert(ok);
-        (void)ok;
-        if (entry.sort_key < start || entry.sort_key >= end)
-            buf_add(out, entry.begin, (size_t)(entry.end - entry.begin));
+        if (list->entries.items[middle].sort_key < sort_key)
+            low = middle + 1;
+        else
+            high = middle;
     }
+    return low;
+}
+
+void ordered_list_read(const struct ordered_list *list, int64_t start, int64_t end, uint64_t *position, size_t limit,
+                       struct buf *out, bool *ret_more) {
+    size_t first = lower_bound(list, start), behind = MAX(first, lower_bound(list, end));
+
+    for (; *position < behind - first && out->size < limit; ++*position) {
+        const struct ordered_entry *entry = &list->entries.items[first + *position];
+
+        buf_add(out, entry->bytes.at, cursor_left(&entry->bytes));
+    }
+    *ret_more = *position < behind - first;
+}
+
+void ordered_list_clear(struct ordered_list *list) {
+    vec_foreach (piece, &list->pieces)
+        slice_unref(piece);
+    vec_free(&list->pieces);
+    vec_free(&list->entries);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "engine/internal.h"
+#include "engine/shards.h"
+#include "engine/sorted.h"
 
 /* A bounded stage reads its side inputs when they are complete. */
 static bool side_inputs_are_ready(const struct engine *engine, const struct stage *stage) {
@@ -18,32 +20,20 @@ static bool side_inputs_are_ready(const struct engine *engine, const struct stag
     return true;
 }
 
-static bool shard_has_work(const struct engine *engine, struct stage *stage, struct key_shard *shard) {
-    return !shard->is_busy && (shard->queue.count || firing_is_due(engine, stage, shard));
-}
-
-static unsigned shards_with_work(const struct engine *engine, struct stage *stage) {
-    unsigned count = 0;
-
-    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++)
-        count += shard_has_work(engine, stage, &stage->shards[i]);
-    return count;
-}
-
-static bool stage_has_work(const struct engine *engine, struct stage *stage) {
+static bool stage_has_work(const struct engine *engine, struct stage *stage, const struct worker_slot *worker) {
     return stage->plan->kind == PLAN_EXECUTABLE && !stage->is_done &&
-           (stage->retries.count || stage->queue.count || shards_with_work(engine, stage)) &&
+           (stage->retries.count || stage->queue.count || shards_have_work(engine, stage, worker)) &&
            side_inputs_are_ready(engine, stage);
 }
 
-/* The stage of this environment to run next, or NULL. */
-static struct stage *pick_stage(struct engine *engine, unsigned environment) {
+/* The stage that this worker is to run next, or NULL. */
+static struct stage *pick_stage(struct engine *engine, const struct worker_slot *worker) {
     struct stage *crumbs = NULL;
 
     for (size_t i = engine->plan->stage_count; i-- > 0;) {
         struct stage *stage = &engine->stages[i];
 
-        if (stage->plan->environment != environment || !stage_has_work(engine, stage))
+        if (stage->plan->environment != worker->environment || !stage_has_work(engine, stage, worker))
             continue;
         if (stage->retries.count || stage_inputs_are_done(engine, stage) ||
             stage->queue.bytes + stage->shard_bytes >= engine->options.bundle_bytes)
@@ -64,36 +54,10 @@ static unsigned environment_slots(const struct engine *engine, unsigned environm
     return MAX(slots, 1u);
 }
 
-/* Shards with timers to fire count as much as those with elements, so that each slot gets its share of both. */
-static void claim_shards(struct engine *engine, struct stage *stage, struct claim *claim, size_t max_bytes,
-                         unsigned slots) {
-    const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
-    unsigned max_shards = (shards_with_work(engine, stage) + slots - 1) / slots;
-
-    for (unsigned i = 0; i < engine->options.key_shards && claim->bytes < max_bytes && claim->shards.count < max_shards;
-         i++) {
-        struct key_shard *shard = &stage->shards[i];
-        size_t bytes = claim->bytes;
-        uint64_t count = claim->count;
-
-        /* A key has either elements or due timers in one bundle: the SDK's order between them is not defined (MODEL 7.7). */
-        if (!shard_has_work(engine, stage, shard))
-            continue;
-        if (shard->queue.count)
-            claim_take(claim, &shard->queue, coder, max_bytes, UINT64_MAX);
-        else
-            firing_take(engine, stage, shard, claim);
-        shard->is_busy = true;
-        vec_push(&claim->shards, i);
-        stage->shard_bytes -= claim->bytes - bytes;
-        stage->shard_count -= claim->count - count;
-    }
-}
-
 /* The input of the next bundle: a share of what waits, so that every slot gets some, up to the target size. Neither the number of elements
  * nor their bytes say how much work they are, so it gets at most its share of either. Elements of a splittable DoFn's process transform
  * stand for work that has nothing to do with their bytes, so only their number is shared out. */
-static struct claim *next_claim(struct engine *engine, struct stage *stage) {
+static struct claim *next_claim(struct engine *engine, struct stage *stage, const struct worker_slot *worker) {
     const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
     unsigned slots = environment_slots(engine, stage->plan->environment);
     uint64_t waiting_count = stage->queue.count + stage->shard_count;
@@ -112,25 +76,41 @@ static struct claim *next_claim(struct engine *engine, struct stage *stage) {
     if (stage->plan->process_transform_id && slots > 1)
         max_bytes = engine->options.bundle_bytes;
     if (stage->shards)
-        claim_shards(engine, stage, claim, MAX(max_bytes, (size_t)1), slots);
+        shards_claim(engine, stage, worker, claim, MAX(max_bytes, (size_t)1), slots);
     else
         claim_take(claim, &stage->queue, coder, max_bytes, max_count);
     return claim;
 }
 
-void engine_schedule(struct engine *engine) {
-    /* By index: starting a bundle may not add workers, but makes no promise about the array's place. */
-    for (size_t i = 0; i < engine->workers.count; i++) {
-        while (!engine->is_over) {
-            struct worker_slot *worker = &engine->workers.items[i];
-            struct stage *stage;
+/* Fills the worker's slots. Returns whether it got a bundle. */
+static bool fill_worker(struct engine *engine, size_t i) {
+    bool has_started = false;
 
-            if (worker->is_lost || worker->busy >= worker->slots)
-                break;
-            stage = pick_stage(engine, worker->environment);
-            if (!stage)
-                break;
-            bundle_start(engine, stage, next_claim(engine, stage), worker);
-        }
+    while (!engine->is_over) {
+        /* By index: starting a bundle may not add workers, but makes no promise about the array's place. */
+        struct worker_slot *worker = &engine->workers.items[i];
+        struct stage *stage;
+
+        if (worker->is_lost || worker->busy >= worker->slots)
+            break;
+        stage = pick_stage(engine, worker);
+        if (!stage)
+            break;
+        bundle_start(engine, stage, next_claim(engine, stage, worker), worker);
+        has_started = true;
+    }
+    return has_started;
+}
+
+void engine_schedule(struct engine *engine) {
+    bool has_started = true;
+
+    for (size_t i = 0; i < engine->plan->stage_count; i++)
+        sorted_prepare(engine, &engine->stages[i], environment_slots(engine, engine->plan->stages[i].environment) + 1);
+    /* Once a worker's slots are full, what is at home there is free for those that were looked at before. */
+    while (has_started) {
+        has_started = false;
+        for (size_t i = 0; i < engine->workers.count; i++)
+            has_started |= fill_worker(engine, i);
     }
 }

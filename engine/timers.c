@@ -201,9 +201,21 @@ static void timer_set_detach(struct timer_set *set, enum timer_domain domain, st
     drop_key_if_empty(set, timer_key_bytes(timer));
 }
 
+/* Whether the timer will fire some day. */
+static bool can_fire(const struct timer_record *record, enum timer_domain domain, event_time window_end,
+                     int64_t allowed_lateness_ms) {
+    if (record->is_clear)
+        return false;
+    /* A processing time at the end of time never comes; it must not hold the job up. */
+    if (domain == TIMER_PROCESSING_TIME)
+        return record->fire_ms < TIME_GLOBAL_WINDOW_END;
+    return window_end >= TIME_GLOBAL_WINDOW_END ||
+           record->fire_ms <= MIN(time_add(window_end, allowed_lateness_ms), TIME_GLOBAL_WINDOW_END);
+}
+
 static void apply_in_window(struct timer_set *set, const struct plan_stage *stage, unsigned family,
                             const struct timer_record *record, struct slice window, event_time window_end,
-                            struct account *account) {
+                            int64_t allowed_lateness_ms, struct account *account) {
     struct slice key = slice_of_static(record->key.at, cursor_left(&record->key));
     enum timer_domain domain = domain_of(stage, family);
     struct buf identity = {0};
@@ -215,8 +227,7 @@ static void apply_in_window(struct timer_set *set, const struct plan_stage *stag
         timer_set_detach(set, domain, old);
         timer_free(old);
     }
-    /* A processing time at the end of time never comes; it must not hold the job up. */
-    if (!record->is_clear && (domain == TIMER_EVENT_TIME || record->fire_ms < TIME_GLOBAL_WINDOW_END)) {
+    if (can_fire(record, domain, window_end, allowed_lateness_ms)) {
         timer = timer_of_parts(family, key, record->tag, window, record->rest, account);
         timer->fire_ms = record->fire_ms;
         timer->hold_ms = record->hold_ms;
@@ -230,8 +241,8 @@ static void apply_in_window(struct timer_set *set, const struct plan_stage *stag
     buf_clear(&identity);
 }
 
-void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family, struct slice records,
-                     struct account *account) {
+void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family,
+                     int64_t allowed_lateness_ms, struct slice records, struct account *account) {
     const struct coder *coder = stage->timer_families[family].coder;
     struct cursor at = cursor_of(records.data, records.size);
 
@@ -247,7 +258,7 @@ void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsi
             assert(result == CODER_OK);
             (void)result;
             apply_in_window(set, stage, family, &record, slice_of_static(window, (size_t)(record.windows.at - window)),
-                            end, account);
+                            end, allowed_lateness_ms, account);
             record.window_count--;
         }
     }
@@ -269,7 +280,8 @@ static void forget_identity(struct timer_set *set, const struct timer *timer) {
     buf_clear(&identity);
 }
 
-void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_time upto, timer_vec *due) {
+void timer_set_take_due(struct timer_set *set, enum timer_domain domain, timer_limit_fn limit, void *user,
+                        timer_vec *due) {
     if (!set->counts[domain])
         return;
     times_changed(set, domain);
@@ -277,7 +289,8 @@ void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_t
         struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
         event_time first;
 
-        if (!heap->timers.count || heap->timers.items[0]->fire_ms > upto)
+        if (!heap->timers.count ||
+            heap->timers.items[0]->fire_ms > limit(user, slice_of_static(entry->key, entry->key_size)))
             continue;
         first = heap->timers.items[0]->fire_ms;
         while (heap->timers.count && heap->timers.items[0]->fire_ms == first) {
@@ -307,6 +320,14 @@ event_time timer_set_earliest(struct timer_set *set, enum timer_domain domain) {
     set->earliest[domain] = earliest;
     set->is_earliest_known[domain] = true;
     return earliest;
+}
+
+event_time timer_set_earliest_of(const struct timer_set *set, struct slice key, enum timer_domain domain) {
+    const struct timer_key *of_key = map_get(&set->by_key, key.data, key.size);
+
+    if (!of_key || !of_key->by_domain[domain].timers.count)
+        return TIMER_NEVER;
+    return of_key->by_domain[domain].timers.items[0]->fire_ms;
 }
 
 void timer_set_remove_window(struct timer_set *set, struct slice key, struct slice window) {

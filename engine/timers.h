@@ -47,9 +47,10 @@ struct timer_set {
 
 enum timer_domain { TIMER_EVENT_TIME = 0, TIMER_PROCESSING_TIME = 1 };
 
-/* Applies encoded timer records, in order, of one family; they were checked when they arrived. */
-void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family, struct slice records,
-                     struct account *account);
+/* Applies encoded timer records, in order, of one family; they were checked when they arrived. Event-time timers that would fire after their
+ * window is gone, `allowed_lateness_ms` behind its end, are not kept: MODEL 7.9. The global window is never gone. */
+void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family,
+                     int64_t allowed_lateness_ms, struct slice records, struct account *account);
 /* A timer made by the runner, for timer_append(): tag "", no pane. */
 struct timer *timer_make(unsigned family, struct slice key, struct slice window, event_time window_end,
                          event_time fire_ms, event_time hold_ms, struct account *account);
@@ -57,14 +58,19 @@ void timer_free(struct timer *timer);
 
 typedef VEC(struct timer *) timer_vec;
 
-/* For each key: moves the timers with its earliest time in `domain` into `due`, when that time is <= upto. */
-void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_time upto, timer_vec *due);
-/* The earliest time in the domain, TIME_MAX + 1 when there is none. */
+/* The last time at which a timer of this key may fire now. */
+typedef event_time (*timer_limit_fn)(void *user, struct slice key);
+/* For each key: moves the timers with its earliest time in `domain` into `due`, when that time is <= its limit. */
+void timer_set_take_due(struct timer_set *set, enum timer_domain domain, timer_limit_fn limit, void *user,
+                        timer_vec *due);
+/* The earliest time in the domain, TIMER_NEVER when there is none. */
 event_time timer_set_earliest(struct timer_set *set, enum timer_domain domain);
+event_time timer_set_earliest_of(const struct timer_set *set, struct slice key, enum timer_domain domain);
 /* Removes every timer of this key and window. */
 void timer_set_remove_window(struct timer_set *set, struct slice key, struct slice window);
 void timer_set_clear(struct timer_set *set);
 
 #define TIMER_NEVER (TIME_MAX + 1)
+#define TIMER_NOT_NOW (TIME_MIN - 1)
 
 #endif

@@ -180,31 +180,47 @@ static struct slice cell_of_map_key(struct buf *scratch, struct slice multimap, 
 
 /* Entries of the committed index come first, then those of the overlay that are not committed; removed ones leave holes, so that positions
  * hold while the bundle runs. */
-void multimap_read_keys(const struct user_state *state, const struct state_overlay *overlay, struct slice cell,
-                        uint64_t *position, size_t limit, struct buf *out, bool *ret_more) {
-    const struct map *committed = map_get(&state->multimaps, cell.data, cell.size);
-    const struct map *touched = map_get(&overlay->multimaps, cell.data, cell.size);
+const struct map_entry *multimap_next_key(const struct user_state *state, const struct state_overlay *overlay,
+                                          struct slice multimap, uint64_t *position, struct buf *scratch,
+                                          struct slice *ret_cell) {
+    const struct map *committed = map_get(&state->multimaps, multimap.data, multimap.size);
+    const struct map *touched = map_get(&overlay->multimaps, multimap.data, multimap.size);
     size_t committed_count = committed ? committed->entry_count : 0;
     size_t total = committed_count + (touched ? touched->entry_count : 0);
-    struct buf scratch = {0};
 
-    for (; *position < total && out->size < limit; ++*position) {
+    while (*position < total) {
         bool is_committed = *position < committed_count;
         const struct map_entry *entry =
             is_committed ? &committed->entries[*position] : &touched->entries[*position - committed_count];
         const struct state_mutation *mutation;
-        struct slice one;
 
+        ++*position;
         if (!entry->key)
             continue;
-        one = cell_of_map_key(&scratch, cell, entry);
-        mutation = map_get(&overlay->mutations, one.data, one.size);
-        if (is_committed ? mutation && mutation->cleared && !mutation->has_appended
-                         : !mutation->has_appended || map_get(&state->cells, one.data, one.size))
-            continue;
-        buf_add(out, entry->key, entry->key_size);
+        *ret_cell = cell_of_map_key(scratch, multimap, entry);
+        mutation = map_get(&overlay->mutations, ret_cell->data, ret_cell->size);
+        if (is_committed ? !mutation || !mutation->cleared || mutation->has_appended
+                         : mutation->has_appended && !map_get(&state->cells, ret_cell->data, ret_cell->size))
+            return entry;
     }
-    *ret_more = *position < total;
+    return NULL;
+}
+
+void multimap_read_keys(const struct user_state *state, const struct state_overlay *overlay, struct slice cell,
+                        uint64_t *position, size_t limit, struct buf *out, bool *ret_more) {
+    const struct map_entry *key;
+    struct buf scratch = {0};
+    struct slice one;
+
+    *ret_more = false;
+    while ((key = multimap_next_key(state, overlay, cell, position, &scratch, &one))) {
+        if (out->size >= limit) {
+            --*position;
+            *ret_more = true;
+            break;
+        }
+        buf_add(out, key->key, key->key_size);
+    }
     buf_clear(&scratch);
 }
 

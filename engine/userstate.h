@@ -45,6 +45,11 @@ size_t state_read(const struct user_state *state, const struct state_overlay *ov
 /* What `cell` holds for the bundle, all of it, end to end: for kinds that are worked on as a whole. */
 void state_read_all(const struct user_state *state, const struct state_overlay *overlay, struct slice cell,
                     struct buf *out);
+/* The next map key of a multimap as the bundle sees it, from *position on, which moves behind it; NULL: there is none. *ret_cell is the cell
+ * of its values, in `scratch`. */
+const struct map_entry *multimap_next_key(const struct user_state *state, const struct state_overlay *overlay,
+                                          struct slice multimap, uint64_t *position, struct buf *scratch,
+                                          struct slice *ret_cell);
 /* The map keys of a multimap as the bundle sees them, one behind the other, from entry *position on until about `limit` bytes are there. */
 void multimap_read_keys(const struct user_state *state, const struct state_overlay *overlay, struct slice cell,
                         uint64_t *position, size_t limit, struct buf *out, bool *ret_more);

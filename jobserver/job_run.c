@@ -32,9 +32,11 @@ void job_run_post(struct job_run *run, struct run_event *event) {
 /* ---- actions ---- */
 
 /* A side input of a bounded stage is complete before it is read and never changes, so that harnesses may keep it for as long as they
- * serve the job. */
-static struct fn_cache_token *side_input_tokens(const struct job_run *run, const struct plan_stage *stage) {
-    struct fn_cache_token *tokens = xcalloc(stage->side_input_count, sizeof(*tokens));
+ * serve the job. User state changes: the engine says when (engine/shards.h). Harnesses know no jobs, and outlive the daemon's runs of
+ * one: the token names both. */
+static struct fn_cache_token *cache_tokens(const struct job_run *run, const struct plan_stage *stage,
+                                           const struct engine_action *start, size_t *ret_count) {
+    struct fn_cache_token *tokens = xcalloc(stage->side_input_count + 1, sizeof(*tokens));
 
     for (size_t i = 0; i < stage->side_input_count; i++) {
         const struct plan_side_input *side = &stage->side_inputs[i];
@@ -43,6 +45,14 @@ static struct fn_cache_token *side_input_tokens(const struct job_run *run, const
         tokens[i].token = slice_copy(name, strlen(name), NULL);
         tokens[i].transform_id = side->transform_id;
         tokens[i].side_input_id = side->local_name;
+    }
+    *ret_count = stage->side_input_count;
+    if (start->has_state_token) {
+        CLEANUP(freep)
+        char *name = xasprintf("%s/%lld/%u.%u.%llu", job_id(run->job), (long long)run->start_ms, start->stage,
+                               start->shard, (unsigned long long)start->state_epoch);
+
+        tokens[(*ret_count)++].token = slice_copy(name, strlen(name), NULL);
     }
     return tokens;
 }
@@ -60,6 +70,7 @@ static void start_bundle(struct job_run *run, const struct engine_action *action
     struct run_worker *worker = run_worker_by_number(run, action->worker);
     const struct plan_stage *stage = &run->plan->stages[action->stage];
     struct fn_cache_token *tokens;
+    size_t count;
 
     map_set(&run->bundles, &action->bundle, sizeof(action->bundle), (void *)stage);
     if (!usable_harness(worker))
@@ -67,10 +78,9 @@ static void start_bundle(struct job_run *run, const struct engine_action *action
     worker->had_bundle = true;
     run_watch_bundle(run, action->bundle, stage, action->worker);
     run_metrics_bundle_starts(run, action);
-    tokens = side_input_tokens(run, stage);
-    fn_worker_start_bundle(worker->harness, action->bundle, run_worker_descriptor(worker, stage), tokens,
-                           stage->side_input_count);
-    for (size_t i = 0; i < stage->side_input_count; i++)
+    tokens = cache_tokens(run, stage, action, &count);
+    fn_worker_start_bundle(worker->harness, action->bundle, run_worker_descriptor(worker, stage), tokens, count);
+    for (size_t i = 0; i < count; i++)
         slice_unref(&tokens[i].token);
     free(tokens);
 }

@@ -160,7 +160,9 @@ static const char *state_element_coder(const Beam__StateSpec *spec) {
     case BEAM__STATE_SPEC__SPEC_MAP_SPEC:
         return spec->map_spec->value_coder_id;
     case BEAM__STATE_SPEC__SPEC_SET_SPEC:
-        return spec->set_spec->element_coder_id;
+        return spec->protocol && strcmp(spec->protocol->urn, urn_string(URN_USER_STATE_MULTIMAP)) == 0
+                   ? "" /* they are the map's keys */
+                   : spec->set_spec->element_coder_id;
     case BEAM__STATE_SPEC__SPEC_ORDERED_LIST_SPEC:
         return spec->ordered_list_spec->element_coder_id;
     case BEAM__STATE_SPEC__SPEC_MULTIMAP_SPEC:
@@ -210,6 +212,9 @@ static int plan_states(struct assembly *a, struct plan_stage *made, const struct
             return status_prefix(a->st, "transform \"%s\": state \"%s\"", transform->user_name, entry->key);
         state->transform_id = id;
         state->state_id = arena_string(a->arena, entry->key);
+        state->has_one_value =
+            state->kind == PLAN_STATE_MULTIMAP && (entry->value->spec_case == BEAM__STATE_SPEC__SPEC_MAP_SPEC ||
+                                                   entry->value->spec_case == BEAM__STATE_SPEC__SPEC_SET_SPEC);
         /* The harness encodes with its own coder here, so it is known only if there is nothing to wrap. */
         if (coder && graph_wire_coder(a->graph, coder)->canonical == coder->canonical)
             state->element_coder = graph_model_coder(a->graph, graph_wire_coder(a->graph, coder));

@@ -59,7 +59,8 @@ struct plan_user_state {
     const char *transform_id;
     const char *state_id;
     enum plan_state_kind kind;
-    const struct coder *element_coder; /* as in pages: so that pages end at element boundaries; NULL when not known */
+    const struct coder *element_coder; /* as in pages, of a multimap the values; NULL when not known */
+    bool has_one_value;                /* a multimap: never more than one value a key, as in maps and sets */
 };
 
 struct plan_timer_family {

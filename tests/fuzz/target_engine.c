@@ -208,17 +208,22 @@ static void ordered_lists(struct rng *rng) {
         mutate_bytes(rng, &entries);
     exact = slice_copy(buf_data(&entries), entries.size, NULL);
     if (ordered_list_is_well_formed(exact)) {
+        struct ordered_list list = {0};
+
+        ordered_list_add(&list, slice_ref(exact));
+        ordered_list_without(&list, start, end, &without);
+        ordered_list_sort(&list);
         while (more) {
             struct buf page = {0};
             uint64_t before = position;
 
-            ordered_list_select(exact, start, end, &position, 1 + rng_below(rng, 50), &page, &more);
+            ordered_list_read(&list, start, end, &position, 1 + rng_below(rng, 50), &page, &more);
             HOLDS(position > before || !more);
             if (page.size)
                 buf_add(&selected, buf_data(&page), page.size);
             buf_clear(&page);
         }
-        ordered_list_without(exact, start, end, &without);
+        ordered_list_clear(&list);
         HOLDS(check_sorted(&selected, start, end) == position);
         HOLDS(selected.size + without.size == exact.size);
     }
@@ -229,6 +234,11 @@ static void ordered_lists(struct rng *rng) {
 }
 
 /* ---- timers ---- */
+
+static event_time until(void *upto, struct slice key) {
+    (void)key;
+    return *(event_time *)upto;
+}
 
 static void timers(struct rng *rng) {
     struct arena arena = {0};
@@ -247,10 +257,11 @@ static void timers(struct rng *rng) {
         mutate_bytes(rng, &bytes);
     if (write_runs(rng, &writer, &bytes, rng_below(rng, 3)))
         vec_foreach (run, &writer.list.runs)
-            timer_set_apply(&set, &stage, rng_below(rng, 2), run->bytes, NULL);
+            timer_set_apply(&set, &stage, rng_below(rng, 2), rng_below(rng, 100), run->bytes, NULL);
     HOLDS(set.by_identity.count == set.counts[0] + set.counts[1]);
     for (int domain = 0; domain < 2; domain++) {
-        timer_set_take_due(&set, (enum timer_domain)domain, last = (event_time)any_number(rng), &due);
+        last = (event_time)any_number(rng);
+        timer_set_take_due(&set, (enum timer_domain)domain, until, &last, &due);
         vec_foreach (timer, &due) {
             HOLDS((*timer)->fire_ms <= last);
             timer_free(*timer);

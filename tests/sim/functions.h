@@ -82,6 +82,7 @@ struct function {
         bool is_processing_time, is_expiration;
     } families[SIM_MAX_FAMILIES]; /* TIMED */
     unsigned family_count;
+    bool is_sorted; /* TIMED: a key's elements come by time, its event-time timers between them */
     int64_t allowed_lateness_ms;
     struct sink_spec sinks[SIM_MAX_SINKS];
     unsigned sink_count;

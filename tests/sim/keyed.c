@@ -14,7 +14,13 @@ event_time keyed_window_max(event_time window_end) {
 }
 
 event_time keyed_last_time(const struct function *function, event_time window_end) {
+    if (window_end == SIM_GLOBAL)
+        return INT64_MAX; /* whatever lies behind the end of the global window fires at the end of the input */
     return MIN(time_add(keyed_window_max(window_end), function->allowed_lateness_ms), TIME_GLOBAL_WINDOW_END);
+}
+
+event_time keyed_due(const struct keyed_timer *timer) {
+    return time_add(timer->fire, 0);
 }
 
 uint64_t keyed_add_item(const struct operation *operation, uint64_t hash, struct cursor item) {
@@ -174,7 +180,7 @@ static void element_processing_timer(const struct function *function, unsigned p
 static void element_state(uint64_t h, struct operations *ops) {
     static const enum operation_kind kinds[] = {OP_MAP_APPEND, OP_MAP_APPEND,    OP_MAP_APPEND,  OP_MAP_CLEAR,
                                                 OP_MAP_GET,    OP_MAP_KEYS,      OP_LIST_APPEND, OP_LIST_APPEND,
-                                                OP_LIST_GET,   OP_LIST_APPEND,   OP_LIST_CLEAR,  OP_LIST_GET,
+                                                OP_LIST_GET,   OP_MAP_ENTRIES,   OP_LIST_CLEAR,  OP_LIST_GET,
                                                 OP_MAP_KEYS,   OP_MAP_CLEAR_ALL, OP_MAP_APPEND,  OP_LIST_APPEND};
     struct operation *op = add(ops, kinds[h % ARRAY_COUNT(kinds)]);
 
@@ -182,7 +188,7 @@ static void element_state(uint64_t h, struct operations *ops) {
     SET_TEXT(op->value, "%.*s", (int)((h >> 12) % 20), "abcdefghijklmnopqrstuv");
     op->start = (int64_t)((h >> 16) % ((h >> 32) % 2 ? ELEMENT_KEYS : 4));
     op->end = MIN(op->start + (int64_t)((h >> 33) % 400), (int64_t)ELEMENT_KEYS);
-    op->is_ordered = op->kind != OP_MAP_KEYS;
+    op->is_ordered = op->kind != OP_MAP_KEYS && op->kind != OP_MAP_ENTRIES;
     if (op->kind == OP_MAP_CLEAR_ALL && (h >> 40) % 2) {
         *op = (struct operation){.kind = OP_MAP_KEYS, .windows = 1};
     }
@@ -232,7 +238,7 @@ static void read_map(struct operations *ops, const char *key, bool is_ordered) {
 static void event_timer_fired(const struct function *function, const struct keyed_timer *timer, unsigned generation,
                               uint64_t h, struct operations *ops) {
     struct element in = {.window_start = timer->window_start, .window_end = timer->window_end};
-    int64_t since_start = timer->fire - timer->window_start;
+    int64_t since_start = keyed_due(timer) - timer->window_start;
     struct operation *op;
     char tag[24];
 
@@ -293,6 +299,7 @@ static void window_expired(const struct function *function, const struct keyed_t
     struct operation *op;
 
     add(ops, OP_MAP_KEYS);
+    add(ops, OP_MAP_ENTRIES);
     for (unsigned i = 0; i < 4; i++) {
         char key[24];
 

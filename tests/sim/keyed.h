@@ -26,6 +26,7 @@ enum operation_kind {
     OP_MAP_CLEAR_ALL,
     OP_MAP_GET,
     OP_MAP_KEYS,
+    OP_MAP_ENTRIES,
     OP_LIST_APPEND,
     OP_LIST_CLEAR,
     OP_LIST_GET,
@@ -65,6 +66,8 @@ void keyed_element(const struct function *function, const struct element *in, un
 void keyed_timer_fired(const struct function *function, const struct keyed_timer *timer, struct operations *ret);
 /* No event-time timer of the window fires later. */
 event_time keyed_last_time(const struct function *function, event_time window_end);
+/* When it fires: times outside of Beam's own ends are those ends. */
+event_time keyed_due(const struct keyed_timer *timer);
 event_time keyed_window_max(event_time window_end);
 /* What one item of a read adds to its hash: by its place, or by a sum. */
 uint64_t keyed_add_item(const struct operation *operation, uint64_t hash, struct cursor item);

@@ -21,8 +21,15 @@ struct ledger_window {
 struct ledger_key {
     const struct function *function;
     VEC(struct ledger_entry) timers;
-    VEC(struct ledger_window) windows; /* that had input */
+    VEC(struct ledger_window) windows; /* in which an element came or a timer fired */
     bool has_fired;                    /* an event-time timer */
+    /* Of a stage whose input is sorted by time: */
+    event_time last_fired;
+    struct {
+        bool any;
+        event_time time;
+    } last_element, before; /* `before` the bundle that has the last one */
+    uint64_t element_bundle;
 };
 
 static struct ledger_key *key_of(struct world *world, const struct sim_bundle *bundle, struct cursor key) {
@@ -52,23 +59,6 @@ static struct ledger_window *window_of_key(struct ledger_key *key, event_time st
     return NULL;
 }
 
-void ledger_element(struct world *world, struct sim_bundle *bundle, struct cursor key_bytes, event_time window_start,
-                    event_time window_end) {
-    struct ledger_key *key = key_of(world, bundle, key_bytes);
-    struct ledger_window *window = window_of_key(key, window_start, window_end);
-
-    if (key->has_fired)
-        world_violation(world, "bundle %" PRIu64 ": an element of a key whose event-time timers fire", bundle->id);
-    if (!window) {
-        vec_push(&key->windows, ((struct ledger_window){.start = window_start, .end = window_end}));
-        return;
-    }
-    if (window->is_expired || window->expiring)
-        world_violation(world, "bundle %" PRIu64 ": an element of an expired window", bundle->id);
-}
-
-/* ---- firing ---- */
-
 static bool same_window(const struct keyed_timer *a, const struct keyed_timer *b) {
     return a->window_start == b->window_start && a->window_end == b->window_end;
 }
@@ -78,8 +68,48 @@ static bool is_processing_time(const struct ledger_key *key, const struct keyed_
 }
 
 static bool can_fire(const struct ledger_key *key, const struct keyed_timer *timer) {
-    return is_processing_time(key, timer) || timer->fire <= keyed_last_time(key->function, timer->window_end);
+    return is_processing_time(key, timer) || keyed_due(timer) <= keyed_last_time(key->function, timer->window_end);
 }
+
+/* Elements of a key come in the order of time, and its event-time timers between them. */
+static void check_sorted(struct world *world, const struct sim_bundle *bundle, struct ledger_key *key,
+                         event_time timestamp) {
+    if (key->element_bundle != bundle->id)
+        key->before = key->last_element;
+    key->element_bundle = bundle->id;
+    if (key->last_element.any && timestamp < key->last_element.time)
+        world_violation(world, "bundle %" PRIu64 ": the element at %" PRId64 " comes behind that at %" PRId64,
+                        bundle->id, timestamp, key->last_element.time);
+    if (key->has_fired && timestamp < key->last_fired)
+        world_violation(world, "bundle %" PRIu64 ": the element at %" PRId64 " comes behind a timer at %" PRId64,
+                        bundle->id, timestamp, key->last_fired);
+    vec_foreach (entry, &key->timers)
+        if (!is_processing_time(key, &entry->timer) && can_fire(key, &entry->timer) &&
+            keyed_due(&entry->timer) < timestamp)
+            world_violation(world,
+                            "bundle %" PRIu64 ": the element at %" PRId64 " comes before timer \"%s\" at %" PRId64,
+                            bundle->id, timestamp, entry->timer.tag, entry->timer.fire);
+    key->last_element.any = true;
+    key->last_element.time = timestamp;
+}
+
+void ledger_element(struct world *world, struct sim_bundle *bundle, struct cursor key_bytes, const struct element *in) {
+    struct ledger_key *key = key_of(world, bundle, key_bytes);
+    struct ledger_window *window = window_of_key(key, in->window_start, in->window_end);
+
+    if (bundle->function->is_sorted)
+        check_sorted(world, bundle, key, in->timestamp);
+    else if (key->has_fired)
+        world_violation(world, "bundle %" PRIu64 ": an element of a key whose event-time timers fire", bundle->id);
+    if (!window) {
+        vec_push(&key->windows, ((struct ledger_window){.start = in->window_start, .end = in->window_end}));
+        return;
+    }
+    if (window->is_expired || window->expiring)
+        world_violation(world, "bundle %" PRIu64 ": an element of an expired window", bundle->id);
+}
+
+/* ---- firing ---- */
 
 static struct ledger_entry *find(struct ledger_key *key, const struct keyed_timer *timer, uint64_t bundle) {
     vec_foreach (entry, &key->timers)
@@ -95,7 +125,7 @@ static void expire(struct world *world, struct sim_bundle *bundle, struct ledger
     event_time end = keyed_window_max(timer->window_end);
 
     if (!window) {
-        world_violation(world, "bundle %" PRIu64 ": a window expires that never had input", bundle->id);
+        world_violation(world, "bundle %" PRIu64 ": a window expires in which nothing happened", bundle->id);
         return;
     }
     if (window->is_expired || window->expiring)
@@ -118,12 +148,12 @@ static void check_order(struct world *world, const struct sim_bundle *bundle, co
 
         if (is_processing_time(key, other) != own || !can_fire(key, other))
             continue;
-        if (entry->bundle == 0 && other->fire < timer->fire)
+        if (entry->bundle == 0 && keyed_due(other) < keyed_due(timer))
             world_violation(world,
                             "bundle %" PRIu64 ": timer \"%s\" at %" PRId64 " fires before \"%s\" at %" PRId64
                             " of the same key",
                             bundle->id, timer->tag, timer->fire, other->tag, other->fire);
-        if (entry->bundle == bundle->id && other->fire != timer->fire)
+        if (entry->bundle == bundle->id && keyed_due(other) != keyed_due(timer))
             world_violation(world, "bundle %" PRIu64 ": timers of one key with different times in one bundle",
                             bundle->id);
     }
@@ -150,7 +180,12 @@ void ledger_timer(struct world *world, struct sim_bundle *bundle, const struct k
                         timer->tag);
     if (is_processing_time(key, timer) && timer->fire > world->now)
         world_violation(world, "bundle %" PRIu64 ": timer \"%s\" fires before its time", bundle->id, timer->tag);
-    key->has_fired |= !is_processing_time(key, timer);
+    if (!is_processing_time(key, timer)) {
+        key->last_fired = key->has_fired ? MAX(key->last_fired, keyed_due(timer)) : keyed_due(timer);
+        key->has_fired = true;
+    }
+    if (!window_of_key(key, timer->window_start, timer->window_end))
+        vec_push(&key->windows, ((struct ledger_window){.start = timer->window_start, .end = timer->window_end}));
 }
 
 /* ---- the ends of bundles ---- */
@@ -209,6 +244,12 @@ long ledger_pick_expired(struct world *world, unsigned stage) {
 }
 
 void ledger_fail(struct world *world, const struct sim_bundle *bundle) {
+    map_foreach (entry, &world->ledger.keys) {
+        struct ledger_key *key = entry->value;
+
+        if (bundle->function->is_sorted && key->element_bundle == bundle->id)
+            key->last_element = key->before;
+    }
     vec_foreach (timer, &bundle->timers) {
         struct ledger_key *key = key_of_timer(world, bundle, timer);
         struct ledger_entry *entry = find(key, timer, bundle->id);

@@ -1,6 +1,7 @@
 /* What must be true of the timers of a stage, kept apart from the engine: which are set, which bundle has them, which windows have had input.
  *
- *      SEND of an element      its key has fired no event-time timer, its window has not expired
+ *      SEND of an element      its key has fired no event-time timer, its window has not expired; where the input is sorted by time: none
+ *                              later than it, all that are earlier, and its key has had no later element
  *      SEND of a timer         it is set, due, in time, the earliest of its key, and in no other bundle; its key has no elements in this one
  *      commit                  what fired is gone, what the bundle set or cleared holds, expired windows have lost their timers
  *      failure                 what fired is set again
@@ -26,8 +27,7 @@ struct ledger {
     struct map delays; /* stage and residual -> when it may start, a heap integer */
 };
 
-void ledger_element(struct world *world, struct sim_bundle *bundle, struct cursor key, event_time window_start,
-                    event_time window_end);
+void ledger_element(struct world *world, struct sim_bundle *bundle, struct cursor key, const struct element *in);
 void ledger_timer(struct world *world, struct sim_bundle *bundle, const struct keyed_timer *timer);
 void ledger_commit(struct world *world, struct sim_bundle *bundle);
 void ledger_fail(struct world *world, const struct sim_bundle *bundle);

@@ -343,6 +343,7 @@ static void add_timed(struct builder *b) {
         stage->user_states[i].element_coder = b->values[VALUE_BYTES];
     }
     add_families(b, stage, function);
+    function->is_sorted = stage->requires_time_sorted_input = rng_chance(b->rng, 30);
     for (unsigned i = 0; i < sinks; i++)
         add_sink(b, stage, function, random_type(b), 1, b->estimates[input] * 2, true);
 }
@@ -549,7 +550,7 @@ void sim_plan_print(const struct sim_plan *sim) {
             printf(" c%u", stage->inputs[j]);
         for (size_t j = 0; j < stage->side_input_count; j++)
             printf(" side c%u", stage->side_inputs[j].collection);
-        printf(" out");
+        printf("%s out", stage->requires_time_sorted_input ? " by time" : "");
         for (size_t j = 0; j < stage->output_count; j++)
             printf(" c%u(w%lld)", stage->outputs[j], (long long)sim_window_ms(&sim->plan, stage->outputs[j]));
         printf("\n");

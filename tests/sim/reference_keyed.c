@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "keyed.h"
+#include "random.h"
 #include "reference.h"
 
 struct list_entry {
@@ -19,6 +21,7 @@ struct map_value {
 struct key_window {
     event_time start, end;
     unsigned places;
+    bool has_fired;            /* a timer */
     VEC(struct map_value) map; /* in order of arrival */
     VEC(struct list_entry) list;
 };
@@ -76,6 +79,29 @@ static uint64_t read_map_keys(const struct key_window *window, const struct oper
             is_first &= strcmp(window->map.items[j].key, key) != 0;
         if (is_first)
             hash = keyed_add_item(op, hash, cursor_of(key, strlen(key)));
+    }
+    return hash;
+}
+
+/* Each key with its values, in any order: what timers of one time append has none. */
+static uint64_t read_map_entries(const struct key_window *window) {
+    uint64_t hash = 0;
+
+    for (size_t i = 0; i < window->map.count; i++) {
+        const char *key = window->map.items[i].key;
+        uint64_t entry = mix64(hash_bytes(key, strlen(key)));
+        bool is_first = true;
+
+        for (size_t j = 0; j < window->map.count; j++) {
+            const struct map_value *value = &window->map.items[j];
+
+            if (strcmp(value->key, key) != 0)
+                continue;
+            is_first &= j >= i;
+            entry += mix64(hash_bytes(value->value, strlen(value->value)));
+        }
+        if (is_first)
+            hash += mix64(entry);
     }
     return hash;
 }
@@ -167,6 +193,9 @@ static void run(struct key_state *key, struct key_window *window, const struct e
         case OP_MAP_KEYS:
             hash = keyed_add_read(hash, read_map_keys(window, op));
             break;
+        case OP_MAP_ENTRIES:
+            hash = keyed_add_read(hash, read_map_entries(window));
+            break;
         case OP_LIST_APPEND:
             list_add(window, op);
             break;
@@ -190,13 +219,16 @@ static void fire(struct key_state *key, const struct keyed_timer *timer) {
     struct element in = {.window_start = timer->window_start, .window_end = timer->window_end, .value = key->key};
     struct operations ops;
 
+    struct key_window *window = window_for(key, timer->window_start, timer->window_end);
+
     keyed_timer_fired(key->function, timer, &ops);
-    run(key, window_for(key, timer->window_start, timer->window_end), &in, &ops, 0);
+    window->has_fired = true;
+    run(key, window, &in, &ops, 0);
 }
 
 /* Takes the next out of those pending and fires it: event time before processing time, the earliest first. Timers of one time are all
- * taken before any of them is fired. */
-static bool fire_next(struct key_state *key) {
+ * taken before any of them is fired. Only event-time timers before `until` when more is to come. */
+static bool fire_next(struct key_state *key, event_time until, bool is_end) {
     const struct function *function = key->function;
     VEC(struct keyed_timer) due = {0};
     event_time first = INT64_MAX;
@@ -205,13 +237,15 @@ static bool fire_next(struct key_state *key) {
 
     vec_foreach (timer, &key->timers)
         if (!function->families[timer->family].is_processing_time) {
-            first = MIN(first, timer->fire);
+            first = MIN(first, keyed_due(timer));
             is_event_time = true;
         }
+    if (!is_end && !(is_event_time && first < until))
+        return false;
     vec_foreach (timer, &key->timers) {
         bool is_processing_time = function->families[timer->family].is_processing_time;
 
-        if (is_event_time ? !is_processing_time && timer->fire == first : due.count == 0)
+        if (is_event_time ? !is_processing_time && keyed_due(timer) == first : due.count == 0)
             vec_push(&due, *timer);
         else
             key->timers.items[kept++] = *timer;
@@ -239,7 +273,7 @@ static void expire(struct key_state *key) {
                                         .window_end = window->end,
                                         .key = key->key};
 
-            if (window->places) /* it had input */
+            if (window->places || window->has_fired)
                 fire(key, &timer);
         }
     }
@@ -251,20 +285,42 @@ static bool has_key(const struct element *element, struct slice key) {
     return cursor_left(&own) == key.size && memcmp(own.at, key.data, key.size) == 0;
 }
 
-static void run_key(struct key_state *key, const struct element_list *input, size_t first, bool *is_taken) {
-    for (size_t i = first; i < input->all.count; i++) {
-        const struct element *in = &input->all.items[i];
-        struct operations ops;
-        struct key_window *window;
+static void run_element(struct key_state *key, const struct element *in) {
+    struct key_window *window = window_for(key, in->window_start, in->window_end);
+    struct operations ops;
 
-        if (!has_key(in, key->key))
+    keyed_element(key->function, in, window->places, &ops);
+    run(key, window, in, &ops, window->places++);
+}
+
+static int compare_times(const void *left, const void *right) {
+    const struct element *a = *(const struct element *const *)left, *b = *(const struct element *const *)right;
+
+    if (a->timestamp != b->timestamp)
+        return a->timestamp < b->timestamp ? -1 : 1;
+    return a < b ? -1 : a > b;
+}
+
+static void run_key(struct key_state *key, const struct element_list *input, size_t first, bool *is_taken) {
+    VEC(const struct element *) elements = {0};
+
+    for (size_t i = first; i < input->all.count; i++) {
+        if (!has_key(&input->all.items[i], key->key))
             continue;
         is_taken[i] = true;
-        window = window_for(key, in->window_start, in->window_end);
-        keyed_element(key->function, in, window->places, &ops);
-        run(key, window, in, &ops, window->places++);
+        vec_push(&elements, &input->all.items[i]);
     }
-    while (fire_next(key))
+    if (key->function->is_sorted)
+        qsort(elements.items, elements.count, sizeof(*elements.items), compare_times);
+    vec_foreach (element, &elements) {
+        bool is_later = element > elements.items && element[0]->timestamp > element[-1]->timestamp;
+
+        while (key->function->is_sorted && is_later && fire_next(key, element[0]->timestamp, false))
+            ;
+        run_element(key, *element);
+    }
+    vec_free(&elements);
+    while (fire_next(key, 0, true))
         ;
     expire(key);
 }

@@ -10,14 +10,17 @@
 #include "merging.h"
 #include "model/window.h"
 
-struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned worker, unsigned stage) {
+struct sim_bundle *sdk_bundle_create(struct world *world, const struct engine_action *start) {
     struct sim_bundle *bundle = xcalloc(1, sizeof(*bundle));
 
     bundle->world = world;
-    bundle->id = id;
-    bundle->worker = worker;
-    bundle->stage = &world->sim->plan.stages[stage];
-    bundle->function = &world->sim->functions[stage];
+    bundle->id = start->bundle;
+    bundle->worker = start->worker;
+    bundle->stage = &world->sim->plan.stages[start->stage];
+    bundle->function = &world->sim->functions[start->stage];
+    bundle->has_state_token = start->has_state_token;
+    bundle->shard = start->shard;
+    bundle->state_epoch = start->state_epoch;
     if (rng_permille(&world->rng, world->fault_permille))
         bundle->fault = (enum fault)rng_between(&world->rng, 1, FAULT_COUNT - 1);
     bundle->wants_finalization = rng_chance(&world->rng, 4);
@@ -25,13 +28,13 @@ struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned 
     sdk_split_init(bundle);
     if (bundle->fault == FAULT_LOST) {
         struct engine_event lost = {
-            .type = ENGINE_EVENT_WORKER_LOST, .worker = worker, .error = xstrdup("killed by signal 9")};
+            .type = ENGINE_EVENT_WORKER_LOST, .worker = start->worker, .error = xstrdup("killed by signal 9")};
 
         world_post(world,
                    world->now + (bundle->splits.pause_percent ? rng_below(&world->rng, 500) : 3 * world_delay(world)),
                    lost, false);
     }
-    world_post_run(world, world->now + world_delay(world), id);
+    world_post_run(world, world->now + world_delay(world), start->bundle);
     return bundle;
 }
 
@@ -374,6 +377,18 @@ static void request_page(struct sim_bundle *bundle, const struct element *in) {
     sdk_read(bundle, request);
 }
 
+/* KV<key, iterable<value>>, all bytes. */
+static bool skip_entry(struct cursor *at) {
+    struct cursor part;
+    uint32_t values;
+
+    if (!cursor_prefixed(at, &part) || !cursor_be32(at, &values))
+        return false;
+    while (values && cursor_prefixed(at, &part))
+        values--;
+    return values == 0;
+}
+
 /* Every page is decoded alone by some SDKs: it must hold whole elements. */
 static void check_page(struct sim_bundle *bundle, size_t from) {
     const struct function *function = bundle->function;
@@ -398,6 +413,8 @@ static void check_page(struct sim_bundle *bundle, size_t from) {
     while (cursor_left(&at)) {
         uint64_t sort_key;
 
+        if (bundle->reads_map_entries && skip_entry(&at))
+            continue;
         if ((bundle->reads_list && !cursor_varint(&at, &sort_key)) || (keys && coder_skip(keys, &at) != CODER_OK) ||
             coder_skip(coder, &at) != CODER_OK) {
             world_violation(bundle->world, "bundle %" PRIu64 ": a state page that does not end at an element",
@@ -441,6 +458,8 @@ void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *act
         bundle->is_reading = false;
         bundle->has_bag = action->response.continuation.size == 0;
         bundle->continuation = slice_ref(action->response.continuation);
+        if (bundle->function->kind == FUNCTION_STATEFUL && bundle->side == bundle->function->side_count && from == 0)
+            sdk_cache_put_page(bundle, &bundle->input.all.items[bundle->next_input]);
     }
     world_post_run(bundle->world, bundle->world->now + world_delay(bundle->world), bundle->id);
 }
@@ -596,10 +615,12 @@ static unsigned count_in_bag(struct sim_bundle *bundle, const struct element *in
     if (place + 1 >= bundle->function->limit) {
         cell->is_cleared = true;
         cell->bytes.size = 0;
+        sdk_cache_clear_bag(bundle, in);
         post_write(bundle, in, STATE_CLEAR, SLICE_EMPTY);
     } else {
         buf_add_prefixed(&item, in->value.data, MIN(in->value.size, (size_t)40));
         buf_add(&cell->bytes, buf_data(&item), item.size);
+        sdk_cache_append(bundle, in, slice_of_static(buf_data(&item), item.size));
         post_write(bundle, in, STATE_APPEND, buf_finish(&item));
     }
     buf_clear(&key);
@@ -630,6 +651,8 @@ static bool process_element(struct sim_bundle *bundle) {
         return false;
     if (function->kind == FUNCTION_STATEFUL) {
         bundle->side = function->side_count;
+        if (!bundle->has_bag && !bundle->continuation.size)
+            sdk_cache_read(bundle, in);
         if (!bundle->has_bag) {
             request_page(bundle, in);
             return false;

@@ -56,6 +56,9 @@ struct sim_bundle {
     const struct plan_stage *stage;
     const struct function *function;
     enum fault fault;
+    bool has_state_token;
+    unsigned shard;
+    uint64_t state_epoch;
 
     /* What the engine has handed over. */
     bool is_input_ended;
@@ -74,6 +77,7 @@ struct sim_bundle {
     struct keyed_work work;
     bool reads_entries;       /* of multimap side inputs, as long as the engine gives them out */
     bool reads_list;          /* what is read is an ordered list */
+    bool reads_map_entries;   /* ... all entries of a multimap */
     bool reads_large;         /* ... the values of a large group */
     bool is_reading;          /* a read is under way */
     unsigned side;            /* the side input to read next */
@@ -108,7 +112,7 @@ struct sim_bundle {
     struct count counted; /* as last reported */
 };
 
-struct sim_bundle *sdk_bundle_create(struct world *world, uint64_t id, unsigned worker, unsigned stage);
+struct sim_bundle *sdk_bundle_create(struct world *world, const struct engine_action *start);
 void sdk_bundle_free(struct sim_bundle *bundle);
 void sdk_bundle_input(struct sim_bundle *bundle, struct slice bytes, bool is_last);
 void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *action);
@@ -145,6 +149,14 @@ void sdk_split_look(struct sim_bundle *bundle);
 void sdk_split_delivered(struct sim_bundle *bundle, const struct bundle_split *split);
 /* Whether the harness does nothing for now; it goes on by itself. */
 bool sdk_pauses(struct sim_bundle *bundle);
+
+/* sdk_cache.c. Into bundle->pages what is kept of the element's bag; false: nothing. */
+bool sdk_cache_read(struct sim_bundle *bundle, const struct element *in);
+/* Keeps the first page, which is in bundle->pages, and where it goes on. */
+void sdk_cache_put_page(struct sim_bundle *bundle, const struct element *in);
+void sdk_cache_append(struct sim_bundle *bundle, const struct element *in, struct slice data);
+void sdk_cache_clear_bag(struct sim_bundle *bundle, const struct element *in);
+void sdk_cache_clear(struct map *cached_bags);
 
 /* sdk_keyed.c: false when the element or timer waits for an answer. */
 bool sdk_keyed_element(struct sim_bundle *bundle, const struct element *in);

@@ -78,10 +78,13 @@ static void start_read(struct sim_bundle *bundle, const struct element *in, cons
     } else if (op->kind == OP_MAP_GET) {
         request = request_for(bundle, in, "map", STATE_MULTIMAP, STATE_GET);
         set_map_key(request, op);
+    } else if (op->kind == OP_MAP_ENTRIES) {
+        request = request_for(bundle, in, "map", STATE_MULTIMAP_ENTRIES, STATE_GET);
     } else {
         request = request_for(bundle, in, "map", STATE_MULTIMAP_KEYS, STATE_GET);
     }
     bundle->reads_list = op->kind == OP_LIST_GET;
+    bundle->reads_map_entries = op->kind == OP_MAP_ENTRIES;
     sdk_read(bundle, request);
 }
 
@@ -109,10 +112,36 @@ static uint64_t hash_values(const struct sim_bundle *bundle, const struct operat
     return hash;
 }
 
+static uint64_t hash_entries(const struct sim_bundle *bundle) {
+    struct cursor at = cursor_of(buf_data(&bundle->pages), bundle->pages.size), key, value;
+    uint64_t hash = 0;
+    uint32_t values;
+
+    while (cursor_left(&at) && cursor_prefixed(&at, &key) && cursor_be32(&at, &values)) {
+        uint64_t entry = mix64(hash_bytes(key.at, cursor_left(&key)));
+
+        for (; values && cursor_prefixed(&at, &value); values--)
+            entry += mix64(hash_bytes(value.at, cursor_left(&value)));
+        hash += mix64(entry);
+    }
+    return hash;
+}
+
+static uint64_t hash_read(struct sim_bundle *bundle, const struct operation *op) {
+    switch (op->kind) {
+    case OP_LIST_GET:
+        return hash_list(bundle, op);
+    case OP_MAP_ENTRIES:
+        return hash_entries(bundle);
+    default:
+        return hash_values(bundle, op);
+    }
+}
+
 static void end_read(struct sim_bundle *bundle) {
     bundle->pages.size = 0;
     bundle->has_bag = false;
-    bundle->reads_list = false;
+    bundle->reads_list = bundle->reads_map_entries = false;
 }
 
 static void write_state(struct sim_bundle *bundle, const struct element *in, const struct operation *op) {
@@ -192,13 +221,13 @@ static bool work_on(struct sim_bundle *bundle, const struct element *in) {
         switch (op->kind) {
         case OP_MAP_GET:
         case OP_MAP_KEYS:
+        case OP_MAP_ENTRIES:
         case OP_LIST_GET:
             if (!bundle->has_bag) {
                 start_read(bundle, in, op);
                 return false;
             }
-            work->hash =
-                keyed_add_read(work->hash, op->kind == OP_LIST_GET ? hash_list(bundle, op) : hash_values(bundle, op));
+            work->hash = keyed_add_read(work->hash, hash_read(bundle, op));
             end_read(bundle);
             break;
         case OP_SET_TIMER:

@@ -169,6 +169,9 @@ static void trace_action(struct world *world, const struct engine_action *action
                          action->stage,
                          action->timer_family,
                          action->is_last,
+                         action->has_state_token,
+                         action->shard,
+                         action->state_epoch,
                          action->token,
                          (uint64_t)action->at_ms,
                          action->bytes.size,
@@ -209,8 +212,7 @@ static void start_bundle(struct world *world, const struct engine_action *action
         world_violation(world, "worker %u has more bundles than slots", worker->number);
     if (map_set(&world->started, &action->bundle, sizeof(action->bundle), world))
         world_violation(world, "bundle %" PRIu64 " was started twice", action->bundle);
-    map_set(&world->bundles, &action->bundle, sizeof(action->bundle),
-            sdk_bundle_create(world, action->bundle, action->worker, action->stage));
+    map_set(&world->bundles, &action->bundle, sizeof(action->bundle), sdk_bundle_create(world, action));
 }
 
 /* A keyed stage's key is never in two bundles at once, and a bundle has its elements or its timers. */
@@ -240,7 +242,7 @@ static void claim_element(struct world *world, struct sim_bundle *bundle, const 
 
         if (bundle->function->window_ms)
             interval_window_decode(&windows, &start, &end);
-        ledger_element(world, bundle, own, start, end);
+        ledger_element(world, bundle, own, &(struct element){value->timestamp, start, end, SLICE_EMPTY});
     }
 }
 
@@ -273,15 +275,10 @@ static void send_timers(struct world *world, struct sim_bundle *bundle, struct e
     world_post_run(world, world->now + world_delay(world), bundle->id);
 }
 
-/* A bundle without anything to do may only come of event-time timers that are too late to fire, or of a split. */
 static void check_not_empty(struct world *world, const struct sim_bundle *bundle) {
-    bool may_be_late = false;
+    bool may_be_empty = bundle->splits.delivered_stop == 0; /* a split gave everything away before any of it was sent */
 
-    for (unsigned i = 0; i < bundle->function->family_count; i++)
-        may_be_late |=
-            !bundle->function->families[i].is_processing_time && !bundle->function->families[i].is_expiration;
-    may_be_late |= bundle->splits.delivered_stop == 0; /* a split gave everything away before any of it was sent */
-    if (bundle->is_input_ended && !may_be_late && bundle->input.all.count == 0 && bundle->timers.count == 0)
+    if (bundle->is_input_ended && !may_be_empty && bundle->input.all.count == 0 && bundle->timers.count == 0)
         world_violation(world, "bundle %" PRIu64 ": nothing to do", bundle->id);
 }
 
@@ -617,6 +614,7 @@ static void world_free(struct world *world) {
     map_clear(&world->started, NULL);
     map_clear(&world->running_keys, NULL);
     map_clear(&world->state, free_cell);
+    sdk_cache_clear(&world->cached_bags);
     ledger_clear(&world->ledger);
     disk_clear(&world->disk);
     counts_clear(&world->counts);

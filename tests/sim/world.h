@@ -72,6 +72,7 @@ struct world {
     struct map started;      /* ids ever started */
     struct map running_keys; /* stage and key -> struct sim_bundle */
     struct map state;        /* stage, window and key -> struct cell: committed */
+    struct map cached_bags;  /* sdk_cache.c */
     struct ledger ledger;
     struct disk disk;
     struct counts counts;

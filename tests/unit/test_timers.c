@@ -38,8 +38,13 @@ static void add_record(struct buf *out, const char *key, const char *tag, event_
 static void apply(struct timer_set *set, unsigned family, struct buf *records) {
     struct slice bytes = buf_finish(records);
 
-    timer_set_apply(set, &stage, family, bytes, NULL);
+    timer_set_apply(set, &stage, family, 0, bytes, NULL);
     slice_unref(&bytes);
+}
+
+static event_time until(void *upto, struct slice key) {
+    (void)key;
+    return *(event_time *)upto;
 }
 
 /* "key@fire ..." in the order taken. */
@@ -47,7 +52,7 @@ static void check_taken(struct timer_set *set, enum timer_domain domain, event_t
     struct buf text = {0};
     timer_vec due = {0};
 
-    timer_set_take_due(set, domain, upto, &due);
+    timer_set_take_due(set, domain, until, &upto, &due);
     vec_foreach (timer, &due) {
         CLEANUP(freep)
         char *piece = xasprintf("%.*s@%lld ", (int)(*timer)->key_size - 1, (*timer)->bytes.data + 1,
@@ -136,11 +141,45 @@ START_TEST(a_window_takes_its_timers_with_it)
 }
 END_TEST
 
+START_TEST(what_fires_behind_its_window_and_lateness_is_not_kept_but_in_the_global_one)
+{
+    const struct coder *interval = coder_create(&coders, CODER_INTERVAL_WINDOW, NULL, NULL);
+    struct timer_set set = {0};
+    struct buf records = {0};
+
+    add_record(&records, "g", "", TIME_MAX);
+    add_record(&records, "g", "at the end of the window", TIME_GLOBAL_WINDOW_END);
+    apply(&set, 0, &records);
+    check_taken(&set, TIMER_EVENT_TIME, TIME_GLOBAL_WINDOW_END, "g@9223371950454775 ");
+    check_taken(&set, TIMER_EVENT_TIME, TIME_MAX, "g@9223372036854775 ");
+
+    families[0].coder = coder_create(&coders, CODER_TIMER, families[0].coder->components[0], interval);
+    for (event_time fire = 108; fire <= 111; fire++) { /* set and set again in [0, 100), whose last time is 99 */
+        struct pane pane = PANE_NO_FIRING;
+        struct slice bytes;
+
+        buf_add_prefixed(&records, "w", 1);
+        buf_add_prefixed(&records, "", 0);
+        buf_add_be32(&records, 1);
+        interval_window_encode(&records, 0, 100);
+        buf_add_u8(&records, 0);
+        buf_add_be64(&records, time_to_wire(fire));
+        buf_add_be64(&records, time_to_wire(fire));
+        pane_encode(&records, &pane);
+        bytes = buf_finish(&records);
+        timer_set_apply(&set, &stage, 0, 10, bytes, NULL);
+        slice_unref(&bytes);
+        ck_assert_uint_eq(set.counts[TIMER_EVENT_TIME], fire <= 109);
+    }
+    timer_set_clear(&set);
+}
+END_TEST
+
 START_TEST(many_timers_of_one_key_fire_in_order)
 {
     struct timer_set set = {0};
     struct buf records = {0};
-    event_time last = -1;
+    event_time last = -1, upto = TIME_MAX;
     timer_vec due = {0};
 
     for (int i = 0; i < 500; i++) {
@@ -151,7 +190,7 @@ START_TEST(many_timers_of_one_key_fire_in_order)
     }
     apply(&set, 0, &records);
     for (int i = 0; i < 500; i++) {
-        timer_set_take_due(&set, TIMER_EVENT_TIME, TIME_MAX, &due);
+        timer_set_take_due(&set, TIMER_EVENT_TIME, until, &upto, &due);
         ck_assert_uint_eq(due.count, (size_t)i + 1);
         ck_assert_int_gt(due.items[i]->fire_ms, last);
         last = due.items[i]->fire_ms;
@@ -172,6 +211,7 @@ int main(void) {
     tcase_add_test(tc, a_set_replaces_and_a_clear_removes);
     tcase_add_test(tc, families_with_the_same_tag_are_apart_and_so_are_domains);
     tcase_add_test(tc, a_window_takes_its_timers_with_it);
+    tcase_add_test(tc, what_fires_behind_its_window_and_lateness_is_not_kept_but_in_the_global_one);
     tcase_add_test(tc, many_timers_of_one_key_fire_in_order);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

@@ -9,6 +9,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner_test
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from beam_endpoint import pipeline_options
+from keyed_state import KeyedState
 
 _EXPERIMENTS = ['--experiments=state_cache_size=100', '--experiments=data_buffer_time_limit_ms=1000']
 
@@ -50,3 +51,7 @@ class Triggers(_Submits, unittest.TestCase):
   test_after_count_trigger_batch = prism_runner_test.PrismRunnerTest.test_after_count_trigger_batch
   test_after_count_trigger_streaming = prism_runner_test.PrismRunnerTest.test_after_count_trigger_streaming
   test_failing_dofn = prism_runner_test.PrismRunnerTest.test_failing_dofn
+
+
+class State(_Submits, KeyedState, unittest.TestCase):
+  """What the SDK's tests leave out."""
