@@ -213,6 +213,8 @@ static void deliver(struct fn_worker *worker, struct slice message, const struct
     if (deliverable) {
         fn_lock(worker);
         deliverable = is_wanted(worker, part, number);
+        if (deliverable && worker->handler->elements)
+            fn_worker_given(worker, cursor_left(&part->bytes));
         fn_unlock(worker);
     }
     if (!deliverable) {

@@ -151,6 +151,8 @@ void fn_worker_split(struct fn_worker *worker, uint64_t bundle, const char *sour
 void fn_worker_ask_progress(struct fn_worker *worker, uint64_t bundle);
 /* Asks for what belongs to no bundle (HarnessMonitoringInfos; capability beam:protocol:harness_monitoring_infos:v1). */
 void fn_worker_ask_process_metrics(struct fn_worker *worker);
+/* The host has dealt with `bytes` that the `elements` callback gave it. While it owes more than some megabytes the Data stream is not read. */
+void fn_worker_consumed(struct fn_worker *worker, size_t bytes);
 /* Stops reading the harness's Data stream, or goes on; a message that is being read is still delivered. The harness's output waits in its
  * own memory meanwhile. */
 void fn_worker_pause_data(struct fn_worker *worker, bool is_paused);

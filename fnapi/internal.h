@@ -112,7 +112,9 @@ struct fn_worker {
     bool was_connected;
     bool is_lost;
     bool is_closing;
-    bool is_data_paused;
+    bool is_data_paused;   /* by the host */
+    bool is_host_behind;   /* reading waits until the host has dealt with what it was given */
+    size_t unread_bytes;   /* of elements given to the host, which it has not yet dealt with */
     struct status failure; /* why we ended Control ourselves */
     struct list streams;
     struct fn_stream *control; /* NULL: not there */
@@ -149,6 +151,8 @@ struct account *fn_worker_account(struct fn_worker *worker);
 void fn_worker_ignore(struct fn_worker *worker);
 void fn_lock(struct fn_worker *worker);
 void fn_unlock(struct fn_worker *worker);
+/* The host is about to get `bytes` of elements; reading pauses when it has enough. Lock held. */
+void fn_worker_given(struct fn_worker *worker, size_t bytes);
 /* Charges a received message to the worker's account instead of the server's, if nobody else holds it yet. */
 void fn_rehome(const struct slice *message, struct account *account);
 

@@ -76,7 +76,7 @@ static struct fn_stream *add_stream(struct fn_worker *worker, struct rpc_stream 
         worker->was_connected = true;
     } else if (kind == FN_DATA) {
         worker->data = stream;
-        if (worker->is_data_paused)
+        if (worker->is_data_paused || worker->is_host_behind)
             rpc_stream_pause(rpc);
         fn_data_flush(worker);
     }

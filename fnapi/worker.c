@@ -101,13 +101,41 @@ static void finish_streams(struct fn_worker *worker) {
     }
 }
 
+/* What is given to the host and waits there: enough to keep it busy, and it fits in a cache. */
+enum { MAX_UNREAD_BYTES = 16 << 20, GO_ON_BELOW_BYTES = 8 << 20 };
+
+/* Lock held. */
+static void pause_or_resume(struct fn_worker *worker) {
+    if (!worker->data)
+        return;
+    if (worker->is_data_paused || worker->is_host_behind)
+        rpc_stream_pause(worker->data->rpc);
+    else
+        rpc_stream_resume(worker->data->rpc);
+}
+
 void fn_worker_pause_data(struct fn_worker *worker, bool is_paused) {
     fn_lock(worker);
     worker->is_data_paused = is_paused;
-    if (worker->data && is_paused)
-        rpc_stream_pause(worker->data->rpc);
-    else if (worker->data)
-        rpc_stream_resume(worker->data->rpc);
+    pause_or_resume(worker);
+    fn_unlock(worker);
+}
+
+void fn_worker_given(struct fn_worker *worker, size_t bytes) {
+    worker->unread_bytes += bytes;
+    if (worker->is_host_behind || worker->unread_bytes <= MAX_UNREAD_BYTES)
+        return;
+    worker->is_host_behind = true;
+    pause_or_resume(worker);
+}
+
+void fn_worker_consumed(struct fn_worker *worker, size_t bytes) {
+    fn_lock(worker);
+    worker->unread_bytes -= MIN(bytes, worker->unread_bytes);
+    if (worker->is_host_behind && worker->unread_bytes < GO_ON_BELOW_BYTES) {
+        worker->is_host_behind = false;
+        pause_or_resume(worker);
+    }
     fn_unlock(worker);
 }
 
@@ -129,9 +157,8 @@ void fn_worker_close(struct fn_worker *worker) {
     worker->is_closing = true;
     fn_data_drop_pending(worker, NULL);
     /* What still comes is dropped; a harness may not end before it has got rid of it. */
-    worker->is_data_paused = false;
-    if (worker->data)
-        rpc_stream_resume(worker->data->rpc);
+    worker->is_data_paused = worker->is_host_behind = false;
+    pause_or_resume(worker);
     /* Control goes first: a Java harness that loses Logging before Control dies of it (PROTOCOL D, trap 13). The harness ends the others when
      * it is through; Python's runs its teardown methods behind that. */
     if (worker->control)
@@ -260,6 +287,9 @@ bool fn_worker_recycle(struct fn_worker *worker, struct account *account) {
         }
         worker->descriptors.count = 0;
         map_clear(&worker->instructions, fn_instruction_free);
+        worker->unread_bytes = 0; /* the host that owes it is no more */
+        worker->is_data_paused = worker->is_host_behind = false;
+        pause_or_resume(worker);
         old = worker->account;
         worker->account = account ? account_ref(account) : NULL;
     }

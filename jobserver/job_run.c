@@ -229,7 +229,7 @@ static bool find_output(const struct plan_stage *stage, struct run_event *event)
     return false;
 }
 
-static void elements_arrived(struct job_run *run, struct run_event *event) {
+static void take_elements(struct job_run *run, struct run_event *event) {
     const struct plan_stage *stage = map_get(&run->bundles, &event->engine.bundle, sizeof(event->engine.bundle));
 
     if (!stage)
@@ -242,6 +242,16 @@ static void elements_arrived(struct job_run *run, struct run_event *event) {
     }
     run_engine_event(run, &event->engine);
     event->engine = (struct engine_event){0};
+}
+
+static void elements_arrived(struct job_run *run, struct run_event *event) {
+    size_t bytes = event->engine.bytes.size;
+    struct fn_worker *harness;
+
+    take_elements(run, event);
+    harness = usable_harness(event->worker);
+    if (harness)
+        fn_worker_consumed(harness, bytes);
 }
 
 static void cancel(struct job_run *run) {

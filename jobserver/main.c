@@ -103,11 +103,20 @@ static int serve(const struct config *config) {
     return is_launcher_lost ? EXIT_FAILURE : result;
 }
 
+/* Messages of some megabytes come and go all the time. glibc would give each one's memory back to the kernel, and every page of the next
+ * would be a fault again; so it keeps some. */
+static void tune_malloc(void) {
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 32 << 20);
+    mallopt(M_ARENA_MAX, 4);
+}
+
 int main(int argc, char **argv) {
     CLEANUP_STATUS struct status st = {0};
     struct options options;
     int result = EXIT_SUCCESS;
 
+    tune_malloc();
     if (options_parse(&options, argc, argv, &st) < 0) {
         fail(&st);
         return EXIT_USAGE;
