@@ -143,7 +143,7 @@ def add_up(tuples):
 
 def sources(beam, p, args, shards, label=''):
   return (
-      p | 'Create' + label >> beam.Create(range(shards), reshuffle=False)
+      p | 'Create' + label >> beam.Create(range(shards))
       | 'Mark' + label >> marked(beam, args.marker).with_output_types(int))
 
 
@@ -211,7 +211,7 @@ def build_side(beam, p, args):
       | beam.FlatMap(side_records, scaled(100000, args, shards) // shards).with_output_types(bytes))
   total(
       beam,
-      p | 'Main' >> beam.Create(range(4), reshuffle=False)
+      p | 'Main' >> beam.Create(range(4))
       | beam.Map(read_side, beam.pvalue.AsIter(side)).with_output_types(tuple[int, int, int]), args)
 
 
@@ -232,7 +232,7 @@ def build_cogbk(beam, p, args):
 def build_cpu(beam, p, args):
   count = max(int(320 * args.scale), 1)
   _ = (
-      sources(beam, p, args, count) | beam.Reshuffle()
+      sources(beam, p, args, count)
       | beam.Map(burn).with_output_types(int)
       | beam.CombineGlobally(sum)
       | 'Prove' >> beam.Map(prove, args.proof))
