@@ -107,6 +107,8 @@ struct sim_bundle {
     event_time done_at;
     bool end_delivered[SIM_MAX_STREAMS];
     bool is_failed; /* an event was delivered after which it must be given up */
+    bool
+        fails_at_split; /* ... will be, by the answer to a split: until then nobody knows which questions were its own */
     bool is_finalizing;
     uint64_t given;       /* elements */
     struct count counted; /* as last reported */

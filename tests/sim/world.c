@@ -142,6 +142,11 @@ static void note_event(struct world *world, struct world_entry *entry) {
         return;
     counts_note_report(bundle, event);
     bundle->asked += event->type == ENGINE_EVENT_STATE;
+    if (event->type == ENGINE_EVENT_BUNDLE_DONE && entry->is_poison && bundle->fault == FAULT_BAD_ANSWER &&
+        bundle->splits.is_open) {
+        bundle->fails_at_split = true;
+        entry->is_poison = false;
+    }
     if (event->type == ENGINE_EVENT_BUNDLE_DONE) {
         if (bundle->is_done_delivered || entry->is_poison)
             mark_failed(world, bundle, false);
@@ -152,6 +157,8 @@ static void note_event(struct world *world, struct world_entry *entry) {
         bundle->outstanding_bytes -= MIN(event->byte_count, bundle->outstanding_bytes);
     if (event->type == ENGINE_EVENT_SPLIT && !entry->is_poison)
         sdk_split_delivered(bundle, event->split);
+    if (event->type == ENGINE_EVENT_SPLIT && bundle->fails_at_split)
+        mark_failed(world, bundle, false);
     if (event->type == ENGINE_EVENT_BUNDLE_FAILED || entry->is_poison)
         mark_failed(world, bundle, false);
     if (event->type == ENGINE_EVENT_ELEMENTS && event->is_last && !entry->is_poison)
