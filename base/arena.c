@@ -73,12 +73,14 @@ char *arena_printf(struct arena *arena, const char *format, ...) {
 }
 
 void arena_join(struct arena *into, struct arena *from) {
-    struct arena_page **end = &into->pages;
+    /* Behind the current page, which may still have room; by the pages of `from`, since those of `into` are walked again with each join. */
+    struct arena_page **place = into->pages ? &into->pages->next : &into->pages, **end = &from->pages;
 
     assert(into->account == from->account);
     while (*end)
         end = &(*end)->next;
-    *end = from->pages;
+    *end = *place;
+    *place = from->pages;
     into->allocated_bytes += from->allocated_bytes;
     from->pages = NULL;
     from->allocated_bytes = 0;
