@@ -319,6 +319,12 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     bundle_free(engine, bundle);
 }
 
+/* The end mark may still wait for its turn: a harness that stops where its input was split needs none. */
+static bool has_sent_all(struct bundle *bundle) {
+    claim_settle(bundle->claim, &bundle->sent);
+    return bundle->sent.item >= bundle->claim->items.count;
+}
+
 /* A bundle is over when the response is there, every output stream has ended and a split asked for is answered, in whatever order
  * (PROTOCOL F): the answer may have input that nobody else has. */
 void bundle_check_end(struct engine *engine, struct bundle *bundle) {
@@ -326,6 +332,12 @@ void bundle_check_end(struct engine *engine, struct bundle *bundle) {
 
     if (!bundle->response)
         return;
+    /* Only then, since what is left to send may be what the answer to a split takes away. */
+    if (!bundle->splits.is_open && !has_sent_all(bundle)) {
+        bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL,
+                    "the harness reported the bundle as processed before it was given all of its input");
+        return;
+    }
     if (!residuals_are_sound(engine, bundle)) {
         bundle_fail(engine, bundle, BUNDLE_FAILED_BY_PROTOCOL,
                     "a residual of the bundle is for another transform, or not encoded as the input's coder says");

@@ -329,6 +329,38 @@ START_TEST(what_was_not_sent_and_was_given_back_is_not_sent)
 }
 END_TEST
 
+/* What a bundle was not given it cannot have processed: a commit would lose it. */
+START_TEST(a_bundle_does_not_commit_before_it_has_all_of_its_input)
+{
+    struct bench b;
+
+    bench_open(&b);
+    begin(&b, ELEMENTS, (struct engine_options){.send_window_bytes = 1, .message_bytes = 1});
+    expect(&b, "wake:500 ");
+    done(&b, 2);
+    expect(&b, "message forget start@1 data:1 ");
+    bench_close(&b);
+}
+END_TEST
+
+/* A harness that stops where its input was split may be done before it reads the end mark. */
+START_TEST(a_bundle_commits_without_the_input_that_a_split_has_taken_away)
+{
+    struct bench b;
+
+    bench_open(&b);
+    begin(&b, ELEMENTS, (struct engine_options){.send_window_bytes = 1, .message_bytes = 1});
+    expect(&b, "wake:500 ");
+    time_is(&b, 500);
+    expect(&b, "split:50%:10 ");
+    done(&b, 2);
+    expect(&b, "wake:60500 ");
+    answer(&b, 2, split_create(0, 1));
+    expect(&b, "forget start@1 data:1 start@2 data:1 ");
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(a_split_that_nobody_asked_for_fails_the_bundle)
 {
     struct bench b;
@@ -417,6 +449,8 @@ int main(void) {
     tcase_add_test(tc, nonsense_fails_the_bundle_and_leaves_its_input_whole);
     tcase_add_test(tc, an_element_that_was_not_sent_cannot_be_split);
     tcase_add_test(tc, what_was_not_sent_and_was_given_back_is_not_sent);
+    tcase_add_test(tc, a_bundle_does_not_commit_before_it_has_all_of_its_input);
+    tcase_add_test(tc, a_bundle_commits_without_the_input_that_a_split_has_taken_away);
     tcase_add_test(tc, a_split_that_nobody_asked_for_fails_the_bundle);
     tcase_add_test(tc, one_element_without_a_restriction_wakes_nobody);
     tcase_add_test(tc, a_restriction_that_may_never_end_is_not_split);
