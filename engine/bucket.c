@@ -96,9 +96,10 @@ static void write_entry(struct bucket_writer *writer, const struct group_entry *
         end_extent(writer);
 }
 
-/* By the key alone, as the partition is: all windows of a key stay together, so that they can be merged. */
+/* By the key alone, as the partition is: all windows of a key stay together, so that they can be merged. Of the hash it takes bits that
+ * neither the partition's number (the lowest) nor its index (the upper half) is made of: a bucket's keys must not share those. */
 static unsigned bucket_of(const struct group_entry *entry) {
-    return (unsigned)(hash_bytes(entry->key, entry->key_size) >> 48) % GROUP_BUCKETS;
+    return (unsigned)((hash_bytes(entry->key, entry->key_size) & UINT32_MAX) >> 27) % GROUP_BUCKETS;
 }
 
 /* The places of the entries, bucket by bucket, in their order; `starts` gets where each bucket begins, and the end. */
@@ -233,6 +234,8 @@ struct group_partition *group_bucket_build(struct group_bucket *bucket, const st
         while (cursor_left(&at))
             read_entry(bucket, bucket->entries.items[i].first_value, bytes, count, partition, &at);
     }
+    if (count == bucket->entries.count && bucket->values.count)
+        partition->outside = group_bucket_ref(bucket);
     bucket->built_count = partition->entry_count;
     return partition;
 }

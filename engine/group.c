@@ -316,6 +316,7 @@ void group_partition_unref(struct group_partition *partition) {
     for (size_t i = 0; i < partition->source_count; i++)
         slice_unref(&partition->sources[i]);
     free(partition->sources);
+    group_bucket_unref(partition->outside);
     arena_clear(&partition->pages);
     free(partition->entries);
     free(partition->index);

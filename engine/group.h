@@ -32,7 +32,7 @@ struct group_chunk {
 /* Values that were stored: in a block that the partition holds or, where a key has many, still outside of memory. */
 struct group_chunk_elsewhere {
     const uint8_t *bytes;  /* or NULL: */
-    struct extent *extent; /* the bucket's */
+    struct extent *extent; /* the bucket's, which the partition holds */
 };
 
 enum { GROUP_ENTRY_ALIGNMENT = 64 };
@@ -64,6 +64,7 @@ struct group_partition {
     const struct windowing *windowing;
     struct slice *sources; /* of a bucket that was read back: where its keys and values lie */
     size_t source_count;
+    struct group_bucket *outside; /* owned reference: of the bucket whose extents have values that are not in memory */
 };
 
 struct group {
