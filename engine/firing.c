@@ -10,7 +10,8 @@
 #include "engine/sorted.h"
 
 struct key_shard *stage_shard(const struct engine *engine, struct stage *stage, struct slice key) {
-    return &stage->shards[hash_bytes(key.data, key.size) % engine->options.key_shards];
+    /* By the hash's upper half: a map's index is made of the lower one, and a shard's maps have the shard's keys alone. */
+    return &stage->shards[(hash_bytes(key.data, key.size) >> 32) % engine->options.key_shards];
 }
 
 static unsigned expiration_family(const struct stage *stage) {

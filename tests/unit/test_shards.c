@@ -85,6 +85,32 @@ START_TEST(shards_that_share_a_bundle_have_no_token_and_the_next_one_is_new)
 }
 END_TEST
 
+enum { MANY_KEYS = 30000, SHARDS = 32 };
+
+/* A map's index and the shard's number come from the same hash. */
+START_TEST(keys_of_one_shard_are_spread_over_its_maps)
+{
+    const struct map *keys;
+    struct keyed_bench b;
+    size_t way = 0;
+
+    keyed_bench_open(&b, SHARDS);
+    for (unsigned i = 0; i < MANY_KEYS; i++) {
+        char key[16];
+
+        snprintf(key, sizeof(key), "key %u", i);
+        keyed_bench_set_timer(&b, key, "", 10);
+    }
+    keys = &b.keyed->shards[0].timers.by_key;
+    ck_assert_uint_gt(keys->count, MANY_KEYS / SHARDS / 2);
+    for (size_t i = 0; i < keys->index_size; i++)
+        if (keys->index[i])
+            way += (i - (size_t)keys->entries[keys->index[i] - 1].hash) & (keys->index_size - 1);
+    ck_assert_uint_lt(way, keys->count);
+    keyed_bench_close(&b);
+}
+END_TEST
+
 START_TEST(only_bags_are_kept)
 {
     struct keyed_bench b;
@@ -175,6 +201,7 @@ int main(void) {
     tcase_add_test(tc, a_shard_that_goes_to_another_worker_and_back_has_a_token_of_its_own_each_time);
     tcase_add_test(tc, the_epoch_moves_when_a_bundle_fails_reads_pages_or_collects_a_window);
     tcase_add_test(tc, shards_that_share_a_bundle_have_no_token_and_the_next_one_is_new);
+    tcase_add_test(tc, keys_of_one_shard_are_spread_over_its_maps);
     tcase_add_test(tc, only_bags_are_kept);
     tcase_add_test(tc, a_shard_leaves_its_home_only_while_that_is_busy_or_gone);
     tcase_add_test(tc, a_shard_with_enough_to_do_has_a_bundle_to_itself);
