@@ -318,7 +318,7 @@ static void time_passed(struct engine *engine) {
 }
 
 static void ask_to_be_woken(struct engine *engine) {
-    event_time at = TIME_MAX;
+    event_time at = TIME_MAX, timer;
 
     if (!engine->needs_wake)
         return;
@@ -326,7 +326,8 @@ static void ask_to_be_woken(struct engine *engine) {
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         vec_foreach (delayed, &engine->stages[i].delayed)
             at = MIN(at, delayed->due_ms);
-        at = MIN(at, firing_next_wake(engine, &engine->stages[i]));
+        timer = firing_next_wake(engine, &engine->stages[i]);
+        at = MIN(at, timer);
     }
     vec_foreach (bundle, &engine->running)
         if ((*bundle)->response)
@@ -522,6 +523,19 @@ void engine_copy_metrics(struct engine *engine, struct metric_table *ret_attempt
     }
 }
 
+static uint64_t count_timers(const struct engine *engine, const struct stage *stage) {
+    uint64_t count = 0;
+
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++)
+        count += stage->shards[i].timers.counts[TIMER_EVENT_TIME] +
+                 stage->shards[i].timers.counts[TIMER_PROCESSING_TIME] + stage->shards[i].seen.count;
+    return count;
+}
+
+static uint64_t backlog_count(const struct backlog *backlog) {
+    return backlog->queue.count + (backlog->fetch ? input_item_count(&backlog->item) : 0);
+}
+
 void engine_describe(const struct engine *engine, struct buf *out) {
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         const struct stage *stage = &engine->stages[i];
@@ -529,9 +543,15 @@ void engine_describe(const struct engine *engine, struct buf *out) {
 
         if (stage->is_done)
             continue;
-        line = xasprintf("stage %zu (%s): %llu elements waiting, %u bundles running, %zu delayed, %zu to be retried\n",
-                         i, stage->plan->name, (unsigned long long)(stage->queue.count + stage->shard_count),
-                         stage->running, stage->delayed.count, stage->retries.count);
+        line =
+            xasprintf("stage %zu (%s): %llu elements waiting, %llu timers, %llu elements to be read back, %u bundles "
+                      "running, %zu delayed, %zu to be retried%s%s\n",
+                      i, stage->plan->name, (unsigned long long)(stage->queue.count + stage->shard_count),
+                      (unsigned long long)count_timers(engine, stage),
+                      (unsigned long long)(backlog_count(&stage->arriving) + backlog_count(&stage->leaving)),
+                      stage->running, stage->delayed.count, stage->retries.count,
+                      stage_inputs_are_done(engine, stage) ? "" : "; more input to come",
+                      stage_side_inputs_are_ready(engine, stage) ? "" : "; side inputs to come");
         buf_add(out, line, strlen(line));
     }
 }

@@ -15,7 +15,10 @@
  *   backlog.c   stored data that the engine takes apart itself
  *   large.c     answers that wait for stored data; groups handed over as state
  *   questions.c what the SDK is asked by bundles of the engine's own
- *   check.c     what cannot be run here */
+ *   check.c     what cannot be run here
+ *
+ * Files with a header of their own know less: input.h (queues and claims), group.h and bucket.h, mergebook.h, view.h and chain.h, userstate.h
+ * with mapentries.h and orderedlist.h, timers.h, tally.h, commit.h, runs.h. */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
 
@@ -184,6 +187,8 @@ struct worker_slot *engine_worker(const struct engine *engine, unsigned number);
 
 /* schedule.c: starts as many bundles as there are slots and input. */
 void engine_schedule(struct engine *engine);
+/* A bounded stage reads its side inputs when they are complete. */
+bool stage_side_inputs_are_ready(const struct engine *engine, const struct stage *stage);
 
 /* bundle.c */
 struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim,

@@ -75,8 +75,9 @@ static size_t lower_bound(const struct ordered_list *list, int64_t sort_key) {
 
 void ordered_list_read(const struct ordered_list *list, int64_t start, int64_t end, uint64_t *position, size_t limit,
                        struct buf *out, bool *ret_more) {
-    size_t first = lower_bound(list, start), behind = MAX(first, lower_bound(list, end));
+    size_t first = lower_bound(list, start), behind = lower_bound(list, end);
 
+    behind = MAX(first, behind);
     for (; *position < behind - first && out->size < limit; ++*position) {
         const struct ordered_entry *entry = &list->entries.items[first + *position];
 

@@ -9,8 +9,7 @@
 #include "engine/shards.h"
 #include "engine/sorted.h"
 
-/* A bounded stage reads its side inputs when they are complete. */
-static bool side_inputs_are_ready(const struct engine *engine, const struct stage *stage) {
+bool stage_side_inputs_are_ready(const struct engine *engine, const struct stage *stage) {
     for (size_t i = 0; i < stage->plan->side_input_count; i++) {
         unsigned producer = engine->plan->collections[stage->plan->side_inputs[i].collection].producer;
 
@@ -23,7 +22,7 @@ static bool side_inputs_are_ready(const struct engine *engine, const struct stag
 static bool stage_has_work(const struct engine *engine, struct stage *stage, const struct worker_slot *worker) {
     return stage->plan->kind == PLAN_EXECUTABLE && !stage->is_done &&
            (stage->retries.count || stage->queue.count || shards_have_work(engine, stage, worker)) &&
-           side_inputs_are_ready(engine, stage);
+           stage_side_inputs_are_ready(engine, stage);
 }
 
 /* The stage that this worker is to run next, or NULL. */
