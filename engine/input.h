@@ -4,7 +4,7 @@
  * the input of one bundle; it stays as it is until the bundle's commit, so that a failed bundle can be run again on the same input, unless
  * the bundle is split (engine/split.c): then it is what the bundle keeps.
  *
- * Either may be stored (a run's extent, a grouping's bucket): then it is in memory only while a bundle reads it (engine/resident.h).
+ * Either may be stored (a run's extent, a grouping's bucket): then it is in memory only while a bundle reads it (engine/resident.c).
  * Belongs to the engine's thread. */
 #ifndef ENGINE_INPUT_H
 #define ENGINE_INPUT_H

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "insides.h"
 #include "model/window.h"
 #include "sdk.h"
 
@@ -559,6 +560,8 @@ static void step(struct world *world, struct world_entry *entry) {
     check_rest(world);
     if (world->steps % 16 == 0)
         counts_check(world);
+    if (world->steps % 8 == 0 && world->end == WORLD_RUNNING)
+        insides_check(world);
 }
 
 static void choose_options(struct world *world) {
