@@ -38,8 +38,8 @@ static void partition_join(struct group_partition *into, struct group_partition 
         entry_join(into->windowing,
                    group_partition_entry(into, entry->hash, window, cursor_of(entry->key, entry->key_size), true),
                    entry);
+        into->output_bytes += entry->value_bytes; /* the key's are counted where it is new */
     }
-    into->output_bytes += from->output_bytes;
     arena_join(&into->pages, &from->pages);
     group_partition_unref(from);
 }

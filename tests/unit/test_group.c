@@ -82,6 +82,61 @@ START_TEST(values_of_a_key_come_together_in_order)
 }
 END_TEST
 
+static size_t output_bytes(const struct group *group) {
+    size_t bytes = 0;
+
+    for (unsigned i = 0; i < group->partition_count; i++)
+        bytes += group->partitions[i] ? group->partitions[i]->output_bytes : 0;
+    return bytes;
+}
+
+enum { JOINED = 3 };
+
+/* Bundles group what they make by themselves: that must come to the same as grouping all of it in one place. */
+START_TEST(groups_that_join_are_as_if_made_in_one)
+{
+    static const struct windowing earliest = {.fn = WINDOW_FN_GLOBAL, .timestamp_combiner = OUTPUT_TIME_EARLIEST};
+    struct fixture f = fixture_create();
+    struct account *account = account_create("test", NULL, 0);
+    struct group *whole = group_create(f.global, &earliest, 4, account);
+    struct group *joined = group_create(f.global, &earliest, 4, account);
+    struct group *last = group_create(f.global, &earliest, 4, account);
+    char *texts[2];
+    struct buf in = {0};
+
+    for (int i = 0; i < JOINED; i++) {
+        struct group *part = group_create(f.global, &earliest, 4, account);
+
+        for (int j = 0; j < 600; j++) {
+            char key[16], value[16];
+
+            snprintf(key, sizeof(key), "key%d", (j * (i + 1)) % 400);
+            snprintf(value, sizeof(value), "%d.%d", i, j);
+            add_kv(&in, 1000 - i - j, NULL, key, value);
+            add_kv(&in, 1000 - i - j, NULL, key, "");
+        }
+        group_add_run(whole, &(struct run){.bytes = slice_of_static(buf_data(&in), in.size), .count = 1200});
+        group_add_bytes(part, &in, 1200);
+        group_join(joined, part);
+        group_destroy(part);
+    }
+    group_join(joined, last); /* in which there is nothing */
+    group_destroy(last);
+    ck_assert_uint_eq(output_bytes(joined), output_bytes(whole));
+    texts[0] = group_text(&f, whole, 1 << 20);
+    texts[1] = group_text(&f, joined, 1 << 20);
+    ck_assert_uint_gt(strlen(texts[0]), 5000);
+    ck_assert_str_eq(texts[0], texts[1]);
+    free(texts[0]);
+    free(texts[1]);
+    group_destroy(whole);
+    group_destroy(joined);
+    ck_assert_uint_eq(account_used(account), 0);
+    account_unref(account);
+    arena_clear(&f.arena);
+}
+END_TEST
+
 START_TEST(timestamps_combine_as_the_strategy_says)
 {
     static const struct {
@@ -192,6 +247,7 @@ int main(void) {
     TCase *tc = tcase_create("group");
 
     tcase_add_test(tc, values_of_a_key_come_together_in_order);
+    tcase_add_test(tc, groups_that_join_are_as_if_made_in_one);
     tcase_add_test(tc, timestamps_combine_as_the_strategy_says);
     tcase_add_test(tc, windows_are_grouped_apart);
     tcase_add_test(tc, writing_twice_gives_the_same_bytes);
