@@ -445,6 +445,8 @@ void sdk_bundle_reply(struct sim_bundle *bundle, const struct engine_action *act
         world_post_run(bundle->world, bundle->world->now + world_delay(bundle->world), bundle->id);
         return;
     }
+    if (action->response.error && bundle->is_failed)
+        return; /* it waited for what is stored when it was given up */
     if (action->response.error)
         world_violation(bundle->world, "bundle %" PRIu64 ": %s", bundle->id, action->response.error);
     if (!bundle->is_reading || action->token != bundle->read_token) {
