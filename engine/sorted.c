@@ -23,6 +23,8 @@ struct sorted_input {
     struct map keys;         /* key -> struct sorted_key; only those with elements left */
     uint64_t places;
     uint64_t round;
+    struct account *account;
+    size_t charged; /* for what is known of the elements: as much as small elements take themselves */
 };
 
 static bool has_event_timers(const struct plan_stage *plan) {
@@ -59,6 +61,7 @@ void sorted_clear(struct engine *engine, struct key_shard *shard) {
         slice_unref(bytes);
     vec_free(&sorted->bytes);
     map_clear(&sorted->keys, sorted_key_free);
+    account_release(sorted->account, sorted->charged);
     free(sorted);
     shard->sorted = NULL;
 }
@@ -75,7 +78,10 @@ static int compare_elements(const void *left, const void *right) {
 
 static void index_run(struct sorted_input *sorted, const struct run *run) {
     struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
+    size_t charge = run->count * sizeof(struct sorted_element);
 
+    account_charge(sorted->account, charge);
+    sorted->charged += charge;
     vec_push(&sorted->bytes, slice_ref(run->bytes));
     while (cursor_left(&at)) {
         const uint8_t *begin = at.at;
@@ -123,6 +129,7 @@ static void begin(struct engine *engine, const struct stage *stage, struct key_s
     struct input_item item;
 
     sorted->coder = engine->plan->collections[stage->plan->source.collection].coder;
+    sorted->account = engine->options.account;
     sorted->loading.absorb = absorb;
     sorted->loading.owner = sorted;
     while (input_queue_pop(&shard->queue, &item)) {

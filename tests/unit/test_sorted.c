@@ -69,6 +69,27 @@ START_TEST(nothing_is_given_before_the_input_is_complete)
 }
 END_TEST
 
+START_TEST(what_sorting_takes_is_charged_and_given_back)
+{
+    struct account *account = account_create("test", NULL, 0);
+    struct keyed_bench b;
+    size_t before;
+
+    bench_open(&b, 0);
+    b.engine->options.account = account;
+    for (int i = 0; i < 100; i++)
+        keyed_bench_deliver(&b, i, "k", "v");
+    before = account_used(account);
+    b.engine->stages[0].is_done = true;
+    sorted_prepare(b.engine, b.keyed, 1);
+    ck_assert_uint_ge(account_used(account), before + 100 * (sizeof(event_time) + sizeof(struct slice)));
+    free(next(&b, 1 << 20));
+    ck_assert_uint_eq(account_used(account), 0);
+    keyed_bench_close(&b);
+    account_unref(account);
+}
+END_TEST
+
 START_TEST(without_timers_all_goes_out_at_once_by_key_and_time)
 {
     struct keyed_bench b;
@@ -141,6 +162,7 @@ int main(void) {
     TCase *tc = tcase_create("sorted");
 
     tcase_add_test(tc, nothing_is_given_before_the_input_is_complete);
+    tcase_add_test(tc, what_sorting_takes_is_charged_and_given_back);
     tcase_add_test(tc, without_timers_all_goes_out_at_once_by_key_and_time);
     tcase_add_test(tc, a_bundle_holds_no_more_than_it_should_and_the_next_goes_on);
     tcase_add_test(tc, a_timer_fires_before_the_elements_behind_it);
