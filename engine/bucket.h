@@ -27,7 +27,7 @@ struct group_bucket {
     VEC(struct extent *) values;
     size_t bytes;       /* in all extents */
     size_t value_bytes; /* in those of values */
-    size_t built_count; /* entries when it was last built, 0: never yet */
+    size_t built_count; /* entries when it was last built and merged, 0: never yet */
     uint64_t records;   /* entries as they were written: at least as many as it will have when built */
     const struct windowing *windowing;
     struct merge_book *merges; /* owned reference: how its windows merge, once the SDK has said so; else NULL */

@@ -24,6 +24,7 @@ void resident_fill(struct engine *engine, struct input_item *item, const struct 
     }
     item->partition = group_bucket_build(item->bucket, bytes, count, engine->options.account);
     group_merge(item->partition, item->bucket->merges);
+    item->bucket->built_count = item->partition->entry_count;
     if (!item->is_counted)
         item->to = item->partition->entry_count;
     item->is_counted = true;

@@ -269,6 +269,32 @@ START_TEST(sessions_are_merged_after_building)
 }
 END_TEST
 
+/* The bytes of a part are worked out from how many groups there are: those that come out, not those that were stored. */
+START_TEST(a_bucket_of_merged_sessions_takes_as_many_bytes_as_before_it_was_counted)
+{
+    static const struct windowing windowing = {.fn = WINDOW_FN_SESSIONS, .needs_merge = true};
+    struct input_item item = {0};
+    struct slice bytes[1];
+    struct bench b;
+
+    bench_open(&b, &windowing, true);
+    for (event_time at = 0; at < 100; at++)
+        add(&b, at, at, at + 60, "key", "value");
+    store(&b, 1 << 20);
+    for (unsigned i = 0; i < PARTITIONS * GROUP_BUCKETS; i++)
+        if (b.stored->buckets[i])
+            item.bucket = group_bucket_ref(b.stored->buckets[i]);
+    ck_assert_uint_eq(item.bucket->entries.count, 1);
+    ck_assert_uint_eq(input_item_bytes(&item), item.bucket->bytes);
+    bytes[0] = disk_bytes(&b.disk, item.bucket->entries.items[0].extent->id);
+    resident_fill(&b.disk.engine, &item, bytes, 1);
+    ck_assert_uint_eq(input_item_count(&item), 1);
+    ck_assert_uint_eq(input_item_bytes(&item), item.bucket->bytes);
+    input_item_clear(&item);
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(windows_of_a_key_are_in_one_bucket_and_apart)
 {
     static const struct windowing windowing = {.fn = WINDOW_FN_FIXED, .timestamp_combiner = OUTPUT_TIME_END_OF_WINDOW};
@@ -459,6 +485,7 @@ int main(void) {
     tcase_add_test(tc, stored_once_or_often_the_groups_are_the_same);
     tcase_add_test(tc, timestamps_combine_over_several_stores);
     tcase_add_test(tc, sessions_are_merged_after_building);
+    tcase_add_test(tc, a_bucket_of_merged_sessions_takes_as_many_bytes_as_before_it_was_counted);
     tcase_add_test(tc, windows_of_a_key_are_in_one_bucket_and_apart);
     tcase_add_test(tc, values_of_a_large_key_lie_in_extents_of_their_own);
     tcase_add_test(tc, values_outside_of_memory_are_kept_by_the_build);
