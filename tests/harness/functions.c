@@ -10,6 +10,7 @@
  *   sum_side_input            reads its side input of bytes elements, to its end, page by page: "COUNT elements, SIZE bytes" as bytes
  *   big:SIZE                  for each element one of SIZE bytes
  *   log:SEVERITY:TEXT         a log line of that number (3 INFO, 6 ERROR) for each element, and the element on
+ *   chatter:MS                a thread that logs every MS milliseconds, until the harness ends; the element on (chatter.c)
  *   log_process:SEVERITY      the same with "process PID;"
  *   log_value:SEVERITY        the same with the element itself as text, unprintable bytes as '.'
  *   count:ASKS                counts each element (counters.h) and hands it on; a bundle's first waits until its progress was asked for that
@@ -396,6 +397,7 @@ const struct function *function_find(const char *name, size_t size) {
         {"big", big, NULL},
         {"count", count_elements, NULL},
         {"count_and_fail", count_and_fail, NULL},
+        {"chatter", function_chatter, NULL},
         {"log", log_text, NULL},
         {"log_process", log_process, NULL},
         {"log_value", log_value, NULL},
