@@ -82,16 +82,15 @@ static void start_new(struct run_worker *worker, const struct plan_environment *
 
 static bool take_warm(struct run_worker *worker, struct slice identity) {
     struct job_run *run = worker->run;
-    bool is_connected = false;
 
-    worker->sdk = worker_shelf_take(run->shelf, identity, worker, run->account, &is_connected);
+    worker->sdk = worker_shelf_take(run->shelf, identity, worker, run->account);
     if (!worker->sdk)
         return false;
     worker->id = worker->sdk->id;
     worker->harness = worker->sdk->harness;
     worker->process = worker->sdk->process;
-    if (is_connected)
-        job_run_post(run, run_event_create(RUN_EVENT_CONNECTED, worker));
+    if (run->is_data_paused)
+        fn_worker_pause_data(worker->harness, true);
     return true;
 }
 
