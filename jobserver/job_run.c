@@ -367,11 +367,12 @@ static void *run_thread(void *user) {
     job_set_state(run->job, JOB_STARTING);
     warn_of_unbounded_groupings(run);
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_TIME});
-    if (!run->is_over && job_cancel_is_requested(run->job))
+    if (job_cancel_is_requested(run->job))
         cancel(run);
+    else
+        job_set_state(run->job, JOB_RUNNING);
     if (!run->is_over)
         run_workers_start(run);
-    job_set_state(run->job, JOB_RUNNING);
     while (!run->is_over || !list_empty(&run->workers)) {
         struct list events, *node;
         int64_t deadline_ns = check_deadlines(run);

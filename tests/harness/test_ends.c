@@ -147,6 +147,28 @@ START_TEST(a_job_ends_although_its_worker_is_never_silent)
 }
 END_TEST
 
+START_TEST(a_job_that_ends_with_the_daemon_says_so)
+{
+    struct pipeline p;
+    struct job job;
+
+    start_daemon("1");
+    begin_pipeline(&p);
+    pipeline_add_fn(&p, "Process", "log_process:3", "Start", "bytes");
+    pipeline_add_fn(&p, "Stall", "stall", "Process", "bytes");
+    job_start(&client, &p, "cut off", &job);
+    job_wait_for_line(&job, "process ");
+    ck_assert_msg(daemon_stop(&own), "the daemon did not end well");
+    job_wait(&job);
+    ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__CANCELLED);
+    ck_assert_msg(job.error && strstr(job.error, "the server is shutting down"), "%s",
+                  job.error ? job.error : "no error");
+    job_clear(&job);
+    pipeline_clear(&p);
+    submitter_clear(&client);
+}
+END_TEST
+
 void add_end_tests(Suite *suite) {
     TCase *tcase = tcase_create("ends");
 
@@ -155,5 +177,6 @@ void add_end_tests(Suite *suite) {
     tcase_add_test(tcase, a_job_ends_although_its_worker_does_not_react);
     tcase_add_test(tcase, waiting_for_a_worker_that_does_not_react_takes_no_processor_time);
     tcase_add_test(tcase, a_job_ends_although_its_worker_is_never_silent);
+    tcase_add_test(tcase, a_job_that_ends_with_the_daemon_says_so);
     suite_add_tcase(suite, tcase);
 }
