@@ -142,6 +142,20 @@ static int64_t wake_after(int64_t delay_ms) {
     return monotonic_now_ns() + MIN(MAX(delay_ms, (int64_t)0), (int64_t)MAX_SLEEP_MS) * 1000000;
 }
 
+static void forget_bundle(struct job_run *run, const struct engine_action *action) {
+    struct run_worker *worker = run_worker_by_number(run, action->worker);
+    struct fn_worker *harness = usable_harness(worker);
+
+    run_metrics_bundle_ended(run, action->bundle);
+    map_remove(&run->bundles, &action->bundle, sizeof(action->bundle));
+    run_watch_forget(run, action->bundle);
+    if (!harness)
+        return;
+    fn_worker_forget_bundle(harness, action->bundle);
+    if (action->has_failed)
+        sdk_worker_spoil(worker->sdk);
+}
+
 static void perform(struct job_run *run, struct engine_action *action) {
     struct fn_worker *harness = usable_harness(run_worker_by_number(run, action->worker));
 
@@ -164,11 +178,7 @@ static void perform(struct job_run *run, struct engine_action *action) {
             fn_worker_finalize(harness, action->bundle);
         break;
     case ENGINE_ACTION_FORGET_BUNDLE:
-        run_metrics_bundle_ended(run, action->bundle);
-        map_remove(&run->bundles, &action->bundle, sizeof(action->bundle));
-        run_watch_forget(run, action->bundle);
-        if (harness)
-            fn_worker_forget_bundle(harness, action->bundle);
+        forget_bundle(run, action);
         break;
     case ENGINE_ACTION_STORE:
         scratch_store(run->scratch, action->extent, action->pieces, action->piece_count);
