@@ -373,8 +373,6 @@ static void hand_on(struct run_worker *worker) {
         close_worker(worker);
         return;
     }
-    if (worker->harness && worker->run->is_data_paused)
-        fn_worker_pause_data(worker->harness, false);
     if (!worker_shelf_keep(worker->run->shelf, worker->sdk)) {
         close_worker(worker);
         return;
