@@ -45,6 +45,7 @@ START_TEST(a_job_that_is_cancelled_before_it_starts_does_not_run)
     static const enum job_state expected[] = {JOB_STOPPED, JOB_STARTING, JOB_CANCELLING, JOB_CANCELLED};
     struct account *account = account_create("memory.total", NULL, 0), *disk = account_create("disk.total", NULL, 0);
     struct pool *pool = pool_create(1);
+    struct job_subscription *subscription;
     struct config config;
     struct host *host;
     struct job *job;
@@ -57,13 +58,14 @@ START_TEST(a_job_that_is_cancelled_before_it_starts_does_not_run)
                                               .scratch_directory = "/nowhere",
                                               .pool = pool});
     job = job_create("job", &(struct job_spec){.name = "name", .plan = make_plan()}, &roomy);
-    job_subscribe(job, see, NULL);
+    subscription = job_subscribe(job, see, NULL);
     job_request_cancel(job); /* Cancel, while Run is not answered yet */
     ck_assert_int_eq(host_start_job(host, job, NULL), 0);
     host_stop(host);
     ck_assert_uint_eq(seen.count, ARRAY_COUNT(expected));
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++)
         ck_assert_msg(seen.states[i] == expected[i], "state %zu is %s", i, job_state_name(seen.states[i]));
+    job_unsubscribe(subscription);
     host_destroy(host);
     job_unref(job);
     pool_destroy(pool);
