@@ -202,7 +202,7 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
     engine_add_message(engine, "a bundle of stage %u failed and is tried again (attempt %u of %u): %s",
                        stage->plan->index, runs, limit, error);
     engine_drop_late_replies(engine, bundle);
-    bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
+    bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE)->has_failed = true;
     shards_end(bundle, false);
     bundle->claim = NULL;
     claim_adopt_roots(claim);

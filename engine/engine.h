@@ -92,9 +92,9 @@ enum engine_action_type {
     ENGINE_ACTION_REPLY_STATE, /* worker, bundle, token, response */
     ENGINE_ACTION_SPLIT,       /* worker, bundle, stage, fraction, element_count (answer: ENGINE_EVENT_SPLIT) */
     ENGINE_ACTION_FINALIZE, /* worker, bundle: committed, tell the harness (answer: ENGINE_EVENT_FINALIZED, best effort) */
-    ENGINE_ACTION_FORGET_BUNDLE, /* worker, bundle: committed or given up; what still comes for it may be dropped */
-    ENGINE_ACTION_STORE,         /* extent, pieces: to be written, laid end to end; answer: ENGINE_EVENT_STORED */
-    ENGINE_ACTION_LOAD,          /* extent, token; answer: ENGINE_EVENT_LOADED */
+    ENGINE_ACTION_FORGET_BUNDLE, /* worker, bundle: committed or given up (has_failed); what still comes for it may be dropped */
+    ENGINE_ACTION_STORE,   /* extent, pieces: to be written, laid end to end; answer: ENGINE_EVENT_STORED */
+    ENGINE_ACTION_LOAD,    /* extent, token; answer: ENGINE_EVENT_LOADED */
     ENGINE_ACTION_DROP,    /* extent: is not needed any more; a load that is still under way need not be answered */
     ENGINE_ACTION_WAKE,    /* at_ms: send ENGINE_EVENT_TIME then; a later WAKE replaces it */
     ENGINE_ACTION_MESSAGE, /* error: text for the job's messages (a retry, a worker lost), a warning */
@@ -119,6 +119,7 @@ struct engine_action {
     struct slice *pieces; /* STORE; owned */
     size_t piece_count;
     bool is_last;
+    bool has_failed;
     uint64_t token;
     char *request_id; /* REPLY_STATE; owned */
     struct state_response response;

@@ -102,7 +102,7 @@ void fn_service_destroy(struct fn_service *service);
 struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_worker_options *options,
                                    const struct fn_worker_handler *handler, void *user);
 /* Gets a worker ready for its next job: forgets the descriptors and what was asked and not answered; messages are charged to `account`
- * (may be NULL) from now on. What harnesses remember by id (bundles, descriptors, short ids of metrics) stays unique, as long as the
+ * (may be NULL) from now on, and Data is read, whoever had stopped that. What harnesses remember by id (bundles, descriptors, short ids of metrics) stays unique, as long as the
  * host never uses a bundle's number again. False, with nothing changed: the worker is not idle (a bundle is not forgotten, a
  * finalization not answered, input waits) or is lost or closed. The harness need not be connected yet. */
 bool fn_worker_recycle(struct fn_worker *worker, struct account *account);

@@ -147,7 +147,9 @@ static void drop_old_preparations(struct catalogue *catalogue) {
         bytes += preparation_memory_bytes(*preparation);
     while (catalogue->preparations.count > 1 && (catalogue->preparations.count > catalogue->options.max_preparations ||
                                                  bytes > catalogue->options.max_preparation_bytes)) {
-        bytes -= MIN(bytes, preparation_memory_bytes(catalogue->preparations.items[0]));
+        size_t first_bytes = preparation_memory_bytes(catalogue->preparations.items[0]);
+
+        bytes -= MIN(bytes, first_bytes);
         drop_preparation(catalogue, 0);
     }
 }
@@ -225,12 +227,16 @@ static void drop_old_jobs(struct catalogue *catalogue) {
         }
     while (i < catalogue->jobs.count &&
            (count > catalogue->options.max_finished_jobs || bytes > catalogue->options.max_finished_bytes)) {
+        size_t job_bytes;
+
         if (!is_finished(catalogue->jobs.items[i])) {
             i++;
             continue;
         }
-        count--;
-        bytes -= MIN(bytes, job_memory_bytes(catalogue->jobs.items[i]));
+        /* It may have grown, or ended, since it was counted. */
+        job_bytes = job_memory_bytes(catalogue->jobs.items[i]);
+        count -= MIN(count, (size_t)1);
+        bytes -= MIN(bytes, job_bytes);
         drop_job(catalogue, i);
     }
 }

@@ -134,8 +134,14 @@ void host_cancel_job(struct host *host, struct job *job) {
 void host_stop(struct host *host) {
     pthread_mutex_lock(&host->mutex);
     host->is_stopping = true;
-    list_foreach (node, &host->runs)
-        cancel_run(CONTAINER_OF(node, struct job_run, node));
+    list_foreach (node, &host->runs) {
+        struct job_run *run = CONTAINER_OF(node, struct job_run, node);
+
+        /* Clients show a cancelled job's last ERROR as the reason. */
+        if (!job_state_is_terminal(job_current_state(run->job)))
+            job_add_message(run->job, JOB_MESSAGE_ERROR, "the job was cancelled: the server is shutting down");
+        cancel_run(run);
+    }
     while (host->run_count)
         pthread_cond_wait(&host->emptied, &host->mutex);
     pthread_mutex_unlock(&host->mutex);

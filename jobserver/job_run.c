@@ -142,6 +142,20 @@ static int64_t wake_after(int64_t delay_ms) {
     return monotonic_now_ns() + MIN(MAX(delay_ms, (int64_t)0), (int64_t)MAX_SLEEP_MS) * 1000000;
 }
 
+static void forget_bundle(struct job_run *run, const struct engine_action *action) {
+    struct run_worker *worker = run_worker_by_number(run, action->worker);
+    struct fn_worker *harness = usable_harness(worker);
+
+    run_metrics_bundle_ended(run, action->bundle);
+    map_remove(&run->bundles, &action->bundle, sizeof(action->bundle));
+    run_watch_forget(run, action->bundle);
+    if (!harness)
+        return;
+    fn_worker_forget_bundle(harness, action->bundle);
+    if (action->has_failed)
+        sdk_worker_spoil(worker->sdk);
+}
+
 static void perform(struct job_run *run, struct engine_action *action) {
     struct fn_worker *harness = usable_harness(run_worker_by_number(run, action->worker));
 
@@ -164,11 +178,7 @@ static void perform(struct job_run *run, struct engine_action *action) {
             fn_worker_finalize(harness, action->bundle);
         break;
     case ENGINE_ACTION_FORGET_BUNDLE:
-        run_metrics_bundle_ended(run, action->bundle);
-        map_remove(&run->bundles, &action->bundle, sizeof(action->bundle));
-        run_watch_forget(run, action->bundle);
-        if (harness)
-            fn_worker_forget_bundle(harness, action->bundle);
+        forget_bundle(run, action);
         break;
     case ENGINE_ACTION_STORE:
         scratch_store(run->scratch, action->extent, action->pieces, action->piece_count);
@@ -197,6 +207,7 @@ static void perform(struct job_run *run, struct engine_action *action) {
 void run_engine_event(struct job_run *run, struct engine_event *event) {
     struct engine_action action;
 
+    run->step_count++;
     event->now_ms = run_now_ms(run);
     event->excess_bytes = run_memory_excess(run);
     engine_step(run->engine, event);
@@ -327,6 +338,25 @@ static void check_time(struct job_run *run, int64_t now_ns) {
     }
 }
 
+/* Does what is due. Returns when there is something to do again, if no event comes before. What the engine does may set a deadline that
+ * was looked at already, so all of them are looked at until it has nothing to do. */
+static int64_t check_deadlines(struct job_run *run) {
+    int64_t workers_ns, watch_ns, metrics_ns, next_ns;
+    uint64_t step_count;
+
+    do {
+        int64_t now_ns = monotonic_now_ns();
+
+        step_count = run->step_count;
+        check_time(run, now_ns);
+        watch_ns = run_watch_check(run, now_ns);
+        metrics_ns = run_metrics_check(run, now_ns);
+        workers_ns = run_workers_check_deadlines(run, now_ns);
+    } while (run->step_count != step_count);
+    next_ns = MIN(workers_ns, MIN(watch_ns, metrics_ns));
+    return run->is_over ? next_ns : MIN(next_ns, run->wake_ns);
+}
+
 /* Bounded or not, a grouping gives its groups when its input ends; for a source that never ends that is never. */
 static void warn_of_unbounded_groupings(struct job_run *run) {
     for (size_t i = 0; i < run->plan->stage_count; i++) {
@@ -347,26 +377,22 @@ static void *run_thread(void *user) {
     job_set_state(run->job, JOB_STARTING);
     warn_of_unbounded_groupings(run);
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_TIME});
-    if (!run->is_over && job_cancel_is_requested(run->job))
+    if (job_cancel_is_requested(run->job))
         cancel(run);
+    else
+        job_set_state(run->job, JOB_RUNNING);
     if (!run->is_over)
         run_workers_start(run);
-    job_set_state(run->job, JOB_RUNNING);
     while (!run->is_over || !list_empty(&run->workers)) {
         struct list events, *node;
-        int64_t now_ns = monotonic_now_ns();
-        int64_t deadline_ns = run_workers_check_deadlines(run, now_ns), metrics_ns, watch_ns;
+        int64_t deadline_ns = check_deadlines(run);
 
-        check_time(run, now_ns);
-        watch_ns = run_watch_check(run, now_ns);
-        metrics_ns = run_metrics_check(run, now_ns);
-        deadline_ns = MIN(deadline_ns, MIN(watch_ns, metrics_ns));
         if (run->is_over && !run->is_published && run_workers_are_silent(run))
             publish_end(run);
         if (run->is_over && list_empty(&run->workers))
             break;
         list_init(&events);
-        mailbox_take(&run->mailbox, MIN(deadline_ns, run->wake_ns), &events);
+        mailbox_take(&run->mailbox, deadline_ns, &events);
         while ((node = list_pop(&events))) {
             struct run_event *event = CONTAINER_OF(node, struct run_event, node);
 

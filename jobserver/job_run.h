@@ -61,7 +61,8 @@ struct run_worker {
     bool is_connected;
     bool had_bundle;
     bool is_closing;
-    bool is_leaving;         /* to the shelf, at `deadline_ns` */
+    bool is_leaving; /* to the shelf, at `deadline_ns`; no later than: */
+    int64_t leave_by_ns;
     bool is_stopping;        /* worker_stop() was called */
     char *disconnect_reason; /* Control ended; waiting a moment for the process's own last words */
     int64_t deadline_ns;     /* to connect, for the last words, for the last log lines, to leave; INT64_MAX: none */
@@ -99,7 +100,8 @@ struct job_run {
     unsigned next_worker;
     event_time start_ms; /* wall clock and monotonic clock when the run was made */
     int64_t start_ns;
-    int64_t wake_ns; /* when the engine wants to know the time; INT64_MAX: not */
+    uint64_t step_count; /* of the engine */
+    int64_t wake_ns;     /* when the engine wants to know the time; INT64_MAX: not */
     struct run_metrics metrics;
     bool is_over;                /* the engine gave its last action: */
     enum engine_action_type end; /* this one */

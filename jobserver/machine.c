@@ -37,7 +37,9 @@ uint64_t machine_cgroup_memory_bytes(const char *self, const char *root) {
             continue;
         path[strcspn(path, "\n")] = '\0';
         do {
-            least = MIN(least, cgroup_limit(root, path));
+            uint64_t limit = cgroup_limit(root, path);
+
+            least = MIN(least, limit);
             end = strrchr(path, '/');
             if (end)
                 *end = '\0';
@@ -49,8 +51,9 @@ uint64_t machine_cgroup_memory_bytes(const char *self, const char *root) {
 
 uint64_t machine_memory_bytes(void) {
     uint64_t pages = (uint64_t)sysconf(_SC_PHYS_PAGES), page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t limit = machine_cgroup_memory_bytes("/proc/self/cgroup", "/sys/fs/cgroup");
 
-    return MIN(pages * page_bytes, machine_cgroup_memory_bytes("/proc/self/cgroup", "/sys/fs/cgroup"));
+    return MIN(pages * page_bytes, limit);
 }
 
 unsigned machine_cores(void) {

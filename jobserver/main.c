@@ -15,14 +15,15 @@
 
 enum { EXIT_USAGE = 2 };
 
-/* Blocks travel between threads and live long or very briefly: few arenas, and memory that goes back to the system. */
+/* Messages of some megabytes come and go all the time. glibc would give each one's memory back to the kernel, and every page of the next
+ * would be a fault again; so it keeps some. Blocks travel between threads and live long or very briefly, so that few arenas do. */
 static void tune_allocator(void) {
     static const struct {
         int parameter, value;
     } settings[] = {
-        {M_ARENA_MAX, 2},
-        {M_TRIM_THRESHOLD, 1 << 20},
-        {M_MMAP_THRESHOLD, 256 << 10},
+        {M_MMAP_THRESHOLD, 32 << 20},
+        {M_TRIM_THRESHOLD, 32 << 20},
+        {M_ARENA_MAX, 4},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
@@ -83,7 +84,6 @@ static int serve(const struct config *config) {
     struct daemon *daemon;
     int result = EXIT_SUCCESS;
 
-    tune_allocator();
     if (launcher_create(&launcher, &st) < 0)
         return fail(&st);
     block_signals();
@@ -103,20 +103,12 @@ static int serve(const struct config *config) {
     return is_launcher_lost ? EXIT_FAILURE : result;
 }
 
-/* Messages of some megabytes come and go all the time. glibc would give each one's memory back to the kernel, and every page of the next
- * would be a fault again; so it keeps some. */
-static void tune_malloc(void) {
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 32 << 20);
-    mallopt(M_ARENA_MAX, 4);
-}
-
 int main(int argc, char **argv) {
     CLEANUP_STATUS struct status st = {0};
     struct options options;
     int result = EXIT_SUCCESS;
 
-    tune_malloc();
+    tune_allocator();
     if (options_parse(&options, argc, argv, &st) < 0) {
         fail(&st);
         return EXIT_USAGE;

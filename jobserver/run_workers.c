@@ -82,16 +82,15 @@ static void start_new(struct run_worker *worker, const struct plan_environment *
 
 static bool take_warm(struct run_worker *worker, struct slice identity) {
     struct job_run *run = worker->run;
-    bool is_connected = false;
 
-    worker->sdk = worker_shelf_take(run->shelf, identity, worker, run->account, &is_connected);
+    worker->sdk = worker_shelf_take(run->shelf, identity, worker, run->account);
     if (!worker->sdk)
         return false;
     worker->id = worker->sdk->id;
     worker->harness = worker->sdk->harness;
     worker->process = worker->sdk->process;
-    if (is_connected)
-        job_run_post(run, run_event_create(RUN_EVENT_CONNECTED, worker));
+    if (run->is_data_paused)
+        fn_worker_pause_data(worker->harness, true);
     return true;
 }
 
@@ -361,13 +360,19 @@ static int64_t quiet_ns(const struct run_worker *worker) {
     return worker->had_bundle ? last_word_ns + QUIET_MS * INT64_C(1000000) : 0;
 }
 
-/* When the job is done and the harness silent. */
+/* When the job is done and the harness silent. One that never is, because its user's code logs from a thread of its own, does not hold up the
+ * job's end, and is none for others. */
 static void hand_on(struct run_worker *worker) {
-    worker->deadline_ns = quiet_ns(worker);
-    if (worker->deadline_ns > monotonic_now_ns())
-        return; /* it said something */
-    if (worker->harness && worker->run->is_data_paused)
-        fn_worker_pause_data(worker->harness, false);
+    int64_t now_ns = monotonic_now_ns(), quiet_at_ns = quiet_ns(worker);
+
+    if (quiet_at_ns > now_ns && worker->leave_by_ns > now_ns) {
+        worker->deadline_ns = MIN(quiet_at_ns, worker->leave_by_ns);
+        return;
+    }
+    if (quiet_at_ns > now_ns) {
+        close_worker(worker);
+        return;
+    }
     if (!worker_shelf_keep(worker->run->shelf, worker->sdk)) {
         close_worker(worker);
         return;
@@ -431,6 +436,7 @@ void run_workers_stop(struct job_run *run) {
         if (run->end == ENGINE_ACTION_JOB_DONE && worker->sdk->identity.size && !worker->disconnect_reason &&
             !worker->is_closing) {
             worker->is_leaving = true;
+            worker->leave_by_ns = after_ms(LAST_WORDS_MS);
             worker->deadline_ns = quiet_ns(worker);
         } else {
             close_worker(worker);

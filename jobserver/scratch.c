@@ -158,6 +158,13 @@ static int open_file(struct scratch *scratch, struct status *st) {
     return scratch->fd < 0 ? -1 : 0;
 }
 
+/* As the configuration writes it: "512 KiB". The caller's to free. */
+static char *format_size(size_t bytes) {
+    if (bytes >= 1 << 20 && bytes % (1 << 20) == 0)
+        return xasprintf("%zu MiB", bytes >> 20);
+    return bytes >= 1 << 10 && bytes % (1 << 10) == 0 ? xasprintf("%zu KiB", bytes >> 10) : xasprintf("%zu B", bytes);
+}
+
 /* Room in the file and in the disk budget. */
 static int reserve(struct scratch *scratch, struct scratch_extent *extent, struct status *st) {
     size_t size = on_disk(extent->stored_size);
@@ -175,11 +182,12 @@ static int reserve(struct scratch *scratch, struct scratch_extent *extent, struc
     account_charge(scratch->disk, size);
     for (const struct account *account = scratch->disk; account; account = account->parent)
         if (account_excess(account)) {
+            CLEANUP(freep) char *budget = format_size(account->budget_bytes);
+
             account_release(scratch->disk, size);
-            return status_set(
-                st, STATUS_RESOURCE_EXHAUSTED,
-                "the data that do not fit into memory are more than the disk budget allows: %s is %zu MiB",
-                account->name, account->budget_bytes >> 20);
+            return status_set(st, STATUS_RESOURCE_EXHAUSTED,
+                              "the data that do not fit into memory are more than the disk budget allows: %s is %s",
+                              account->name, budget);
         }
     return 0;
 }

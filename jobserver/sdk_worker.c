@@ -33,6 +33,12 @@ void sdk_worker_unlock(struct sdk_worker *worker) {
     pthread_mutex_unlock(&worker->lock);
 }
 
+void sdk_worker_spoil(struct sdk_worker *worker) {
+    sdk_worker_lock(worker);
+    worker->is_spoilt = true;
+    sdk_worker_unlock(worker);
+}
+
 /* What the event says about the worker itself, whoever it is for. Lock held. */
 static void take_note(struct sdk_worker *worker, const struct run_event *event) {
     switch (event->type) {

@@ -52,6 +52,9 @@ void sdk_worker_unlock(struct sdk_worker *worker);
 /* Gives the event, which is about this worker, to whom it concerns. Without an owner only what tells its end is passed on. */
 void sdk_worker_post(struct sdk_worker *worker, struct run_event *event);
 
+/* A bundle failed on it, if only because the runner did not like what came back: it is not kept. */
+void sdk_worker_spoil(struct sdk_worker *worker);
+
 /* run_harness.c: callbacks for fn_worker_create() and worker_start(), to be used with a struct sdk_worker. */
 extern const struct fn_worker_handler run_harness_handler;
 extern const struct worker_handler run_process_handler;

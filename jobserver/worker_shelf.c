@@ -186,38 +186,38 @@ bool worker_shelf_keep(struct worker_shelf *shelf, struct sdk_worker *worker) {
 }
 
 /* Makes it the owner's, unless its end is known already. */
-static bool give(struct sdk_worker *worker, struct run_worker *owner, struct account *account, bool *ret_connected) {
+static bool give(struct sdk_worker *worker, struct run_worker *owner, struct account *account) {
     bool is_fit;
 
     sdk_worker_lock(worker);
     is_fit = !worker->is_lost && fn_worker_recycle(worker->harness, account);
     if (is_fit) {
         worker->owner = owner;
-        *ret_connected = worker->is_connected;
+        if (worker->is_connected)
+            job_run_post(owner->run, run_event_create(RUN_EVENT_CONNECTED, owner)); /* first of all it hears */
     }
     sdk_worker_unlock(worker);
     return is_fit;
 }
 
 struct sdk_worker *worker_shelf_take(struct worker_shelf *shelf, struct slice identity, struct run_worker *owner,
-                                     struct account *account, bool *ret_connected) {
+                                     struct account *account) {
     struct sdk_worker *worker = NULL;
-    struct place *found = NULL;
 
     if (identity.size == 0)
         return NULL;
     pthread_mutex_lock(&shelf->lock);
-    list_foreach (node, &shelf->places) {
+    for (struct list *node = shelf->places.prev; node != &shelf->places; node = node->prev) {
         struct place *place = CONTAINER_OF(node, struct place, node);
 
-        if (place->state == PLACE_IDLE && slice_equal(place->worker->identity, identity))
-            found = place;
-    }
-    if (found && give(found->worker, owner, account, ret_connected)) {
-        worker = found->worker;
-        list_remove(&found->node);
-        shelf->idle_count--;
-        free(found);
+        if (place->state == PLACE_IDLE && slice_equal(place->worker->identity, identity) &&
+            give(place->worker, owner, account)) {
+            worker = place->worker;
+            list_remove(&place->node);
+            shelf->idle_count--;
+            free(place);
+            break;
+        }
     }
     pthread_mutex_unlock(&shelf->lock);
     return worker;

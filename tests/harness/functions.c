@@ -10,6 +10,7 @@
  *   sum_side_input            reads its side input of bytes elements, to its end, page by page: "COUNT elements, SIZE bytes" as bytes
  *   big:SIZE                  for each element one of SIZE bytes
  *   log:SEVERITY:TEXT         a log line of that number (3 INFO, 6 ERROR) for each element, and the element on
+ *   chatter:MS                a thread that logs every MS milliseconds, until the harness ends; the element on (chatter.c)
  *   log_process:SEVERITY      the same with "process PID;"
  *   log_value:SEVERITY        the same with the element itself as text, unprintable bytes as '.'
  *   count:ASKS                counts each element (counters.h) and hands it on; a bundle's first waits until its progress was asked for that
@@ -29,6 +30,7 @@
  *
  *   response_without_data     a response, but nothing on Data, not even the ends
  *   data_without_end          output and response, but no end marks
+ *   data_without_end_once:FILE  the same, unless the file is there, which it makes
  *   duplicate_end             each end mark twice
  *   duplicate_response        the response twice
  *   stall                     nothing any more, for this bundle
@@ -302,6 +304,20 @@ static int data_without_end(struct bundle *bundle, const struct node *node, cons
     return node_emit(bundle, node, value);
 }
 
+/* Makes the file of that name; false: it is there. */
+static bool is_first(const struct node *node) {
+    int fd = open(node->text, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static int data_without_end_once(struct bundle *bundle, const struct node *node, const struct value *value) {
+    bundle->without_end |= is_first(node);
+    return node_emit(bundle, node, value);
+}
+
 static int duplicate_end(struct bundle *bundle, const struct node *node, const struct value *value) {
     bundle->twice_end = true;
     return node_emit(bundle, node, value);
@@ -325,12 +341,7 @@ static int stall(struct bundle *bundle, const struct node *node, const struct va
 }
 
 static int stall_once(struct bundle *bundle, const struct node *node, const struct value *value) {
-    int fd = open(node->text, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return node_emit(bundle, node, value);
-    close(fd);
-    return stall(bundle, node, value);
+    return is_first(node) ? stall(bundle, node, value) : node_emit(bundle, node, value);
 }
 
 static int half_close(struct bundle *bundle, const struct node *node, const struct value *value) {
@@ -396,6 +407,7 @@ const struct function *function_find(const char *name, size_t size) {
         {"big", big, NULL},
         {"count", count_elements, NULL},
         {"count_and_fail", count_and_fail, NULL},
+        {"chatter", function_chatter, NULL},
         {"log", log_text, NULL},
         {"log_process", log_process, NULL},
         {"log_value", log_value, NULL},
@@ -403,6 +415,7 @@ const struct function *function_find(const char *name, size_t size) {
         {"until_split", until_split, NULL},
         {"response_without_data", response_without_data, NULL},
         {"data_without_end", data_without_end, NULL},
+        {"data_without_end_once", data_without_end_once, NULL},
         {"duplicate_end", duplicate_end, NULL},
         {"duplicate_response", duplicate_response, NULL},
         {"split_element", split_element, NULL},

@@ -7,6 +7,9 @@
 /* Emits what is in the bundle's scratch buffer, with the header of `like`. */
 int emit_scratch(struct bundle *bundle, const struct node *node, const struct value *like);
 
+/* chatter.c */
+int function_chatter(struct bundle *bundle, const struct node *node, const struct value *value);
+
 /* groups.c */
 int function_fan(struct bundle *bundle, const struct node *node, const struct value *value);
 int function_records(struct bundle *bundle, const struct node *node, const struct value *value);

@@ -184,6 +184,25 @@ START_TEST(a_failed_jobs_worker_is_not_kept)
 }
 END_TEST
 
+START_TEST(a_worker_that_broke_the_protocol_is_not_kept)
+{
+    CLEANUP(freep) char *function = NULL;
+    struct pipeline p;
+    pid_t broken;
+
+    start_daemon("bundle:\n  output_timeout: 200ms\n");
+    function = xasprintf("data_without_end_once:%s/broken", own.directory);
+    begin(&p);
+    pipeline_add_option(&p, "trestle_bundle_attempts", "2");
+    pipeline_add_fn(&p, "Break", function, "Process", "bytes");
+    pipeline_add_transform(&p, "Shuffle", "beam:transform:reshuffle:v1", "Break", "bytes");
+    pipeline_add_fn(&p, "Rest", "identity", "Shuffle", "bytes");
+    broken = run_pipeline(&p, "breaks", JOB__JOB_STATE__ENUM__DONE);
+    ck_assert_int_ne(run_job("good"), broken);
+    stop_daemon();
+}
+END_TEST
+
 START_TEST(a_cancelled_jobs_worker_is_not_kept)
 {
     struct pipeline p;
@@ -281,6 +300,7 @@ void add_warm_tests(Suite *suite) {
     tcase_add_test(tcase, options_and_environments_that_differ_get_processes_of_their_own);
     tcase_add_test(tcase, two_jobs_at_once_never_share_a_process);
     tcase_add_test(tcase, a_failed_jobs_worker_is_not_kept);
+    tcase_add_test(tcase, a_worker_that_broke_the_protocol_is_not_kept);
     tcase_add_test(tcase, a_cancelled_jobs_worker_is_not_kept);
     tcase_add_test(tcase, a_worker_is_kept_for_the_configured_time_and_no_longer);
     tcase_add_test(tcase, nothing_is_kept_where_the_time_is_none);

@@ -287,7 +287,9 @@ START_TEST(more_than_the_budget_is_a_failure_that_names_the_key)
     static const struct {
         size_t per_job, total;
         const char *name;
-    } cases[] = {{1 << 20, 0, "disk.per_job is 1 MiB"}, {64 << 20, 2 << 20, "disk.total is 2 MiB"}};
+    } cases[] = {{1 << 20, 0, "disk.per_job is 1 MiB"},
+                 {64 << 20, 2 << 20, "disk.total is 2 MiB"},
+                 {1 << 20 | 4096, 0, "disk.per_job is 1028 KiB"}};
 
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct bench b;

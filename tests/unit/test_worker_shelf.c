@@ -105,6 +105,28 @@ static unsigned await(enum run_event_type type) {
     }
 }
 
+/* Both are in the mailbox, in this order and for the same worker. Whom they are for. */
+static unsigned await_first(enum run_event_type first, enum run_event_type second) {
+    const enum run_event_type expected[] = {first, second};
+    unsigned number = UINT_MAX, count = 0;
+    struct list events, *node;
+
+    list_init(&events);
+    mailbox_take(&run->mailbox, 0, &events);
+    while ((node = list_pop(&events))) {
+        struct run_event *event = CONTAINER_OF(node, struct run_event, node);
+
+        ck_assert_uint_lt(count, ARRAY_COUNT(expected));
+        ck_assert_int_eq(event->type, expected[count]);
+        ck_assert(count == 0 || event->worker->number == number);
+        number = event->worker->number;
+        count++;
+        run_event_free(event);
+    }
+    ck_assert_uint_eq(count, ARRAY_COUNT(expected));
+    return number;
+}
+
 /* As a job does it with a worker of its own. */
 static void end(struct sdk_worker *worker) {
     fn_worker_close(worker->harness);
@@ -116,12 +138,7 @@ static void end(struct sdk_worker *worker) {
 }
 
 static struct sdk_worker *take(const char *identity, struct run_worker *owner) {
-    bool is_connected = true;
-    struct sdk_worker *worker =
-        worker_shelf_take(shelf, slice_of_static(identity, strlen(identity)), owner, NULL, &is_connected);
-
-    ck_assert(!worker || !is_connected);
-    return worker;
+    return worker_shelf_take(shelf, slice_of_static(identity, strlen(identity)), owner, NULL);
 }
 
 START_TEST(a_kept_worker_is_taken_once_and_only_by_its_kind)
@@ -139,6 +156,23 @@ START_TEST(a_kept_worker_is_taken_once_and_only_by_its_kind)
 }
 END_TEST
 
+START_TEST(a_lost_worker_does_not_hide_another_of_its_kind)
+{
+    struct sdk_worker *old, *young;
+
+    open_shelf(60000, 4);
+    old = start("a", owners[0]);
+    young = start("a", owners[1]);
+    ck_assert(worker_shelf_keep(shelf, old));
+    ck_assert(worker_shelf_keep(shelf, young));
+    sdk_worker_lock(young);
+    young->is_lost = true; /* its last event is on the way to the shelf */
+    sdk_worker_unlock(young);
+    ck_assert_ptr_eq(take("a", owners[2]), old);
+    end(old);
+}
+END_TEST
+
 START_TEST(what_a_worker_says_goes_to_whom_it_serves)
 {
     struct sdk_worker *worker;
@@ -149,14 +183,9 @@ START_TEST(what_a_worker_says_goes_to_whom_it_serves)
     ck_assert_uint_eq(await(RUN_EVENT_CONNECTED), 0);
     ck_assert(worker_shelf_keep(shelf, worker));
     sdk_worker_post(worker, run_event_create(RUN_EVENT_CONNECTED, NULL)); /* for nobody */
-    {
-        bool is_connected = false;
-
-        ck_assert_ptr_eq(worker_shelf_take(shelf, slice_of_literal("a"), owners[2], NULL, &is_connected), worker);
-        ck_assert(is_connected);
-    }
-    sdk_worker_post(worker, run_event_create(RUN_EVENT_DISCONNECTED, NULL));
-    ck_assert_uint_eq(await(RUN_EVENT_DISCONNECTED), 2);
+    ck_assert_ptr_eq(take("a", owners[2]), worker);
+    sdk_worker_post(worker, run_event_create(RUN_EVENT_DISCONNECTED, NULL)); /* before the job has looked */
+    ck_assert_uint_eq(await_first(RUN_EVENT_CONNECTED, RUN_EVENT_DISCONNECTED), 2);
     ck_assert(!worker_shelf_keep(shelf, worker)); /* it is lost */
     end(worker);
 }
@@ -250,6 +279,7 @@ int main(void) {
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_kept_worker_is_taken_once_and_only_by_its_kind);
+    tcase_add_test(tcase, a_lost_worker_does_not_hide_another_of_its_kind);
     tcase_add_test(tcase, what_a_worker_says_goes_to_whom_it_serves);
     tcase_add_test(tcase, a_worker_on_which_a_bundle_failed_is_not_kept);
     tcase_add_test(tcase, a_worker_without_identity_is_not_kept);
