@@ -112,8 +112,10 @@ static bool entry_is(const struct group_entry *entry, uint64_t hash, struct curs
 static const uint8_t *copy_key(struct group_partition *partition, struct cursor window, struct cursor key) {
     uint8_t *copy = arena_alloc(&partition->pages, cursor_left(&window) + cursor_left(&key));
 
-    memcpy(copy, window.at, cursor_left(&window));
-    memcpy(copy + cursor_left(&window), key.at, cursor_left(&key));
+    if (cursor_left(&window))
+        memcpy(copy, window.at, cursor_left(&window));
+    if (cursor_left(&key))
+        memcpy(copy + cursor_left(&window), key.at, cursor_left(&key));
     return copy + cursor_left(&window);
 }
 
@@ -158,7 +160,8 @@ void group_entry_add_value(struct group_partition *partition, struct group_entry
             entry->first = chunk;
         entry->last = chunk;
     }
-    memcpy(chunk->bytes + chunk->size, value.at, size);
+    if (size)
+        memcpy(chunk->bytes + chunk->size, value.at, size);
     chunk->size += (uint32_t)size;
     entry->value_bytes = (entry->value_bytes + size) & INT64_MAX;
     partition->output_bytes += size;
