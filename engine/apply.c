@@ -210,6 +210,10 @@ static void deliver_groups(struct engine *engine, struct stage *stage, struct in
     input_item_clear(&item);
 }
 
+void stage_deliver_bucket(struct engine *engine, struct stage *stage, struct group_bucket *bucket) {
+    deliver_groups(engine, stage, (struct input_item){.bucket = bucket}, takes_partitions(engine, stage));
+}
+
 /* The input of a grouping is complete: its groups become the consumers' input. */
 static void flush_group(struct engine *engine, struct stage *stage) {
     bool as_partitions = takes_partitions(engine, stage);
@@ -228,7 +232,10 @@ static void flush_group(struct engine *engine, struct stage *stage) {
             if (!buckets[j])
                 continue;
             buckets[j]->merges = merge_book_ref(group->merges);
-            deliver_groups(engine, stage, (struct input_item){.bucket = buckets[j]}, as_partitions);
+            if (rebucket_wants(engine, stage, buckets[j]))
+                rebucket_push(engine, stage, buckets[j]);
+            else
+                stage_deliver_bucket(engine, stage, buckets[j]);
             buckets[j] = NULL;
         }
         partition = group_take(group, i);
@@ -285,7 +292,8 @@ void engine_advance(struct engine *engine) {
             questions_collect(engine, stage);
         else if (stage->group && !stage->is_flushed)
             flush_group(engine, stage);
-        if (has_pending(stage) || firing_is_pending(engine, stage) || !backlog_is_empty(&stage->leaving))
+        if (has_pending(stage) || firing_is_pending(engine, stage) || !backlog_is_empty(&stage->leaving) ||
+            !rebucket_is_idle(stage))
             continue;
         if (stage->plan->asks_for_merges)
             questions_ask(engine, stage);

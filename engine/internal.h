@@ -12,6 +12,7 @@
  *   store.c     extents: data outside of memory
  *   spill.c     what is stored when memory is short
  *   resident.c  stored input brought into memory for its bundle
+ *   rebucket.c  stored groups that are cut smaller
  *   backlog.c   stored data that the engine takes apart itself
  *   large.c     answers that wait for stored data; groups handed over as state
  *   questions.c what the SDK is asked by bundles of the engine's own
@@ -77,7 +78,8 @@ struct stage {
     /* GROUP_BY_KEY; one that asks about its windows leaves it to the MERGE_GROUPS that gets the answers */
     struct group *group;
     bool is_flushed;
-    struct backlog leaving; /* groups that are not yet delivered */
+    struct backlog leaving;    /* groups that are not yet delivered */
+    struct rebucket *rebucket; /* buckets that are being cut before they are, else NULL */
 
     /* EXECUTABLE */
     struct input_queue queue;
@@ -229,6 +231,8 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
 void stage_absorb(struct engine *engine, void *owner, struct input_item *item);
 void view_absorb(struct engine *engine, void *owner, struct input_item *item);
 void stage_write_out(struct engine *engine, void *owner, struct input_item *item);
+/* Hands a grouping's bucket, which it takes over, to the consumers. */
+void stage_deliver_bucket(struct engine *engine, struct stage *stage, struct group_bucket *bucket);
 /* Closes every stage that has nothing left to come, and what follows from it. */
 void engine_advance(struct engine *engine);
 void claim_release(struct stage *stage, struct claim *claim);
@@ -268,6 +272,13 @@ void resident_claim_was_cut(struct engine *engine, struct bundle *bundle);
 struct fetch *resident_fetch(struct engine *engine, const struct input_item *item, bool with_values, fetch_fn done,
                              void *owner);
 void resident_fill(struct engine *engine, struct input_item *item, const struct slice *bytes, size_t count);
+
+/* rebucket.c: of a grouping whose input is complete. Whether the bucket takes too much memory to be handed on as it is. */
+bool rebucket_wants(const struct engine *engine, const struct stage *stage, const struct group_bucket *bucket);
+/* Takes the bucket over; its parts are delivered later. */
+void rebucket_push(struct engine *engine, struct stage *stage, struct group_bucket *bucket);
+bool rebucket_is_idle(const struct stage *stage);
+void rebucket_clear(struct engine *engine, struct stage *stage);
 
 /* backlog.c */
 bool backlog_is_empty(const struct backlog *backlog);

@@ -58,7 +58,9 @@ static void fetch_input(struct engine *engine, struct bundle *bundle, size_t pla
     if (bundle->fetch || place >= claim->items.count || !input_item_is_stored(&claim->items.items[place]))
         return;
     bucket = claim->items.items[place].bucket;
-    with_values = bucket && bucket->value_bytes <= bundle->large.threshold_bytes;
+    with_values =
+        bucket && (bundle->large.threshold_bytes == SIZE_MAX ||
+                   bucket->value_bytes <= MIN(bundle->large.threshold_bytes, engine->options.max_bucket_bytes));
     bundle->fetched_item = place;
     bundle->fetch = resident_fetch(engine, &claim->items.items[place], with_values, input_is_here, bundle);
 }
