@@ -126,18 +126,26 @@ static void write_entry(struct bucket_writer *writer, const struct group_entry *
         end_extent(writer);
 }
 
+/* The hash is mixed once more for each level: entries of a bucket must not have bits in common that their place in the partition's index is
+ * made of. */
+static unsigned part_of(uint64_t hash, unsigned level, unsigned fan_out) {
+    hash += (uint64_t)(level + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    hash = (hash ^ hash >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    hash = (hash ^ hash >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (unsigned)(hash >> 48) & (fan_out - 1);
+}
+
 /* By the key alone, as the partition is, so that all windows of a key stay together and can be merged; where none are, a bucket of few keys
- * with many windows is cut by these. The hash is mixed once more for each level: entries of a bucket must not have bits in common that
- * their place in the partition's index is made of. */
+ * with many windows is cut by these. */
 static unsigned bucket_of(const struct group_partition *partition, const struct group_entry *entry,
                           const struct bucket_cut *cut) {
     bool by_window = cut->level && !partition->windowing->needs_merge;
-    uint64_t hash = by_window ? entry->hash : hash_bytes(entry->key, entry->key_size);
 
-    hash += (uint64_t)(cut->level + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    hash = (hash ^ hash >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    hash = (hash ^ hash >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (unsigned)(hash >> 48) & (cut->fan_out - 1);
+    return part_of(by_window ? entry->hash : hash_bytes(entry->key, entry->key_size), cut->level, cut->fan_out);
+}
+
+size_t group_bucket_place(const struct group *group, uint64_t key_hash) {
+    return (size_t)(key_hash % group->partition_count) * GROUP_BUCKETS + part_of(key_hash, 0, GROUP_BUCKETS);
 }
 
 /* The places of the entries, bucket by bucket, in their order; `starts` gets where each bucket begins, and the end. */

@@ -59,6 +59,8 @@ void group_partition_store(struct engine *engine, struct group_partition *partit
                            size_t extent_bytes);
 /* Partition `i` of the group, when there is one. */
 void group_store_partition(struct engine *engine, struct group *group, unsigned i, size_t extent_bytes);
+/* The place among the group's buckets of a key of this hash. */
+size_t group_bucket_place(const struct group *group, uint64_t key_hash);
 /* The bucket as a partition, windows that merge not yet merged; `bytes` are those of all entry extents in order and, behind them, those
  * of all value extents or of none. References are new. */
 struct group_partition *group_bucket_build(struct group_bucket *bucket, const struct slice *bytes, size_t count,

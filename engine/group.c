@@ -142,6 +142,19 @@ struct group_entry *group_partition_entry(struct group_partition *partition, uin
     return entry;
 }
 
+const struct group_entry *group_partition_find(const struct group_partition *partition, uint64_t hash,
+                                               struct cursor window, struct cursor key) {
+    if (partition->index_size == 0)
+        return NULL;
+    for (size_t at = first_place(partition, hash); partition->index[at]; at = (at + 1) & (partition->index_size - 1)) {
+        const struct group_entry *entry = &partition->entries[(uint32_t)partition->index[at] - 1];
+
+        if (entry_is(entry, hash, window, key))
+            return entry;
+    }
+    return NULL;
+}
+
 void group_entry_add_value(struct group_partition *partition, struct group_entry *entry, struct cursor value) {
     size_t size = cursor_left(&value);
     struct group_chunk *chunk = entry->last;

@@ -142,6 +142,9 @@ void group_entry_add_value(struct group_partition *partition, struct group_entry
  * it stay where they are instead of being copied. `hash` as group_hash() says. */
 struct group_entry *group_partition_entry(struct group_partition *partition, uint64_t hash, struct cursor window,
                                           struct cursor key, bool borrow);
+/* NULL: there is none. */
+const struct group_entry *group_partition_find(const struct group_partition *partition, uint64_t hash,
+                                               struct cursor window, struct cursor key);
 /* Adds stored values to an entry: in memory at `bytes`, or in `extent`. */
 void group_entry_add_stored(struct group_partition *partition, struct group_entry *entry, const uint8_t *bytes,
                             size_t size, struct extent *extent);

@@ -292,6 +292,9 @@ void backlog_clear(struct engine *engine, struct backlog *backlog);
 /* Answers with the extent's bytes once they are here, in the place of `action`, whose request id and continuation are taken over. */
 void engine_answer_from_extent(struct engine *engine, struct bundle *bundle, struct engine_action *action,
                                struct extent *extent);
+/* Takes over what is in the request, and answers it once the bucket of a multimap is here. */
+void engine_answer_after_bucket(struct engine *engine, struct bundle *bundle, uint64_t token,
+                                struct state_request *request, struct view_store *store, size_t bucket);
 /* The bundle is over: those who wait are refused. */
 void engine_drop_late_replies(struct engine *engine, struct bundle *bundle);
 /* One page of the values that the token stands for: in `out`, or all of *ret_extent (borrowed). *position moves on. -1: no such token. */
