@@ -176,14 +176,22 @@ static bool takes_partitions(const struct engine *engine, const struct stage *st
 }
 
 static void write_partition_out(struct engine *engine, unsigned collection, struct group_partition *partition) {
+    const struct plan_collection *plan = &engine->plan->collections[collection];
+    struct large_values large = {.threshold_bytes = SIZE_MAX,
+                                 .max_bytes = plan->consumer_count ? engine->options.max_element_bytes : 0};
     size_t at = 0;
 
     while (at < partition->entry_count) {
         struct buf out = {.account = engine->options.account};
         struct run run = {.count = group_partition_write(partition, &at, partition->entry_count,
-                                                         engine->options.message_bytes, NULL, &out)};
+                                                         engine->options.message_bytes, &large, &out)};
 
         run.bytes = buf_finish(&out);
+        if (large.too_large_size) {
+            run_clear(&run);
+            resident_group_is_too_large(engine, &engine->stages[plan->consumers[0]], &large);
+            return;
+        }
         engine_deliver(engine, collection, &run);
         run_clear(&run);
     }
@@ -219,7 +227,7 @@ static void flush_group(struct engine *engine, struct stage *stage) {
     bool as_partitions = takes_partitions(engine, stage);
     struct group *group = stage->group;
 
-    for (unsigned i = 0; i < group->partition_count; i++) {
+    for (unsigned i = 0; i < group->partition_count && !engine->is_over; i++) {
         struct group_bucket **buckets = group->buckets ? group->buckets + (size_t)i * GROUP_BUCKETS : NULL;
         struct group_partition *partition;
         bool is_stored = false;
@@ -283,7 +291,7 @@ void engine_advance(struct engine *engine) {
     bool any = false;
 
     /* Stages stand in topological order, so one pass carries the end as far as it goes. */
-    for (size_t i = 0; i < engine->plan->stage_count; i++) {
+    for (size_t i = 0; i < engine->plan->stage_count && !engine->is_over; i++) {
         struct stage *stage = &engine->stages[i];
 
         if (stage->is_done || !stage_inputs_are_done(engine, stage))

@@ -497,7 +497,8 @@ void engine_step(struct engine *engine, struct engine_event *event) {
         if (!engine->is_over && engine->needs_schedule) {
             engine->needs_schedule = false;
             engine_advance(engine);
-            engine_schedule(engine);
+            if (!engine->is_over)
+                engine_schedule(engine);
             engine->split_at_ms = engine->now_ms;
         }
         if (!engine->is_over && engine->now_ms >= engine->split_at_ms)

@@ -275,6 +275,15 @@ static void write_token(struct group_partition *partition, size_t entry, struct 
     buf_add_prefixed(out, token, (size_t)size);
 }
 
+/* Only where the values must be in line. */
+static bool is_too_large(const struct group_entry *entry, struct large_values *large) {
+    if (!large->max_bytes || entry->value_bytes <= large->max_bytes || large->threshold_bytes != SIZE_MAX)
+        return false;
+    large->too_large_size = entry->value_bytes;
+    large->too_large_key_size = entry->key_size;
+    return true;
+}
+
 void large_values_clear(struct large_values *large) {
     vec_foreach (value, &large->given)
         group_partition_unref(value->partition);
@@ -312,8 +321,11 @@ uint64_t group_partition_write(struct group_partition *partition, size_t *at, si
     size_t begin = out->size;
     uint64_t count = 0;
 
-    for (; *at < end && (count == 0 || out->size - begin < target_bytes); ++*at, count++)
+    for (; *at < end && (count == 0 || out->size - begin < target_bytes); ++*at, count++) {
+        if (large && is_too_large(&partition->entries[*at], large))
+            break;
         write_entry(partition, *at, large, out);
+    }
     return count;
 }
 

@@ -105,11 +105,14 @@ struct large_values {
         const struct group_chunk *next; /* where the last page ended, NULL: nowhere; it is chunk number: */
         uint64_t next_number;
     })
-    given; /* by token */
+    given;                 /* by token */
+    size_t max_bytes;      /* of a group that is written with its values in line; 0: no limit */
+    size_t too_large_size; /* not 0: of such a group, which was not written; and of its key: */
+    size_t too_large_key_size;
 };
 
 /* Writes the output elements of entries from *at on, before `end`, until about target_bytes are written; *at moves on. Returns how many
- * elements. `large` may be NULL: none. */
+ * elements. Ends in front of a group that large->max_bytes does not allow. `large` may be NULL: none. */
 uint64_t group_partition_write(struct group_partition *partition, size_t *at, size_t end, size_t target_bytes,
                                struct large_values *large, struct buf *out);
 void large_values_clear(struct large_values *large);

@@ -133,6 +133,7 @@ struct bundle {
 
     struct fetch *fetch; /* brings in this item of the claim: */
     size_t fetched_item;
+    bool is_fetched_to_measure; /* the sizes of its groups, before their values */
     struct large_values large;
     VEC(struct late_reply *) late_replies;
 };
@@ -265,6 +266,8 @@ void engine_spill(struct engine *engine);
 /* resident.c */
 /* Whether the item that the bundle sends next is in memory; what it has sent is let go. If not it is being fetched, and bundle_send() follows. */
 bool resident_input_is_here(struct engine *engine, struct bundle *bundle);
+/* Fails the job: this bundle stage takes groups only as a whole. */
+void resident_group_is_too_large(struct engine *engine, const struct stage *stage, const struct large_values *large);
 void resident_evict_claim(struct claim *claim);
 /* What the bundle waits for may be none of its input any more. */
 void resident_claim_was_cut(struct engine *engine, struct bundle *bundle);

@@ -42,7 +42,10 @@ static size_t size_of(const struct engine *engine, const struct stage *stage, co
 }
 
 bool rebucket_wants(const struct engine *engine, const struct stage *stage, const struct group_bucket *bucket) {
-    return size_of(engine, stage, bucket) > engine->options.max_bucket_bytes;
+    const struct plan_collection *output = &engine->plan->collections[stage->plan->outputs[0]];
+
+    return output->consumer_count + output->side_consumer_count &&
+           size_of(engine, stage, bucket) > engine->options.max_bucket_bytes;
 }
 
 bool rebucket_is_idle(const struct stage *stage) {

@@ -179,7 +179,7 @@ enum view_store_result view_store_walk(struct view_store *store, bool with_value
         const struct group_partition *partition = built_bucket(store, read->bucket);
         bool is_full = read->out->size > begin;
 
-        read->position = (uint64_t)read->bucket << ENTRY_BITS;
+        read->position = (uint64_t)read->bucket << ENTRY_BITS | at;
         if (!store->group->buckets[read->bucket])
             continue;
         read->more = true;
