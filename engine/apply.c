@@ -223,34 +223,43 @@ void stage_deliver_bucket(struct engine *engine, struct stage *stage, struct gro
 }
 
 /* The input of a grouping is complete: its groups become the consumers' input. */
-static void flush_group(struct engine *engine, struct stage *stage) {
-    bool as_partitions = takes_partitions(engine, stage);
+static void flush_bucket(struct engine *engine, struct stage *stage, struct group_bucket *bucket) {
+    bucket->merges = merge_book_ref(stage->group->merges);
+    if (rebucket_wants(engine, stage, bucket))
+        rebucket_push(engine, stage, bucket);
+    else
+        stage_deliver_bucket(engine, stage, bucket);
+}
+
+static void flush_partition(struct engine *engine, struct stage *stage, unsigned i, bool as_partitions) {
     struct group *group = stage->group;
+    struct group_bucket *loose = group_take_loose(engine, group, i, engine->options.extent_bytes);
+    bool has_buckets = group_partition_has_buckets(group, i);
+    struct group_bucket **buckets = has_buckets ? group->buckets + (size_t)i * GROUP_BUCKETS : NULL;
+    struct group_partition *partition;
 
-    for (unsigned i = 0; i < group->partition_count && !engine->is_over; i++) {
-        struct group_bucket **buckets = group->buckets ? group->buckets + (size_t)i * GROUP_BUCKETS : NULL;
-        struct group_partition *partition;
-        bool is_stored = false;
-
-        for (unsigned j = 0; buckets && j < GROUP_BUCKETS; j++)
-            is_stored |= buckets[j] != NULL;
-        if (is_stored) /* what came since goes to the same buckets */
-            group_store_partition(engine, group, i, engine->options.extent_bytes);
-        for (unsigned j = 0; is_stored && j < GROUP_BUCKETS; j++) {
-            if (!buckets[j])
-                continue;
-            buckets[j]->merges = merge_book_ref(group->merges);
-            if (rebucket_wants(engine, stage, buckets[j]))
-                rebucket_push(engine, stage, buckets[j]);
-            else
-                stage_deliver_bucket(engine, stage, buckets[j]);
+    if (loose && has_buckets) {
+        rebucket_push_into(engine, stage, loose, buckets);
+    } else if (loose) {
+        flush_bucket(engine, stage, loose);
+    } else if (has_buckets) {
+        group_store_partition(engine, group, i, engine->options.extent_bytes); /* what came since goes there too */
+        for (unsigned j = 0; j < GROUP_BUCKETS; j++) {
+            if (buckets[j])
+                flush_bucket(engine, stage, buckets[j]);
             buckets[j] = NULL;
         }
-        partition = group_take(group, i);
-        if (partition)
-            deliver_groups(engine, stage, (struct input_item){.partition = partition, .to = partition->entry_count},
-                           as_partitions);
+    } else if ((partition = group_take(group, i))) {
+        deliver_groups(engine, stage, (struct input_item){.partition = partition, .to = partition->entry_count},
+                       as_partitions);
     }
+}
+
+static void flush_group(struct engine *engine, struct stage *stage) {
+    bool as_partitions = takes_partitions(engine, stage);
+
+    for (unsigned i = 0; i < stage->group->partition_count && !engine->is_over; i++)
+        flush_partition(engine, stage, i, as_partitions);
     stage->is_flushed = true;
     engine->needs_schedule = true;
 }

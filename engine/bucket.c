@@ -200,6 +200,24 @@ void group_partition_store(struct engine *engine, struct group_partition *partit
     group_partition_cut(engine, partition, &cut, buckets);
 }
 
+bool group_partition_has_buckets(const struct group *group, unsigned i) {
+    for (size_t j = 0; group->buckets && j < GROUP_BUCKETS; j++)
+        if (group->buckets[(size_t)i * GROUP_BUCKETS + j])
+            return true;
+    return false;
+}
+
+/* Cut into buckets it would be crumbs: each an extent, with a block of the disk, and some memory to remember it by. */
+static void store_loose(struct engine *engine, struct group *group, unsigned i, size_t extent_bytes) {
+    struct bucket_cut cut = {.fan_out = 1, .extent_bytes = extent_bytes, .inline_bytes = extent_bytes};
+    struct group_partition *partition = group->partitions[i];
+
+    if (!group->loose)
+        group->loose = xcalloc(group->partition_count, sizeof(struct group_bucket *));
+    group->partitions[i] = NULL;
+    group_partition_cut(engine, partition, &cut, &group->loose[i]);
+}
+
 void group_store_partition(struct engine *engine, struct group *group, unsigned i, size_t extent_bytes) {
     struct group_partition *partition = group->partitions[i];
 
@@ -209,6 +227,24 @@ void group_store_partition(struct engine *engine, struct group *group, unsigned 
         group->buckets = xcalloc((size_t)group->partition_count * GROUP_BUCKETS, sizeof(*group->buckets));
     group->partitions[i] = NULL;
     group_partition_store(engine, partition, group->buckets + (size_t)i * GROUP_BUCKETS, extent_bytes);
+}
+
+void group_spill_partition(struct engine *engine, struct group *group, unsigned i, size_t extent_bytes) {
+    if (!group->is_never_loose && group->partitions[i] && group->partitions[i]->output_bytes < 2 * extent_bytes)
+        store_loose(engine, group, i, extent_bytes);
+    else
+        group_store_partition(engine, group, i, extent_bytes);
+}
+
+struct group_bucket *group_take_loose(struct engine *engine, struct group *group, unsigned i, size_t extent_bytes) {
+    struct group_bucket *loose = group->loose ? group->loose[i] : NULL;
+
+    if (!loose)
+        return NULL;
+    if (group->partitions[i])
+        store_loose(engine, group, i, extent_bytes);
+    group->loose[i] = NULL;
+    return loose;
 }
 
 /* ---- reading ---- */

@@ -57,8 +57,13 @@ size_t group_bucket_build_bytes(const struct group_bucket *bucket, bool with_val
 /* Writes the partition out and frees it (it must have no other owner): into GROUP_BUCKETS buckets from *buckets on, made where NULL. */
 void group_partition_store(struct engine *engine, struct group_partition *partition, struct group_bucket **buckets,
                            size_t extent_bytes);
-/* Partition `i` of the group, when there is one. */
+/* Partition `i` of the group, when there is one, into its buckets. */
 void group_store_partition(struct engine *engine, struct group *group, unsigned i, size_t extent_bytes);
+/* The same; a small one goes to the partition's loose bucket, uncut, if the group allows it. */
+void group_spill_partition(struct engine *engine, struct group *group, unsigned i, size_t extent_bytes);
+/* Hands over the loose bucket of partition `i`, if there is one, and in it what is in memory. */
+struct group_bucket *group_take_loose(struct engine *engine, struct group *group, unsigned i, size_t extent_bytes);
+bool group_partition_has_buckets(const struct group *group, unsigned i);
 /* The place among the group's buckets of a key of this hash. */
 size_t group_bucket_place(const struct group *group, uint64_t key_hash);
 /* The bucket as a partition, windows that merge not yet merged; `bytes` are those of all entry extents in order and, behind them, those

@@ -21,6 +21,7 @@ struct group *group_create(const struct coder *input, const struct windowing *wi
     group->windowing = windowing;
     group->account = account;
     group->partition_count = partitions;
+    group->is_never_loose = windowing && windowing->needs_merge && windowing->fn == WINDOW_FN_CUSTOM;
     group->partitions = xcalloc(partitions, sizeof(*group->partitions));
     if (windowing && windowing->needs_merge && windowing->fn == WINDOW_FN_CUSTOM)
         group->merges = merge_book_create(input->components[1], account);
@@ -34,6 +35,9 @@ void group_destroy(struct group *group) {
         group_partition_unref(group->partitions[i]);
     for (unsigned i = 0; group->buckets && i < group->partition_count * GROUP_BUCKETS; i++)
         group_bucket_unref(group->buckets[i]);
+    for (unsigned i = 0; group->loose && i < group->partition_count; i++)
+        group_bucket_unref(group->loose[i]);
+    free(group->loose);
     free(group->buckets);
     free(group->partitions);
     merge_book_unref(group->merges);

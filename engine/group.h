@@ -74,6 +74,8 @@ struct group {
     struct group_partition **partitions; /* NULL where nothing came yet */
     unsigned partition_count;
     struct group_bucket **buckets; /* partition_count * GROUP_BUCKETS; NULL as long as nothing was stored */
+    struct group_bucket **loose;   /* per partition: what was too little to be cut; NULL as long as there is none */
+    bool is_never_loose;           /* buckets are looked at before the group is whole */
     struct merge_book *merges;     /* custom windows that merge: reference, else NULL */
 };
 

@@ -280,6 +280,9 @@ void resident_fill(struct engine *engine, struct input_item *item, const struct 
 bool rebucket_wants(const struct engine *engine, const struct stage *stage, const struct group_bucket *bucket);
 /* Takes the bucket over; its parts are delivered later. */
 void rebucket_push(struct engine *engine, struct stage *stage, struct group_bucket *bucket);
+/* Also what is small: its entries join those of the partition's buckets, which are taken over as well. */
+void rebucket_push_into(struct engine *engine, struct stage *stage, struct group_bucket *bucket,
+                        struct group_bucket **into);
 bool rebucket_is_idle(const struct stage *stage);
 void rebucket_clear(struct engine *engine, struct stage *stage);
 

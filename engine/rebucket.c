@@ -8,6 +8,7 @@
  * was short. A part that is still too large is cut again, unless cutting has not made it smaller: then it is one key's, in windows that
  * may yet merge, or has values that its consumer must have in line. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/internal.h"
 #include "engine/mergebook.h"
@@ -15,11 +16,14 @@
 struct large_bucket {
     struct group_bucket *bucket; /* owned reference */
     unsigned level;              /* how often it was cut */
+    struct group_bucket *
+        *into; /* owned, GROUP_BUCKETS: those of its partition, into which it goes; NULL: into new ones */
 };
 
 struct rebucket {
     VEC(struct large_bucket) waiting; /* the last one is next, so that few are there at a time */
     struct large_bucket current;      /* bucket NULL: none */
+    size_t was_bytes;                 /* what its parts must be well below to be cut again */
     struct bucket_cut cut;
     struct group_bucket *parts[GROUP_BUCKETS];
     size_t begin, end; /* extents of entries that are under way */
@@ -87,7 +91,17 @@ static void start(struct engine *engine, struct stage *stage) {
     work->current = work->waiting.items[--work->waiting.count];
     work->begin = work->end = 0;
     work->cut = (struct bucket_cut){.level = work->current.level + 1, .fan_out = 2};
+    if (work->current.into) {
+        work->cut.level = 0;
+        work->cut.fan_out = GROUP_BUCKETS;
+        memcpy(work->parts, work->current.into, sizeof(work->parts));
+        free(work->current.into);
+        work->current.into = NULL;
+        work->was_bytes = SIZE_MAX;
+    }
     size = size_of(engine, stage, work->current.bucket);
+    if (work->cut.level)
+        work->was_bytes = size;
     while (work->cut.fan_out < GROUP_BUCKETS && size / work->cut.fan_out > limit / 2)
         work->cut.fan_out *= 2;
     work->cut.extent_bytes = engine->options.extent_bytes;
@@ -95,22 +109,35 @@ static void start(struct engine *engine, struct stage *stage) {
     fetch_part(engine, stage);
 }
 
-void rebucket_push(struct engine *engine, struct stage *stage, struct group_bucket *bucket) {
+static void push(struct engine *engine, struct stage *stage, struct large_bucket bucket) {
     if (!stage->rebucket)
         stage->rebucket = xcalloc(1, sizeof(*stage->rebucket));
-    vec_push(&stage->rebucket->waiting, ((struct large_bucket){.bucket = bucket}));
+    vec_push(&stage->rebucket->waiting, bucket);
     if (!stage->rebucket->current.bucket)
         start(engine, stage);
+}
+
+void rebucket_push(struct engine *engine, struct stage *stage, struct group_bucket *bucket) {
+    push(engine, stage, (struct large_bucket){.bucket = bucket});
+}
+
+void rebucket_push_into(struct engine *engine, struct stage *stage, struct group_bucket *bucket,
+                        struct group_bucket **into) {
+    struct large_bucket large = {.bucket = bucket, .into = xcalloc(GROUP_BUCKETS, sizeof(struct group_bucket *))};
+
+    memcpy(large.into, into, GROUP_BUCKETS * sizeof(struct group_bucket *));
+    memset(into, 0, GROUP_BUCKETS * sizeof(struct group_bucket *));
+    push(engine, stage, large);
 }
 
 static void hand_on(struct engine *engine, struct stage *stage, struct group_bucket *part) {
     struct rebucket *work = stage->rebucket;
     const struct large_bucket *whole = &work->current;
-    size_t size = size_of(engine, stage, part), was = size_of(engine, stage, whole->bucket);
+    size_t size = size_of(engine, stage, part);
 
     part->merges = merge_book_ref(whole->bucket->merges);
-    if (rebucket_wants(engine, stage, part) && size < was - was / 4)
-        vec_push(&work->waiting, ((struct large_bucket){.bucket = part, .level = whole->level + 1}));
+    if (rebucket_wants(engine, stage, part) && size < work->was_bytes - work->was_bytes / 4)
+        vec_push(&work->waiting, ((struct large_bucket){.bucket = part, .level = work->cut.level}));
     else
         stage_deliver_bucket(engine, stage, part);
 }
@@ -157,8 +184,12 @@ void rebucket_clear(struct engine *engine, struct stage *stage) {
     for (unsigned i = 0; i < GROUP_BUCKETS; i++)
         group_bucket_unref(work->parts[i]);
     group_bucket_unref(work->current.bucket);
-    vec_foreach (large, &work->waiting)
+    vec_foreach (large, &work->waiting) {
         group_bucket_unref(large->bucket);
+        for (unsigned i = 0; large->into && i < GROUP_BUCKETS; i++)
+            group_bucket_unref(large->into[i]);
+        free(large->into);
+    }
     vec_free(&work->waiting);
     free(work);
     stage->rebucket = NULL;

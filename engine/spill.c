@@ -58,7 +58,7 @@ static void spill_groups(struct engine *engine) {
     struct victim victim = {0};
 
     while (!is_enough(engine) && largest_partition(engine, &victim))
-        group_store_partition(engine, victim.group, victim.partition, engine->options.extent_bytes);
+        group_spill_partition(engine, victim.group, victim.partition, engine->options.extent_bytes);
 }
 
 /* ---- runs ---- */

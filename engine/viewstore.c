@@ -41,6 +41,7 @@ void view_store_create(struct engine *engine, struct view *view) {
 
     assert(view->access == PLAN_ACCESS_MULTIMAP && !view->store && !view->is_read);
     store->group = group_create(view->coder, &no_windowing, engine->options.group_partitions, engine->options.account);
+    store->group->is_never_loose = true;
     map_foreach (entry, &view->contents)
         move_chain(store->group, entry);
     view_clear(view);
