@@ -71,10 +71,9 @@ static void fill(struct bench *b, unsigned count, unsigned keys, unsigned every)
 }
 
 /* Until the bucket is cut; returns the most bytes in memory on the way. */
-static size_t work(struct bench *b) {
+static size_t finish_work(struct bench *b) {
     size_t most = 0;
 
-    rebucket_push(&b->disk.engine, &b->stages[0], b->bucket);
     disk_write_all(&b->disk);
     while (!rebucket_is_idle(&b->stages[0])) {
         ck_assert_uint_gt(b->disk.loads.count, 0);
@@ -83,6 +82,11 @@ static size_t work(struct bench *b) {
         disk_write_all(&b->disk);
     }
     return most;
+}
+
+static size_t work(struct bench *b) {
+    rebucket_push(&b->disk.engine, &b->stages[0], b->bucket);
+    return finish_work(b);
 }
 
 /* The consumer's buckets: all values are there, each key in one, and they are small enough to be built. */
@@ -155,6 +159,44 @@ START_TEST(what_cannot_be_made_smaller_is_handed_on)
 }
 END_TEST
 
+/* A partition that was stored when it was small, and again when it was not. */
+START_TEST(what_is_loose_joins_its_partitions_buckets)
+{
+    struct group *group;
+    struct bench b;
+
+    bench_open(&b, true);
+    group = group_create(b.f.global, &b.windowing, 1, b.disk.engine.options.account);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < (round == 1 ? 600 : 30); i++, b.values++) {
+            CLEANUP(freep) char *key = xasprintf("key %u", (unsigned)(i * 31 % 400));
+            struct buf bytes = {0};
+            struct run run = {.count = 1};
+
+            add_kv(&bytes, 0, NULL, key, "a value");
+            run.bytes = buf_finish(&bytes);
+            group_add_run(group, &run);
+            run_clear(&run);
+        }
+        if (round < 2)
+            group_spill_partition(&b.disk.engine, group, 0, 1000);
+        disk_write_all(&b.disk);
+        ck_assert(group->loose != NULL && group->loose[0] != NULL);
+        ck_assert_int_eq(group_partition_has_buckets(group, 0), round > 0);
+    }
+    b.stages[0].group = group;
+    b.bucket = group_take_loose(&b.disk.engine, group, 0, 1000);
+    disk_write_all(&b.disk);
+    ck_assert_ptr_null(group->partitions[0]);
+    rebucket_push_into(&b.disk.engine, &b.stages[0], b.bucket, group->buckets);
+    ck_assert(!group_partition_has_buckets(group, 0));
+    finish_work(&b);
+    check_parts(&b, false, LIMIT);
+    group_destroy(group);
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(a_job_that_ends_meanwhile_leaves_nothing)
 {
     struct bench b;
@@ -178,6 +220,7 @@ int main(void) {
     tcase_add_test(tc, many_keys_are_cut_until_the_parts_are_small);
     tcase_add_test(tc, one_heavy_key_is_gathered);
     tcase_add_test(tc, what_cannot_be_made_smaller_is_handed_on);
+    tcase_add_test(tc, what_is_loose_joins_its_partitions_buckets);
     tcase_add_test(tc, a_job_that_ends_meanwhile_leaves_nothing);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
