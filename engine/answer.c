@@ -4,6 +4,7 @@
 
 #include "engine/internal.h"
 #include "engine/mapentries.h"
+#include "engine/viewstore.h"
 
 static const struct plan_side_input *find_side_input(const struct stage *stage, const struct state_request *request,
                                                      size_t *ret_index) {
@@ -50,11 +51,15 @@ static int read_position(const struct state_request *request, uint64_t *ret) {
     return cursor_varint(&at, ret) && cursor_left(&at) == 0 ? 0 : -1;
 }
 
-static void write_position(struct state_response *response, uint64_t position) {
+static struct slice position_token(uint64_t position) {
     struct buf token = {0};
 
     buf_add_varint(&token, position);
-    response->continuation = buf_finish(&token);
+    return buf_finish(&token);
+}
+
+static void write_position(struct state_response *response, uint64_t position) {
+    response->continuation = position_token(position);
 }
 
 /* *ret_extent: the page is stored. */
@@ -75,6 +80,8 @@ static void read_chain(const struct engine *engine, const struct chain *chain, u
  * entries may be stored as well. */
 enum { MAX_ENTRY_PAGES = 16 };
 
+static const char TOO_MANY_VALUES[] = "a key has too many values to be read with all others; look keys up one by one";
+
 static int read_entries(const struct engine *engine, const struct view *view, const struct state_request *request,
                         uint64_t position, struct state_response *response) {
     size_t limit = engine->options.state_page_bytes;
@@ -83,8 +90,7 @@ static int read_entries(const struct engine *engine, const struct view *view, co
 
     if (view_read_entries(view, request->window, &position, limit, MAX_ENTRY_PAGES * limit, &page, &more) < 0) {
         buf_clear(&page);
-        return set_error(response, request,
-                         "a key has too many values to be read with all others; look keys up one by one");
+        return set_error(response, request, TOO_MANY_VALUES);
     }
     response->data[0] = buf_finish(&page);
     response->data_count = 1;
@@ -93,12 +99,51 @@ static int read_entries(const struct engine *engine, const struct view *view, co
     return 0;
 }
 
-static int answer_side_input(const struct engine *engine, const struct stage *stage,
-                             const struct state_request *request, struct state_response *response,
-                             struct extent **ret_extent) {
+/* What an answer waits for: a page that is stored or, `store` not NULL, a bucket of a stored multimap. */
+struct answer_wait {
+    struct extent *extent;
+    struct view_store *store;
+    size_t bucket;
+};
+
+/* From a multimap that is not in memory. */
+static int read_store(struct engine *engine, struct view_store *store, struct state_request *request, uint64_t position,
+                      struct state_response *response, struct answer_wait *wait) {
+    struct buf page = {.account = engine->options.account};
+    struct view_store_read read = {.window = request->window, .key = request->key, .position = position, .out = &page};
+    enum view_store_result result;
+
+    read.limit = engine->options.state_page_bytes;
+    read.max_entry = MAX_ENTRY_PAGES * read.limit;
+    view_store_seal(engine, store);
+    result = request->kind == STATE_MULTIMAP_SIDE_INPUT
+                 ? view_store_lookup(store, &read)
+                 : view_store_walk(store, request->kind == STATE_MULTIMAP_KEYS_VALUES_SIDE_INPUT, &read);
+    if (result == VIEW_STORE_TOO_LARGE) {
+        buf_clear(&page);
+        return set_error(response, request, TOO_MANY_VALUES);
+    }
+    if (result == VIEW_STORE_BUCKET) {
+        assert(page.size == 0);
+        slice_unref(&request->continuation);
+        request->continuation = position_token(read.position);
+        *wait = (struct answer_wait){.store = store, .bucket = read.bucket};
+        return 0;
+    }
+    wait->extent = read.extent;
+    response->data[0] = buf_finish(&page);
+    response->data_count = 1;
+    if (read.more)
+        response->continuation = position_token(read.position);
+    return 0;
+}
+
+static int answer_side_input(struct engine *engine, const struct stage *stage, struct state_request *request,
+                             struct state_response *response, struct answer_wait *wait) {
+    bool is_iterable = request->kind == STATE_ITERABLE_SIDE_INPUT;
     const struct plan_side_input *side;
-    const struct view *view;
     uint64_t position;
+    struct view *view;
     size_t index;
 
     side = find_side_input(stage, request, &index);
@@ -108,29 +153,26 @@ static int answer_side_input(const struct engine *engine, const struct stage *st
         return set_error(response, request, "side inputs can only be read");
     if (read_position(request, &position) < 0)
         return set_error(response, request, "the continuation token is not one of Trestle's");
+    if (is_iterable && side->access != PLAN_ACCESS_ITERABLE)
+        return set_error(response, request, "a multimap side input was asked for as an iterable");
+    if (!is_iterable && side->access != PLAN_ACCESS_MULTIMAP)
+        return set_error(response, request, "an iterable side input was asked for as a multimap");
     view = stage->views[index];
+    view->is_read = true;
+    if (view->store)
+        return read_store(engine, view->store, request, position, response, wait);
     switch (request->kind) {
     case STATE_ITERABLE_SIDE_INPUT:
-        if (side->access != PLAN_ACCESS_ITERABLE)
-            return set_error(response, request, "a multimap side input was asked for as an iterable");
-        read_chain(engine, view_elements(view, request->window, SLICE_EMPTY), position, response, ret_extent);
+        read_chain(engine, view_elements(view, request->window, SLICE_EMPTY), position, response, &wait->extent);
         return 0;
     case STATE_MULTIMAP_SIDE_INPUT:
-        if (side->access != PLAN_ACCESS_MULTIMAP)
-            return set_error(response, request, "an iterable side input was asked for as a multimap");
-        read_chain(engine, view_elements(view, request->window, request->key), position, response, ret_extent);
+        read_chain(engine, view_elements(view, request->window, request->key), position, response, &wait->extent);
         return 0;
     case STATE_MULTIMAP_KEYS_SIDE_INPUT:
-        if (side->access != PLAN_ACCESS_MULTIMAP)
-            return set_error(response, request, "an iterable side input was asked for as a multimap");
-        read_chain(engine, view_keys(view, request->window), position, response, ret_extent);
+        read_chain(engine, view_keys(view, request->window), position, response, &wait->extent);
         return 0;
-    case STATE_MULTIMAP_KEYS_VALUES_SIDE_INPUT:
-        if (side->access != PLAN_ACCESS_MULTIMAP)
-            return set_error(response, request, "an iterable side input was asked for as a multimap");
-        return read_entries(engine, view, request, position, response);
     default:
-        return set_error(response, request, "this kind of side input access is not supported");
+        return read_entries(engine, view, request, position, response);
     }
 }
 
@@ -387,29 +429,33 @@ static void answer_large(const struct engine *engine, struct bundle *bundle, con
 }
 
 void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t token, struct state_request *request) {
-    struct engine_action *action = add_reply(engine, bundle->worker, bundle->id, token, request);
-    struct extent *extent = NULL;
+    struct engine_action answer = {0};
+    struct answer_wait wait = {0};
 
+    /* Built beside the actions: what is read may add some. */
     switch (request->kind) {
     case STATE_ITERABLE_SIDE_INPUT:
     case STATE_MULTIMAP_SIDE_INPUT:
     case STATE_MULTIMAP_KEYS_SIDE_INPUT:
     case STATE_MULTIMAP_KEYS_VALUES_SIDE_INPUT:
-        answer_side_input(engine, bundle->stage, request, &action->response, &extent);
+        answer_side_input(engine, bundle->stage, request, &answer.response, &wait);
         break;
     case STATE_RUNNER:
-        answer_large(engine, bundle, request, &action->response, &extent);
+        answer_large(engine, bundle, request, &answer.response, &wait.extent);
         break;
     default:
-        answer_user_state(engine, bundle, request, &action->response);
+        answer_user_state(engine, bundle, request, &answer.response);
         break;
     }
-    if (extent) {
-        struct engine_action waiting = *action;
-
-        engine->actions.count--; /* comes once the bytes are here */
-        slice_unref(&waiting.response.data[0]);
-        engine_answer_from_extent(engine, bundle, &waiting, extent);
-        engine_action_clear(&waiting);
+    if (wait.store) {
+        engine_answer_after_bucket(engine, bundle, token, request, wait.store, wait.bucket);
+    } else if (wait.extent) { /* comes once the bytes are here */
+        answer.token = token;
+        answer.request_id = xstrdup(request->request_id);
+        slice_unref(&answer.response.data[0]);
+        engine_answer_from_extent(engine, bundle, &answer, wait.extent);
+        engine_action_clear(&answer);
+    } else {
+        add_reply(engine, bundle->worker, bundle->id, token, request)->response = answer.response;
     }
 }

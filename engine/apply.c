@@ -176,14 +176,22 @@ static bool takes_partitions(const struct engine *engine, const struct stage *st
 }
 
 static void write_partition_out(struct engine *engine, unsigned collection, struct group_partition *partition) {
+    const struct plan_collection *plan = &engine->plan->collections[collection];
+    struct large_values large = {.threshold_bytes = SIZE_MAX,
+                                 .max_bytes = plan->consumer_count ? engine->options.max_element_bytes : 0};
     size_t at = 0;
 
     while (at < partition->entry_count) {
         struct buf out = {.account = engine->options.account};
         struct run run = {.count = group_partition_write(partition, &at, partition->entry_count,
-                                                         engine->options.message_bytes, NULL, &out)};
+                                                         engine->options.message_bytes, &large, &out)};
 
         run.bytes = buf_finish(&out);
+        if (large.too_large_size) {
+            run_clear(&run);
+            resident_group_is_too_large(engine, &engine->stages[plan->consumers[0]], &large);
+            return;
+        }
         engine_deliver(engine, collection, &run);
         run_clear(&run);
     }
@@ -210,32 +218,48 @@ static void deliver_groups(struct engine *engine, struct stage *stage, struct in
     input_item_clear(&item);
 }
 
+void stage_deliver_bucket(struct engine *engine, struct stage *stage, struct group_bucket *bucket) {
+    deliver_groups(engine, stage, (struct input_item){.bucket = bucket}, takes_partitions(engine, stage));
+}
+
 /* The input of a grouping is complete: its groups become the consumers' input. */
-static void flush_group(struct engine *engine, struct stage *stage) {
-    bool as_partitions = takes_partitions(engine, stage);
+static void flush_bucket(struct engine *engine, struct stage *stage, struct group_bucket *bucket) {
+    bucket->merges = merge_book_ref(stage->group->merges);
+    if (rebucket_wants(engine, stage, bucket))
+        rebucket_push(engine, stage, bucket);
+    else
+        stage_deliver_bucket(engine, stage, bucket);
+}
+
+static void flush_partition(struct engine *engine, struct stage *stage, unsigned i, bool as_partitions) {
     struct group *group = stage->group;
+    struct group_bucket *loose = group_take_loose(engine, group, i, engine->options.extent_bytes);
+    bool has_buckets = group_partition_has_buckets(group, i);
+    struct group_bucket **buckets = has_buckets ? group->buckets + (size_t)i * GROUP_BUCKETS : NULL;
+    struct group_partition *partition;
 
-    for (unsigned i = 0; i < group->partition_count; i++) {
-        struct group_bucket **buckets = group->buckets ? group->buckets + (size_t)i * GROUP_BUCKETS : NULL;
-        struct group_partition *partition;
-        bool is_stored = false;
-
-        for (unsigned j = 0; buckets && j < GROUP_BUCKETS; j++)
-            is_stored |= buckets[j] != NULL;
-        if (is_stored) /* what came since goes to the same buckets */
-            group_store_partition(engine, group, i, engine->options.extent_bytes);
-        for (unsigned j = 0; is_stored && j < GROUP_BUCKETS; j++) {
-            if (!buckets[j])
-                continue;
-            buckets[j]->merges = merge_book_ref(group->merges);
-            deliver_groups(engine, stage, (struct input_item){.bucket = buckets[j]}, as_partitions);
+    if (loose && has_buckets) {
+        rebucket_push_into(engine, stage, loose, buckets);
+    } else if (loose) {
+        flush_bucket(engine, stage, loose);
+    } else if (has_buckets) {
+        group_store_partition(engine, group, i, engine->options.extent_bytes); /* what came since goes there too */
+        for (unsigned j = 0; j < GROUP_BUCKETS; j++) {
+            if (buckets[j])
+                flush_bucket(engine, stage, buckets[j]);
             buckets[j] = NULL;
         }
-        partition = group_take(group, i);
-        if (partition)
-            deliver_groups(engine, stage, (struct input_item){.partition = partition, .to = partition->entry_count},
-                           as_partitions);
+    } else if ((partition = group_take(group, i))) {
+        deliver_groups(engine, stage, (struct input_item){.partition = partition, .to = partition->entry_count},
+                       as_partitions);
     }
+}
+
+static void flush_group(struct engine *engine, struct stage *stage) {
+    bool as_partitions = takes_partitions(engine, stage);
+
+    for (unsigned i = 0; i < stage->group->partition_count && !engine->is_over; i++)
+        flush_partition(engine, stage, i, as_partitions);
     stage->is_flushed = true;
     engine->needs_schedule = true;
 }
@@ -276,7 +300,7 @@ void engine_advance(struct engine *engine) {
     bool any = false;
 
     /* Stages stand in topological order, so one pass carries the end as far as it goes. */
-    for (size_t i = 0; i < engine->plan->stage_count; i++) {
+    for (size_t i = 0; i < engine->plan->stage_count && !engine->is_over; i++) {
         struct stage *stage = &engine->stages[i];
 
         if (stage->is_done || !stage_inputs_are_done(engine, stage))
@@ -285,7 +309,8 @@ void engine_advance(struct engine *engine) {
             questions_collect(engine, stage);
         else if (stage->group && !stage->is_flushed)
             flush_group(engine, stage);
-        if (has_pending(stage) || firing_is_pending(engine, stage) || !backlog_is_empty(&stage->leaving))
+        if (has_pending(stage) || firing_is_pending(engine, stage) || !backlog_is_empty(&stage->leaving) ||
+            !rebucket_is_idle(stage))
             continue;
         if (stage->plan->asks_for_merges)
             questions_ask(engine, stage);

@@ -31,7 +31,7 @@ static void item_is_here(struct engine *engine, void *owner, const struct slice 
 void backlog_work(struct engine *engine, struct backlog *backlog) {
     struct input_item item;
 
-    if (backlog->fetch || !input_queue_pop(&backlog->queue, &item))
+    if (backlog->fetch || engine->is_over || !input_queue_pop(&backlog->queue, &item))
         return;
     assert(input_item_is_stored(&item));
     backlog->item = item;

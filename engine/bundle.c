@@ -23,12 +23,18 @@ static struct engine_action *bundle_action(struct engine *engine, const struct b
 void bundle_send(struct engine *engine, struct bundle *bundle) {
     const struct coder *coder = source_coder(engine, bundle->stage);
 
-    while (!bundle->is_input_ended && bundle->window_bytes < engine->options.send_window_bytes &&
+    while (!engine->is_over && !bundle->is_input_ended && bundle->window_bytes < engine->options.send_window_bytes &&
            resident_input_is_here(engine, bundle)) {
         struct slice piece = claim_read(bundle->claim, &bundle->sent, coder, engine->options.message_bytes,
                                         &bundle->large, engine->options.account);
-        struct engine_action *action = bundle_action(engine, bundle, ENGINE_ACTION_SEND);
+        struct engine_action *action;
 
+        if (bundle->large.too_large_size) {
+            slice_unref(&piece);
+            resident_group_is_too_large(engine, bundle->stage, &bundle->large);
+            return;
+        }
+        action = bundle_action(engine, bundle, ENGINE_ACTION_SEND);
         action->bytes = piece;
         action->is_last = piece.size == 0;
         bundle->is_input_ended = action->is_last;
@@ -82,6 +88,7 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     bundle->worker = worker->number;
     bundle->claim = claim;
     bundle->large.threshold_bytes = plan->takes_state_backed_iterables ? engine->options.max_inline_bytes : SIZE_MAX;
+    bundle->large.max_bytes = engine->options.max_element_bytes;
     bundle->writers = xcalloc(plan->sink_count, sizeof(*bundle->writers));
     for (size_t i = 0; i < plan->sink_count; i++) {
         bundle->writers[i].coder = engine->plan->collections[plan->sinks[i].collection].coder;

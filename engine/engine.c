@@ -17,6 +17,7 @@ static struct engine_options with_defaults(const struct engine_options *options)
     DEFAULT(state_page_bytes, 1 << 20);
     DEFAULT(extent_bytes, 1 << 20);
     DEFAULT(max_inline_bytes, 32 << 20);
+    DEFAULT(max_bucket_bytes, 16 << 20);
     DEFAULT(output_timeout_ms, 60000);
     DEFAULT(finalize_timeout_ms, 10000);
     DEFAULT(first_bundle, 1);
@@ -108,6 +109,7 @@ struct engine *engine_create(const struct plan *plan, const struct engine_option
 static void stage_clear(struct engine *engine, struct stage *stage) {
     backlog_clear(engine, &stage->arriving);
     backlog_clear(engine, &stage->leaving);
+    rebucket_clear(engine, stage);
     group_destroy(stage->group);
     input_queue_clear(&stage->queue);
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
@@ -495,7 +497,8 @@ void engine_step(struct engine *engine, struct engine_event *event) {
         if (!engine->is_over && engine->needs_schedule) {
             engine->needs_schedule = false;
             engine_advance(engine);
-            engine_schedule(engine);
+            if (!engine->is_over)
+                engine_schedule(engine);
             engine->split_at_ms = engine->now_ms;
         }
         if (!engine->is_over && engine->now_ms >= engine->split_at_ms)

@@ -28,6 +28,7 @@ struct engine_options {
     size_t state_page_bytes;     /* of one answer to a state request; 0: 1 MiB */
     size_t extent_bytes;         /* target of bytes in what is stored as one; 0: 1 MiB */
     size_t max_inline_bytes;     /* of a group's values; beyond it the SDK reads them as state, if it can; 0: 32 MiB */
+    size_t max_bucket_bytes;     /* of stored groups that are brought into memory together; 0: 16 MiB */
     size_t max_element_bytes;    /* of one encoded element of a bundle's output; 0: no limit */
     int64_t output_timeout_ms;   /* from a bundle's response to the last end mark of its output; 0: 60 s */
     int64_t finalize_timeout_ms; /* from FINALIZE to its answer, after which the job ends without it; 0: 10 s */

@@ -21,6 +21,7 @@ struct group *group_create(const struct coder *input, const struct windowing *wi
     group->windowing = windowing;
     group->account = account;
     group->partition_count = partitions;
+    group->is_never_loose = windowing && windowing->needs_merge && windowing->fn == WINDOW_FN_CUSTOM;
     group->partitions = xcalloc(partitions, sizeof(*group->partitions));
     if (windowing && windowing->needs_merge && windowing->fn == WINDOW_FN_CUSTOM)
         group->merges = merge_book_create(input->components[1], account);
@@ -34,6 +35,9 @@ void group_destroy(struct group *group) {
         group_partition_unref(group->partitions[i]);
     for (unsigned i = 0; group->buckets && i < group->partition_count * GROUP_BUCKETS; i++)
         group_bucket_unref(group->buckets[i]);
+    for (unsigned i = 0; group->loose && i < group->partition_count; i++)
+        group_bucket_unref(group->loose[i]);
+    free(group->loose);
     free(group->buckets);
     free(group->partitions);
     merge_book_unref(group->merges);
@@ -142,6 +146,19 @@ struct group_entry *group_partition_entry(struct group_partition *partition, uin
                                   .window_size = (uint32_t)cursor_left(&window)};
     partition->output_bytes += 24 + cursor_left(&window) + cursor_left(&key);
     return entry;
+}
+
+const struct group_entry *group_partition_find(const struct group_partition *partition, uint64_t hash,
+                                               struct cursor window, struct cursor key) {
+    if (partition->index_size == 0)
+        return NULL;
+    for (size_t at = first_place(partition, hash); partition->index[at]; at = (at + 1) & (partition->index_size - 1)) {
+        const struct group_entry *entry = &partition->entries[(uint32_t)partition->index[at] - 1];
+
+        if (entry_is(entry, hash, window, key))
+            return entry;
+    }
+    return NULL;
 }
 
 void group_entry_add_value(struct group_partition *partition, struct group_entry *entry, struct cursor value) {
@@ -265,6 +282,15 @@ static void write_token(struct group_partition *partition, size_t entry, struct 
     buf_add_prefixed(out, token, (size_t)size);
 }
 
+/* Only where the values must be in line. */
+static bool is_too_large(const struct group_entry *entry, struct large_values *large) {
+    if (!large->max_bytes || entry->value_bytes <= large->max_bytes || large->threshold_bytes != SIZE_MAX)
+        return false;
+    large->too_large_size = entry->value_bytes;
+    large->too_large_key_size = entry->key_size;
+    return true;
+}
+
 void large_values_clear(struct large_values *large) {
     vec_foreach (value, &large->given)
         group_partition_unref(value->partition);
@@ -302,8 +328,11 @@ uint64_t group_partition_write(struct group_partition *partition, size_t *at, si
     size_t begin = out->size;
     uint64_t count = 0;
 
-    for (; *at < end && (count == 0 || out->size - begin < target_bytes); ++*at, count++)
+    for (; *at < end && (count == 0 || out->size - begin < target_bytes); ++*at, count++) {
+        if (large && is_too_large(&partition->entries[*at], large))
+            break;
         write_entry(partition, *at, large, out);
+    }
     return count;
 }
 

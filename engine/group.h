@@ -74,6 +74,8 @@ struct group {
     struct group_partition **partitions; /* NULL where nothing came yet */
     unsigned partition_count;
     struct group_bucket **buckets; /* partition_count * GROUP_BUCKETS; NULL as long as nothing was stored */
+    struct group_bucket **loose;   /* per partition: what was too little to be cut; NULL as long as there is none */
+    bool is_never_loose;           /* buckets are looked at before the group is whole */
     struct merge_book *merges;     /* custom windows that merge: reference, else NULL */
 };
 
@@ -105,11 +107,14 @@ struct large_values {
         const struct group_chunk *next; /* where the last page ended, NULL: nowhere; it is chunk number: */
         uint64_t next_number;
     })
-    given; /* by token */
+    given;                 /* by token */
+    size_t max_bytes;      /* of a group that is written with its values in line; 0: no limit */
+    size_t too_large_size; /* not 0: of such a group, which was not written; and of its key: */
+    size_t too_large_key_size;
 };
 
 /* Writes the output elements of entries from *at on, before `end`, until about target_bytes are written; *at moves on. Returns how many
- * elements. `large` may be NULL: none. */
+ * elements. Ends in front of a group that large->max_bytes does not allow. `large` may be NULL: none. */
 uint64_t group_partition_write(struct group_partition *partition, size_t *at, size_t end, size_t target_bytes,
                                struct large_values *large, struct buf *out);
 void large_values_clear(struct large_values *large);
@@ -142,6 +147,9 @@ void group_entry_add_value(struct group_partition *partition, struct group_entry
  * it stay where they are instead of being copied. `hash` as group_hash() says. */
 struct group_entry *group_partition_entry(struct group_partition *partition, uint64_t hash, struct cursor window,
                                           struct cursor key, bool borrow);
+/* NULL: there is none. */
+const struct group_entry *group_partition_find(const struct group_partition *partition, uint64_t hash,
+                                               struct cursor window, struct cursor key);
 /* Adds stored values to an entry: in memory at `bytes`, or in `extent`. */
 void group_entry_add_stored(struct group_partition *partition, struct group_entry *entry, const uint8_t *bytes,
                             size_t size, struct extent *extent);

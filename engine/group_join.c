@@ -60,22 +60,22 @@ static void bucket_join(struct group_bucket *into, struct group_bucket *from) {
     group_bucket_unref(from);
 }
 
-static void join_buckets(struct group *into, struct group *from) {
-    size_t count = (size_t)from->partition_count * GROUP_BUCKETS;
-
-    if (!from->buckets)
+/* Of two arrays of buckets; the first is made when it is missing. */
+static void join_buckets(struct group_bucket ***into, struct group_bucket **from, size_t count,
+                         const struct windowing *windowing) {
+    if (!from)
         return;
-    if (!into->buckets)
-        into->buckets = xcalloc(count, sizeof(*into->buckets));
+    if (!*into)
+        *into = xcalloc(count, sizeof(struct group_bucket *));
     for (size_t i = 0; i < count; i++) {
-        if (!from->buckets[i])
+        if (!from[i])
             continue;
-        from->buckets[i]->windowing = into->windowing;
-        if (into->buckets[i])
-            bucket_join(into->buckets[i], from->buckets[i]);
+        from[i]->windowing = windowing;
+        if ((*into)[i])
+            bucket_join((*into)[i], from[i]);
         else
-            into->buckets[i] = from->buckets[i];
-        from->buckets[i] = NULL;
+            (*into)[i] = from[i];
+        from[i] = NULL;
     }
 }
 
@@ -91,7 +91,8 @@ void group_join(struct group *into, struct group *from) {
             into->partitions[i] = from->partitions[i];
         from->partitions[i] = NULL;
     }
-    join_buckets(into, from);
+    join_buckets(&into->buckets, from->buckets, (size_t)from->partition_count * GROUP_BUCKETS, into->windowing);
+    join_buckets(&into->loose, from->loose, from->partition_count, into->windowing);
 }
 
 /* ---- the encoding ---- */
@@ -127,13 +128,18 @@ static void encode_bucket(const struct group_bucket *bucket, struct buf *out) {
     buf_add_varint(out, bucket->records);
 }
 
+static void encode_buckets(struct group_bucket *const *buckets, size_t count, struct buf *out) {
+    buf_add_u8(out, buckets != NULL);
+    for (size_t i = 0; buckets && i < count; i++)
+        encode_bucket(buckets[i], out);
+}
+
 void group_encode(const struct group *group, struct buf *out) {
     buf_add_varint(out, group->partition_count);
     for (unsigned i = 0; i < group->partition_count; i++)
         encode_partition(group->partitions[i], out);
-    buf_add_u8(out, group->buckets != NULL);
-    for (size_t i = 0; group->buckets && i < (size_t)group->partition_count * GROUP_BUCKETS; i++)
-        encode_bucket(group->buckets[i], out);
+    encode_buckets(group->buckets, (size_t)group->partition_count * GROUP_BUCKETS, out);
+    encode_buckets(group->loose, group->partition_count, out);
 }
 
 static bool decode_partition(struct cursor *at, struct group *group, unsigned i) {
@@ -171,7 +177,7 @@ static struct extent *decode_extent(struct cursor *at, const struct store *store
     return cursor_varint(at, &id) ? extent_ref(extent_by_id(store, id)) : NULL;
 }
 
-static bool decode_bucket(struct cursor *at, const struct store *store, struct group *group, size_t i) {
+static bool decode_bucket(struct cursor *at, const struct store *store, struct group_bucket **ret) {
     struct group_bucket *bucket;
     uint64_t entries, values, value_bytes;
 
@@ -179,7 +185,7 @@ static bool decode_bucket(struct cursor *at, const struct store *store, struct g
         return false;
     if (entries == 0)
         return true;
-    group->buckets[i] = bucket = group_bucket_create(NULL);
+    *ret = bucket = group_bucket_create(NULL);
     for (; entries; entries--) {
         struct bucket_entries made = {.extent = decode_extent(at, store)};
 
@@ -206,10 +212,21 @@ static bool decode_bucket(struct cursor *at, const struct store *store, struct g
     return true;
 }
 
+/* What was made is in *ret, also on failure. */
+static bool decode_buckets(struct cursor *at, const struct store *store, size_t count, struct group_bucket ***ret) {
+    uint8_t is_there;
+    bool is_sound = cursor_u8(at, &is_there) && is_there <= 1;
+
+    if (is_sound && is_there)
+        *ret = xcalloc(count, sizeof(struct group_bucket *));
+    for (size_t i = 0; is_sound && is_there && i < count; i++)
+        is_sound = decode_bucket(at, store, &(*ret)[i]);
+    return is_sound;
+}
+
 struct group *group_decode(struct cursor *at, const struct store *store, struct account *account) {
     struct group *group;
     uint64_t partitions;
-    uint8_t has_buckets;
     bool is_sound;
 
     if (!cursor_varint(at, &partitions) || partitions == 0 || partitions > cursor_left(at))
@@ -218,11 +235,8 @@ struct group *group_decode(struct cursor *at, const struct store *store, struct 
     is_sound = true;
     for (unsigned i = 0; is_sound && i < partitions; i++)
         is_sound = decode_partition(at, group, i);
-    is_sound = is_sound && cursor_u8(at, &has_buckets) && has_buckets <= 1;
-    if (is_sound && has_buckets)
-        group->buckets = xcalloc((size_t)partitions * GROUP_BUCKETS, sizeof(*group->buckets));
-    for (size_t i = 0; is_sound && group->buckets && i < (size_t)partitions * GROUP_BUCKETS; i++)
-        is_sound = decode_bucket(at, store, group, i);
+    is_sound = is_sound && decode_buckets(at, store, (size_t)partitions * GROUP_BUCKETS, &group->buckets) &&
+               decode_buckets(at, store, partitions, &group->loose);
     if (is_sound)
         return group;
     group_destroy(group);

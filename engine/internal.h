@@ -12,6 +12,7 @@
  *   store.c     extents: data outside of memory
  *   spill.c     what is stored when memory is short
  *   resident.c  stored input brought into memory for its bundle
+ *   rebucket.c  stored groups that are cut smaller
  *   backlog.c   stored data that the engine takes apart itself
  *   large.c     answers that wait for stored data; groups handed over as state
  *   questions.c what the SDK is asked by bundles of the engine's own
@@ -77,7 +78,8 @@ struct stage {
     /* GROUP_BY_KEY; one that asks about its windows leaves it to the MERGE_GROUPS that gets the answers */
     struct group *group;
     bool is_flushed;
-    struct backlog leaving; /* groups that are not yet delivered */
+    struct backlog leaving;    /* groups that are not yet delivered */
+    struct rebucket *rebucket; /* buckets that are being cut before they are, else NULL */
 
     /* EXECUTABLE */
     struct input_queue queue;
@@ -131,6 +133,7 @@ struct bundle {
 
     struct fetch *fetch; /* brings in this item of the claim: */
     size_t fetched_item;
+    bool is_fetched_to_measure; /* the sizes of its groups, before their values */
     struct large_values large;
     VEC(struct late_reply *) late_replies;
 };
@@ -229,6 +232,8 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
 void stage_absorb(struct engine *engine, void *owner, struct input_item *item);
 void view_absorb(struct engine *engine, void *owner, struct input_item *item);
 void stage_write_out(struct engine *engine, void *owner, struct input_item *item);
+/* Hands a grouping's bucket, which it takes over, to the consumers. */
+void stage_deliver_bucket(struct engine *engine, struct stage *stage, struct group_bucket *bucket);
 /* Closes every stage that has nothing left to come, and what follows from it. */
 void engine_advance(struct engine *engine);
 void claim_release(struct stage *stage, struct claim *claim);
@@ -261,6 +266,8 @@ void engine_spill(struct engine *engine);
 /* resident.c */
 /* Whether the item that the bundle sends next is in memory; what it has sent is let go. If not it is being fetched, and bundle_send() follows. */
 bool resident_input_is_here(struct engine *engine, struct bundle *bundle);
+/* Fails the job: this bundle stage takes groups only as a whole. */
+void resident_group_is_too_large(struct engine *engine, const struct stage *stage, const struct large_values *large);
 void resident_evict_claim(struct claim *claim);
 /* What the bundle waits for may be none of its input any more. */
 void resident_claim_was_cut(struct engine *engine, struct bundle *bundle);
@@ -268,6 +275,16 @@ void resident_claim_was_cut(struct engine *engine, struct bundle *bundle);
 struct fetch *resident_fetch(struct engine *engine, const struct input_item *item, bool with_values, fetch_fn done,
                              void *owner);
 void resident_fill(struct engine *engine, struct input_item *item, const struct slice *bytes, size_t count);
+
+/* rebucket.c: of a grouping whose input is complete. Whether the bucket takes too much memory to be handed on as it is. */
+bool rebucket_wants(const struct engine *engine, const struct stage *stage, const struct group_bucket *bucket);
+/* Takes the bucket over; its parts are delivered later. */
+void rebucket_push(struct engine *engine, struct stage *stage, struct group_bucket *bucket);
+/* Also what is small: its entries join those of the partition's buckets, which are taken over as well. */
+void rebucket_push_into(struct engine *engine, struct stage *stage, struct group_bucket *bucket,
+                        struct group_bucket **into);
+bool rebucket_is_idle(const struct stage *stage);
+void rebucket_clear(struct engine *engine, struct stage *stage);
 
 /* backlog.c */
 bool backlog_is_empty(const struct backlog *backlog);
@@ -281,6 +298,9 @@ void backlog_clear(struct engine *engine, struct backlog *backlog);
 /* Answers with the extent's bytes once they are here, in the place of `action`, whose request id and continuation are taken over. */
 void engine_answer_from_extent(struct engine *engine, struct bundle *bundle, struct engine_action *action,
                                struct extent *extent);
+/* Takes over what is in the request, and answers it once the bucket of a multimap is here. */
+void engine_answer_after_bucket(struct engine *engine, struct bundle *bundle, uint64_t token,
+                                struct state_request *request, struct view_store *store, size_t bucket);
 /* The bundle is over: those who wait are refused. */
 void engine_drop_late_replies(struct engine *engine, struct bundle *bundle);
 /* One page of the values that the token stands for: in `out`, or all of *ret_extent (borrowed). *position moves on. -1: no such token. */

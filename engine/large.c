@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/internal.h"
+#include "engine/viewstore.h"
 
 struct late_reply {
     struct bundle *bundle;
@@ -12,12 +13,27 @@ struct late_reply {
     char *request_id;
     struct slice continuation;
     struct fetch *fetch;
+    struct state_request *request; /* owned: is answered anew once the bucket is there, else NULL */
+    struct view_store *store;
+    size_t bucket;
 };
 
 static void late_reply_free(struct late_reply *reply) {
+    if (reply->request)
+        state_request_clear(reply->request);
+    free(reply->request);
     free(reply->request_id);
     slice_unref(&reply->continuation);
     free(reply);
+}
+
+static void late_reply_remove(struct bundle *bundle, const struct late_reply *reply) {
+    for (size_t i = 0; i < bundle->late_replies.count; i++)
+        if (bundle->late_replies.items[i] == reply) {
+            bundle->late_replies.items[i] = *vec_last(&bundle->late_replies);
+            bundle->late_replies.count--;
+            return;
+        }
 }
 
 static void answer_late(struct engine *engine, void *owner, const struct slice *bytes, size_t count) {
@@ -35,13 +51,39 @@ static void answer_late(struct engine *engine, void *owner, const struct slice *
     action->response.continuation = reply->continuation;
     reply->request_id = NULL;
     reply->continuation = SLICE_EMPTY;
-    for (size_t i = 0; i < bundle->late_replies.count; i++)
-        if (bundle->late_replies.items[i] == reply) {
-            bundle->late_replies.items[i] = *vec_last(&bundle->late_replies);
-            bundle->late_replies.count--;
-            break;
-        }
+    late_reply_remove(bundle, reply);
     late_reply_free(reply);
+}
+
+/* Two buckets' worth stays in memory for each side input. */
+static void answer_anew(struct engine *engine, void *owner, const struct slice *bytes, size_t count) {
+    struct late_reply *reply = owner;
+
+    late_reply_remove(reply->bundle, reply);
+    view_store_fill(reply->store, reply->bucket, bytes, count, 2 * engine->options.max_bucket_bytes);
+    engine_answer_state(engine, reply->bundle, reply->token, reply->request);
+    late_reply_free(reply);
+}
+
+void engine_answer_after_bucket(struct engine *engine, struct bundle *bundle, uint64_t token,
+                                struct state_request *request, struct view_store *store, size_t bucket) {
+    const struct group_bucket *stored = store->group->buckets[bucket];
+    struct late_reply *reply = xcalloc(1, sizeof(*reply));
+    struct extent **extents = xcalloc(stored->entries.count, sizeof(struct extent *));
+
+    reply->bundle = bundle;
+    reply->token = token;
+    reply->request_id = xstrdup(request->request_id);
+    reply->request = xcalloc(1, sizeof(*reply->request));
+    *reply->request = *request;
+    *request = (struct state_request){0};
+    reply->store = store;
+    reply->bucket = bucket;
+    for (size_t i = 0; i < stored->entries.count; i++)
+        extents[i] = stored->entries.items[i].extent;
+    vec_push(&bundle->late_replies, reply);
+    reply->fetch = fetch_start(engine, extents, stored->entries.count, answer_anew, reply);
+    free(extents);
 }
 
 void engine_answer_from_extent(struct engine *engine, struct bundle *bundle, struct engine_action *action,

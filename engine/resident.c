@@ -5,12 +5,49 @@
 
 #include "engine/internal.h"
 
+void resident_group_is_too_large(struct engine *engine, const struct stage *stage, const struct large_values *large) {
+    unsigned producer = engine->plan->collections[stage->plan->source.collection].producer;
+
+    engine_fail(
+        engine,
+        "%s: the values of one key (of %zu bytes) take %zu bytes, more than limits.max_element allows (%zu bytes), "
+        "and %s cannot take them in parts, since its SDK does not say that it reads large groups as state "
+        "(beam:coder:state_backed_iterable:v1). Combine the values, spread them over more keys, or raise "
+        "limits.max_element",
+        engine->plan->stages[producer].name, large->too_large_key_size, large->too_large_size, large->max_bytes,
+        stage->plan->name);
+}
+
+/* Before all values of a bucket are brought into memory, for a consumer that must have each group as a whole. Fails the job. */
+static bool groups_are_small_enough(struct engine *engine, const struct bundle *bundle, const struct input_item *item,
+                                    const struct slice *bytes, size_t count) {
+    struct group_partition *partition = group_bucket_build(item->bucket, bytes, count, engine->options.account);
+    struct large_values large = bundle->large;
+
+    group_merge(partition, item->bucket->merges);
+    for (size_t i = 0; i < partition->entry_count && !large.too_large_size; i++)
+        if (partition->entries[i].value_bytes > large.max_bytes) {
+            large.too_large_size = partition->entries[i].value_bytes;
+            large.too_large_key_size = partition->entries[i].key_size;
+        }
+    group_partition_unref(partition);
+    if (large.too_large_size)
+        resident_group_is_too_large(engine, bundle->stage, &large);
+    return large.too_large_size == 0;
+}
+
 /* The bundle's input has come. */
 static void input_is_here(struct engine *engine, void *owner, const struct slice *bytes, size_t count) {
     struct bundle *bundle = owner;
     struct input_item *item = &bundle->claim->items.items[bundle->fetched_item];
 
     bundle->fetch = NULL;
+    if (bundle->is_fetched_to_measure) {
+        bundle->is_fetched_to_measure = false;
+        if (groups_are_small_enough(engine, bundle, item, bytes, count))
+            bundle->fetch = resident_fetch(engine, item, true, input_is_here, bundle);
+        return;
+    }
     resident_fill(engine, item, bytes, count);
     input_item_trim(item, engine->plan->collections[bundle->stage->plan->source.collection].coder);
     bundle_send(engine, bundle);
@@ -58,7 +95,14 @@ static void fetch_input(struct engine *engine, struct bundle *bundle, size_t pla
     if (bundle->fetch || place >= claim->items.count || !input_item_is_stored(&claim->items.items[place]))
         return;
     bucket = claim->items.items[place].bucket;
-    with_values = bucket && bucket->value_bytes <= bundle->large.threshold_bytes;
+    if (bundle->large.threshold_bytes == SIZE_MAX) {
+        bundle->is_fetched_to_measure =
+            bucket && bundle->large.max_bytes && bucket->value_bytes > bundle->large.max_bytes;
+        with_values = bucket && !bundle->is_fetched_to_measure;
+    } else {
+        with_values =
+            bucket && bucket->value_bytes <= MIN(bundle->large.threshold_bytes, engine->options.max_bucket_bytes);
+    }
     bundle->fetched_item = place;
     bundle->fetch = resident_fetch(engine, &claim->items.items[place], with_values, input_is_here, bundle);
 }

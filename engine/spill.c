@@ -7,6 +7,10 @@
 #include <string.h>
 
 #include "engine/internal.h"
+#include "engine/viewstore.h"
+
+/* Smaller multimaps stay in memory, where looking keys up is fast. */
+enum { MIN_MULTIMAP_EXTENTS = 4 };
 
 /* Events without a search after one that found too little: at first, and at most. */
 enum { PAUSE_MIN = 16, PAUSE_MAX = 4096 };
@@ -44,6 +48,9 @@ static bool largest_partition(struct engine *engine, struct victim *ret) {
     vec_foreach (bundle, &engine->running)
         for (size_t i = 0; i < (*bundle)->stage->plan->sink_count; i++)
             look_at_group((*bundle)->groups[i], &largest, ret);
+    vec_foreach (view, &engine->views)
+        if ((*view)->store)
+            look_at_group((*view)->store->group, &largest, ret);
     return largest > smallest;
 }
 
@@ -51,7 +58,7 @@ static void spill_groups(struct engine *engine) {
     struct victim victim = {0};
 
     while (!is_enough(engine) && largest_partition(engine, &victim))
-        group_store_partition(engine, victim.group, victim.partition, engine->options.extent_bytes);
+        group_spill_partition(engine, victim.group, victim.partition, engine->options.extent_bytes);
 }
 
 /* ---- runs ---- */
@@ -227,10 +234,29 @@ static void spill_chain(struct engine *engine, struct chain *chain) {
     }
 }
 
+/* Chains of a multimap are mostly too short to be stored each by itself. */
+static void spill_multimaps(struct engine *engine) {
+    vec_foreach (entry, &engine->views) {
+        struct view *view = *entry;
+
+        if (view->access != PLAN_ACCESS_MULTIMAP || view->store || view->is_read || view->is_unused ||
+            view->bytes < MIN_MULTIMAP_EXTENTS * engine->options.extent_bytes)
+            continue;
+        if (is_enough(engine))
+            return;
+        view_store_create(engine, view);
+        spill_groups(engine);
+    }
+}
+
 static void spill_views(struct engine *engine) {
-    vec_foreach (view, &engine->views)
+    spill_multimaps(engine);
+    vec_foreach (view, &engine->views) {
+        if ((*view)->access == PLAN_ACCESS_MULTIMAP && !(*view)->is_read)
+            continue;
         map_foreach (entry, &(*view)->contents)
             spill_chain(engine, entry->value);
+    }
 }
 
 /* Looking for something to store costs time, so after a search that found too little the next one waits for a larger excess, or for some

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "engine/viewstore.h"
 #include "model/window.h"
 
 void key_add_part(struct buf *key, const void *bytes, size_t size) {
@@ -12,12 +13,20 @@ bool view_coder_fits(const struct coder *windowed, enum plan_access access) {
     return access == PLAN_ACCESS_ITERABLE || windowed->components[0]->kind == CODER_KV;
 }
 
-static struct chain *chain_of(struct map *map, const void *key, size_t size, bool *ret_is_new) {
+/* Of a chain in a map, besides the key: the entry, its index, the vector of pages, the first block's head. */
+enum { CHAIN_COST = 192 };
+
+/* Finds the chain or makes it, on the view's account. */
+static struct chain *chain_of(struct view *view, struct map *map, const void *key, size_t size, bool *ret_is_new) {
     void **slot = map_slot(map, key, size);
 
     *ret_is_new = !*slot;
-    if (!*slot)
+    if (!*slot) {
         *slot = xcalloc(1, sizeof(struct chain));
+        account_charge(view->account, CHAIN_COST + size);
+        view->charged_bytes += CHAIN_COST + size;
+        view->bytes += CHAIN_COST + size;
+    }
     return *slot;
 }
 
@@ -38,12 +47,13 @@ static void view_add_in_window(struct view *view, const struct windowed_value *e
         key.end = value.at;
         key_add_part(scratch, key.at, cursor_left(&key));
     }
-    chain = chain_of(&view->contents, buf_data(scratch), scratch->size, &is_new);
+    chain = chain_of(view, &view->contents, buf_data(scratch), scratch->size, &is_new);
     chain_add(chain, view->account, value.at, cursor_left(&value));
+    view->bytes += cursor_left(&value);
     if (is_new && view->access == PLAN_ACCESS_MULTIMAP) {
         scratch->size = 0;
         key_add_part(scratch, window.at, cursor_left(&window));
-        chain = chain_of(&view->keys, buf_data(scratch), scratch->size, &is_new);
+        chain = chain_of(view, &view->keys, buf_data(scratch), scratch->size, &is_new);
         chain_add(chain, view->account, key.at, cursor_left(&key));
     }
 }
@@ -53,6 +63,10 @@ void view_add(struct view *view, const struct run *run) {
     struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
     struct buf scratch = {0};
 
+    if (view->store) {
+        group_add_run(view->store->group, run);
+        return;
+    }
     while (cursor_left(&at)) {
         struct windowed_value element;
         enum coder_result result = windowed_value_read(view->coder, &at, &element);
@@ -95,4 +109,8 @@ const struct chain *view_keys(const struct view *view, struct slice window) {
 void view_clear(struct view *view) {
     map_clear(&view->contents, chain_free);
     map_clear(&view->keys, chain_free);
+    account_release(view->account, view->charged_bytes);
+    view->bytes = view->charged_bytes = 0;
+    view_store_free(view->store);
+    view->store = NULL;
 }

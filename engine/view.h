@@ -11,14 +11,20 @@
 #include "translate/plan.h"
 
 struct backlog;
+struct view_store;
 
 struct view {
     unsigned collection;
     enum plan_access access;
     const struct coder *coder; /* windowed value */
     struct account *account;
-    struct map contents;     /* window [and key] -> struct chain: elements, or values of the key */
-    struct map keys;         /* window -> struct chain: the distinct keys of a multimap */
+    struct map contents; /* window [and key] -> struct chain: elements, or values of the key */
+    struct map keys;     /* window -> struct chain: the distinct keys of a multimap */
+    struct view_store
+        *store;   /* owned; instead of the maps, once there was no memory for them (engine/viewstore.h); else NULL */
+    size_t bytes; /* in the maps, about */
+    size_t charged_bytes;    /* of those: what the maps themselves take */
+    bool is_read;            /* somebody has read of it */
     bool is_unused;          /* nobody will read it any more */
     struct backlog *backlog; /* the engine's: elements that are stored and not yet in here */
 };

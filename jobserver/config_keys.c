@@ -65,7 +65,7 @@ static const struct config_key keys[] = {
     {"limits.max_inline_group", CONFIG_SIZE, FIELD(limits_max_inline_group_bytes), 1024, 2 * GIB - 1, "32MiB", NULL,
      "the values of one key in one window, after a GroupByKey, that are sent in one element; where there are more and "
      "the SDK "
-     "can, it reads them page by page"},
+     "can, it reads them page by page; less where the memory budget is small"},
     {"limits.max_artifact", CONFIG_SIZE, FIELD(limits_max_artifact_bytes), 1024 * 1024, 1024 * GIB, "4GiB", NULL,
      "the largest file that a client may stage"},
     {"memory.total", CONFIG_SIZE, FIELD(memory_total_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,

@@ -1,5 +1,7 @@
 #include "jobserver/job_run.h"
 
+#include "jobserver/run_limits.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -419,14 +421,17 @@ int job_run_start(struct job_run *run, struct status *st) {
         .account = run->account,
         .first_bundle = run->first_bundle,
     };
-    unsigned *slots;
+    unsigned *slots, all_slots = 0;
     int error;
 
     run_workers_plan(run);
     slots = xcalloc(run->plan->environment_count, sizeof(*slots));
-    for (size_t i = 0; i < run->plan->environment_count; i++)
+    for (size_t i = 0; i < run->plan->environment_count; i++) {
         slots[i] = run->environments[i].wanted * run->environments[i].slots;
+        all_slots += slots[i];
+    }
     options.environment_slots = slots;
+    run_limits_apply(&options, run_memory_budget(run), all_slots);
 
     run->start_ms = wall_clock_ms();
     run->start_ns = monotonic_now_ns();

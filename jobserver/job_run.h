@@ -152,6 +152,8 @@ unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stag
 void run_memory_start(struct job_run *run);
 /* By how many bytes the job should take less; for every event of the engine. */
 size_t run_memory_excess(const struct job_run *run);
+/* What the job may take at most; 0: no budget. */
+size_t run_memory_budget(const struct job_run *run);
 /* Tells the job's messages what went to disk, if anything did. */
 void run_memory_report(const struct job_run *run);
 /* Stops reading from harnesses while the disk is behind, or the engine (`has_events`: some wait for it), and goes on. After every event: what

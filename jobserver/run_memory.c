@@ -71,6 +71,13 @@ static size_t excess(const struct job_run *run, unsigned above, unsigned down_to
     return MAX(own, common);
 }
 
+size_t run_memory_budget(const struct job_run *run) {
+    const struct account *job = run->account, *all = job->parent;
+    size_t own = job->budget_bytes, common = all ? all->budget_bytes : 0;
+
+    return own && common ? MIN(own, common) : MAX(own, common);
+}
+
 size_t run_memory_excess(const struct job_run *run) {
     return excess(run, STORE_ABOVE, STORE_DOWN_TO);
 }

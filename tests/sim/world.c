@@ -577,6 +577,7 @@ static void choose_options(struct world *world) {
         .state_page_bytes = (size_t)1 << rng_between(rng, 5, 12),
         .extent_bytes = (size_t)1 << rng_between(rng, 5, 12),
         .max_inline_bytes = (size_t)1 << rng_between(rng, 4, 12),
+        .max_bucket_bytes = (size_t)1 << rng_between(rng, 6, 20),
         .output_timeout_ms = 60000,
         .finalize_timeout_ms = 10000,
         .group_partitions = rng_between(rng, 1, 8),

@@ -478,6 +478,129 @@ START_TEST(a_build_is_freed_before_or_after_its_bucket)
 }
 END_TEST
 
+/* ---- cutting ---- */
+
+/* Cuts all buckets of `from` into `fan_out` parts each, `extents` extents at a time; the parts are added to `ret`. */
+static void cut_all(struct bench *b, struct group_bucket **from, size_t count, struct bucket_cut cut, size_t extents,
+                    struct group_bucket **ret) {
+    struct account *account = b->disk.engine.options.account;
+
+    for (size_t i = 0; i < count; i++) {
+        struct group_bucket *bucket = from[i];
+
+        for (size_t at = 0; bucket && at < bucket->entries.count; at += extents) {
+            size_t n = MIN(extents, bucket->entries.count - at);
+            struct slice bytes[16];
+
+            for (size_t j = 0; j < n; j++)
+                bytes[j] = disk_bytes(&b->disk, bucket->entries.items[at + j].extent->id);
+            group_partition_cut(&b->disk.engine, group_bucket_build_part(bucket, at, bytes, n, account), &cut,
+                                ret + i * cut.fan_out);
+            disk_write_all(&b->disk);
+        }
+        group_bucket_unref(bucket);
+        from[i] = NULL;
+    }
+}
+
+static char *text_of(struct bench *b, struct group_bucket *const *buckets, size_t count, bool with_values) {
+    lines all = {0};
+
+    for (size_t i = 0; i < count; i++) {
+        struct group_partition *partition = buckets[i] ? build(b, buckets[i], with_values) : NULL;
+
+        if (partition)
+            add_lines(b, partition, &all);
+        group_partition_unref(partition);
+    }
+    return join(&all);
+}
+
+/* Some keys have many values, some of them in extents of their own before anything is cut. */
+START_TEST(cut_twice_the_groups_are_the_same)
+{
+    enum { COUNT = PARTITIONS * GROUP_BUCKETS, FIRST = 4, SECOND = 2 };
+    static const struct windowing windowings[] = {
+        {.fn = WINDOW_FN_GLOBAL, .timestamp_combiner = OUTPUT_TIME_LATEST},
+        {.fn = WINDOW_FN_SESSIONS, .timestamp_combiner = OUTPUT_TIME_EARLIEST, .needs_merge = true},
+    };
+
+    for (size_t w = 0; w < ARRAY_COUNT(windowings); w++) {
+        static struct group_bucket *once[COUNT * FIRST], *twice[COUNT * FIRST * SECOND];
+        CLEANUP(freep) char *want = NULL, *with = NULL, *without = NULL;
+        size_t larger = 0;
+        struct bench b;
+
+        bench_open(&b, &windowings[w], w > 0);
+        for (unsigned i = 0; i < 3000; i++) {
+            char key[24], value[24];
+            event_time at = (event_time)(i * 31 % 977);
+
+            snprintf(key, sizeof(key), "key %u", i % 2 ? i % 3 : i * 7919 % 300);
+            snprintf(value, sizeof(value), "value %u", i);
+            add(&b, at, at, w ? at + 10 : 0, key, value);
+            if (i % 500 == 499)
+                store(&b, 256);
+        }
+        want = text_of_memory(&b);
+        disk_write_all(&b.disk);
+        cut_all(&b, b.stored->buckets, COUNT,
+                (struct bucket_cut){.level = 1, .fan_out = FIRST, .extent_bytes = 512, .inline_bytes = 1024}, 3, once);
+        cut_all(&b, once, COUNT * FIRST,
+                (struct bucket_cut){.level = 2, .fan_out = SECOND, .extent_bytes = 128, .inline_bytes = 64}, 2, twice);
+        with = text_of(&b, twice, ARRAY_COUNT(twice), true);
+        without = text_of(&b, twice, ARRAY_COUNT(twice), false);
+        ck_assert_str_eq(with, want);
+        ck_assert_str_eq(without, want);
+        for (size_t i = 0; i < ARRAY_COUNT(twice); i++) {
+            larger += i % SECOND == 0 && i + 1 < ARRAY_COUNT(twice) && twice[i] && twice[i + 1];
+            group_bucket_unref(twice[i]);
+            twice[i] = NULL;
+        }
+        ck_assert_uint_gt(larger, 10); /* the second cut did tell keys apart */
+        bench_close(&b);
+    }
+}
+END_TEST
+
+/* Each time a little of it comes: none of it was worth an extent. */
+START_TEST(many_small_pieces_of_a_key_are_gathered)
+{
+    static const struct windowing windowing = {.fn = WINDOW_FN_GLOBAL, .timestamp_combiner = OUTPUT_TIME_LATEST};
+    struct group_bucket *parts[2] = {0}, *bucket = NULL, *part;
+    size_t was, is;
+    struct bench b;
+
+    bench_open(&b, &windowing, false);
+    for (unsigned i = 0; i < 4000; i++) {
+        add(&b, 5, 0, 0, "heavy", "0123456789");
+        if (i % 10 == 9)
+            store(&b, 1024);
+    }
+    for (unsigned i = 0; i < PARTITIONS * GROUP_BUCKETS; i++)
+        if (b.stored->buckets[i]) {
+            ck_assert_ptr_null(bucket);
+            bucket = b.stored->buckets[i];
+            b.stored->buckets[i] = NULL;
+        }
+    if (!bucket)
+        ck_abort_msg("nothing is stored");
+    ck_assert_uint_eq(bucket->values.count, 0);
+    disk_write_all(&b.disk);
+    was = group_bucket_build_bytes(bucket, false);
+    cut_all(&b, &bucket, 1, (struct bucket_cut){.level = 1, .fan_out = 2, .extent_bytes = 1024, .inline_bytes = 500},
+            10, parts);
+    part = parts[0] ? parts[0] : parts[1];
+    is = group_bucket_build_bytes(part, false);
+    ck_assert_msg(is * 10 < was, "%zu bytes became %zu", was, is);
+    ck_assert_uint_ge(part->value_bytes, 40000);
+    ck_assert_uint_ge(group_bucket_build_bytes(part, true), is + part->value_bytes);
+    group_bucket_unref(parts[0]);
+    group_bucket_unref(parts[1]);
+    bench_close(&b);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("bucket");
     TCase *tc = tcase_create("bucket");
@@ -490,6 +613,8 @@ int main(void) {
     tcase_add_test(tc, values_of_a_large_key_lie_in_extents_of_their_own);
     tcase_add_test(tc, values_outside_of_memory_are_kept_by_the_build);
     tcase_add_test(tc, keys_of_one_bucket_are_spread_over_its_index);
+    tcase_add_test(tc, cut_twice_the_groups_are_the_same);
+    tcase_add_test(tc, many_small_pieces_of_a_key_are_gathered);
     tcase_add_test(tc, a_build_is_freed_before_or_after_its_bucket);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

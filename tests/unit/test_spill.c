@@ -100,7 +100,8 @@ static void make_plan(struct bench *b, enum shape shape) {
     ck_assert_int_eq(engine_check_plan(&b->plan, NULL), 0);
 }
 
-static void bench_open_with(struct bench *b, enum shape shape, size_t excess, size_t bundle_bytes) {
+static void bench_open_limited(struct bench *b, enum shape shape, size_t excess, size_t bundle_bytes,
+                               size_t max_element_bytes) {
     memset(b, 0, sizeof(*b));
     b->f = fixture_create();
     b->excess = excess;
@@ -114,9 +115,15 @@ static void bench_open_with(struct bench *b, enum shape shape, size_t excess, si
                                                                  .state_page_bytes = 300,
                                                                  .extent_bytes = 400,
                                                                  .max_inline_bytes = 150,
+                                                                 .max_bucket_bytes = 3000,
+                                                                 .max_element_bytes = max_element_bytes,
                                                                  .group_partitions = 4,
                                                                  .key_shards = 4,
                                                                  .account = b->account});
+}
+
+static void bench_open_with(struct bench *b, enum shape shape, size_t excess, size_t bundle_bytes) {
+    bench_open_limited(b, shape, excess, bundle_bytes, 0);
 }
 
 static void bench_open(struct bench *b, enum shape shape, size_t excess) {
@@ -487,6 +494,36 @@ START_TEST(a_job_with_short_memory_gives_the_same_output)
 }
 END_TEST
 
+/* In memory or stored, as elements of their own or handed over as they are. */
+START_TEST(a_group_that_is_too_large_for_its_consumer_ends_the_job)
+{
+    static const enum shape shapes[] = {GROUPED, GROUPED_FOR_KEYED};
+
+    for (size_t i = 0; i < ARRAY_COUNT(shapes); i++)
+        for (size_t excess = 0; excess <= SIZE_MAX / 4; excess += SIZE_MAX / 4) {
+            struct bench b;
+
+            bench_open_limited(&b, shapes[i], excess, 2000, 100);
+            run(&b);
+            ck_assert_msg(strstr(b.end, "Group: the values of one key") == b.end, "%s", b.end);
+            ck_assert_ptr_nonnull(strstr(b.end, "limits.max_element allows (100 bytes)"));
+            ck_assert_ptr_nonnull(strstr(b.end, "Read cannot take them in parts"));
+            bench_close(&b);
+        }
+}
+END_TEST
+
+START_TEST(a_group_of_any_size_is_good_for_a_consumer_that_takes_tokens)
+{
+    struct bench b;
+
+    bench_open_limited(&b, GROUPED_WITH_TOKENS, SIZE_MAX / 4, 2000, 100);
+    run(&b);
+    ck_assert_str_eq(b.end, "done");
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(a_disk_that_fails_ends_the_job_with_its_text)
 {
     for (int fail_at = 0; fail_at < 60; fail_at += 7) {
@@ -598,6 +635,8 @@ int main(void) {
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, a_job_with_short_memory_gives_the_same_output);
+    tcase_add_test(tc, a_group_that_is_too_large_for_its_consumer_ends_the_job);
+    tcase_add_test(tc, a_group_of_any_size_is_good_for_a_consumer_that_takes_tokens);
     tcase_add_test(tc, a_disk_that_fails_ends_the_job_with_its_text);
     tcase_add_test(tc, a_failed_read_ends_the_job_as_well);
     tcase_add_test(tc, what_was_sent_is_let_go);
