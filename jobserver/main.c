@@ -22,8 +22,8 @@ static void tune_allocator(void) {
         int parameter, value;
     } settings[] = {
         {M_MMAP_THRESHOLD, 32 << 20},
-        {M_TRIM_THRESHOLD, 32 << 20},
-        {M_ARENA_MAX, 4},
+        {M_TRIM_THRESHOLD, 8 << 20},
+        {M_ARENA_MAX, 2},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
