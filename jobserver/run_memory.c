@@ -4,7 +4,7 @@
 #include "jobserver/job_run.h"
 
 /* In eighths of a budget. What is received but not yet looked at, and what lies in gRPC's buffers, comes on top. */
-enum { STORE_ABOVE = 3, STORE_DOWN_TO = 2, PAUSE_ABOVE = 5, RESUME_BELOW = 4 };
+enum { STORE_ABOVE = 4, STORE_DOWN_TO = 3, PAUSE_ABOVE = 5, RESUME_BELOW = 4 };
 
 static void on_stored(void *user, uint64_t extent) {
     struct run_event *event = run_event_create(RUN_EVENT_ENGINE, NULL);
