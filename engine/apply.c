@@ -19,7 +19,7 @@ static void shard_close_run(struct key_shard *shard) {
 
 /* A keyed stage's elements go to the shard of their key. */
 static void deliver_by_key(struct engine *engine, struct stage *stage, const struct run *run) {
-    const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
+    const struct coder *coder = stage_source_coder(engine, stage);
     struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
     unsigned shards = engine->options.key_shards;
 

@@ -6,10 +6,6 @@
 #include "engine/internal.h"
 #include "engine/shards.h"
 
-static const struct coder *source_coder(const struct engine *engine, const struct stage *stage) {
-    return engine->plan->collections[stage->plan->source.collection].coder;
-}
-
 static struct engine_action *bundle_action(struct engine *engine, const struct bundle *bundle,
                                            enum engine_action_type type) {
     struct engine_action *action = engine_add_action(engine, type);
@@ -21,7 +17,7 @@ static struct engine_action *bundle_action(struct engine *engine, const struct b
 }
 
 void bundle_send(struct engine *engine, struct bundle *bundle) {
-    const struct coder *coder = source_coder(engine, bundle->stage);
+    const struct coder *coder = stage_source_coder(engine, bundle->stage);
 
     while (!engine->is_over && !bundle->is_input_ended && bundle->window_bytes < engine->options.send_window_bytes &&
            resident_input_is_here(engine, bundle)) {
@@ -289,7 +285,7 @@ bool bundle_application_is_sound(const struct engine *engine, const struct stage
 
     if (!transform_id || (of && of[0] && strcmp(of, transform_id) != 0))
         return false;
-    return windowed_value_skip(source_coder(engine, stage), &at) == CODER_OK && cursor_left(&at) == 0;
+    return windowed_value_skip(stage_source_coder(engine, stage), &at) == CODER_OK && cursor_left(&at) == 0;
 }
 
 /* Residuals are elements for the stage's splittable DoFn, in the coder of its input: their bytes must be whole, as those of outputs. */

@@ -191,6 +191,10 @@ struct worker_slot *engine_worker(const struct engine *engine, unsigned number) 
     return NULL;
 }
 
+const struct coder *stage_source_coder(const struct engine *engine, const struct stage *stage) {
+    return engine->plan->collections[stage->plan->source.collection].coder;
+}
+
 bool engine_next_action(struct engine *engine, struct engine_action *ret_action) {
     if (engine->next_action == engine->actions.count) {
         engine->next_action = engine->actions.count = 0;

@@ -41,7 +41,7 @@ static void note_window(const struct engine *engine, struct key_shard *shard, st
 
 void firing_note_windows(const struct engine *engine, struct stage *stage, struct key_shard *shard, struct slice key,
                          const struct windowed_value *element) {
-    const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
+    const struct coder *coder = stage_source_coder(engine, stage);
     struct cursor windows = element->windows;
     struct buf scratch = {0};
 

@@ -187,6 +187,8 @@ void engine_add_message(struct engine *engine, const char *format, ...) PRINTF_L
 /* Ends the job; takes no action when it is over already. */
 void engine_fail(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
 struct worker_slot *engine_worker(const struct engine *engine, unsigned number);
+/* Of an executable stage's input: a windowed value's. */
+const struct coder *stage_source_coder(const struct engine *engine, const struct stage *stage);
 
 /* schedule.c: starts as many bundles as there are slots and input. */
 void engine_schedule(struct engine *engine);

@@ -49,7 +49,7 @@ static void input_is_here(struct engine *engine, void *owner, const struct slice
         return;
     }
     resident_fill(engine, item, bytes, count);
-    input_item_trim(item, engine->plan->collections[bundle->stage->plan->source.collection].coder);
+    input_item_trim(item, stage_source_coder(engine, bundle->stage));
     bundle_send(engine, bundle);
 }
 

@@ -22,11 +22,6 @@ void run_list_push(struct run_list *list, struct run run) {
     vec_push(&list->runs, run);
 }
 
-void run_list_append(struct run_list *list, const struct run_list *from) {
-    vec_foreach (run, &from->runs)
-        run_list_push(list, run_ref(run));
-}
-
 void run_list_clear(struct run_list *list) {
     vec_foreach (run, &list->runs)
         run_clear(run);

@@ -34,8 +34,6 @@ struct run_list {
 
 /* Takes the run's reference. Empty runs are dropped. */
 void run_list_push(struct run_list *list, struct run run);
-/* Appends references on all of `from`'s runs. */
-void run_list_append(struct run_list *list, const struct run_list *from);
 void run_list_clear(struct run_list *list);
 
 /* The first `count` elements of a run that is in memory as one, the rest as another; count is less than run->count. References are new. */

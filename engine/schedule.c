@@ -57,7 +57,7 @@ static unsigned environment_slots(const struct engine *engine, unsigned environm
  * nor their bytes say how much work they are, so it gets at most its share of either. Elements of a splittable DoFn's process transform
  * stand for work that has nothing to do with their bytes, so only their number is shared out. */
 static struct claim *next_claim(struct engine *engine, struct stage *stage, const struct worker_slot *worker) {
-    const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
+    const struct coder *coder = stage_source_coder(engine, stage);
     unsigned slots = environment_slots(engine, stage->plan->environment);
     uint64_t waiting_count = stage->queue.count + stage->shard_count;
     size_t waiting_bytes = stage->queue.bytes + stage->shard_bytes;

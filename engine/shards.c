@@ -62,7 +62,7 @@ static bool wants_own_bundle(const struct engine *engine, const struct stage *st
 /* A key has either elements or due timers in one bundle: the SDK's order between them is not defined (MODEL 7.7). */
 static void take_shard(struct engine *engine, struct stage *stage, unsigned number, struct claim *claim,
                        size_t max_bytes) {
-    const struct coder *coder = engine->plan->collections[stage->plan->source.collection].coder;
+    const struct coder *coder = stage_source_coder(engine, stage);
     struct key_shard *shard = &stage->shards[number];
     size_t bytes = claim->bytes;
     uint64_t count = claim->count;

@@ -128,7 +128,7 @@ static void begin(struct engine *engine, const struct stage *stage, struct key_s
     struct sorted_input *sorted = shard->sorted = xcalloc(1, sizeof(*sorted));
     struct input_item item;
 
-    sorted->coder = engine->plan->collections[stage->plan->source.collection].coder;
+    sorted->coder = stage_source_coder(engine, stage);
     sorted->account = engine->options.account;
     sorted->loading.absorb = absorb;
     sorted->loading.owner = sorted;

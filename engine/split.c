@@ -24,10 +24,6 @@
 
 enum { MAX_DOUBLINGS = 7 };
 
-static const struct coder *source_coder(const struct engine *engine, const struct stage *stage) {
-    return engine->plan->collections[stage->plan->source.collection].coder;
-}
-
 /* How many elements the harness takes from its channel, as far as that is known: how many a bucket holds that is still on disk is not. */
 static uint64_t channel_end(const struct bundle *bundle, bool *ret_is_all) {
     return claim_known_count(bundle->claim, ret_is_all) + bundle->splits.is_element_split;
@@ -140,7 +136,7 @@ static bool roots_are_sound(const struct engine *engine, const struct bundle *bu
 /* A split inside of the element behind last_primary_element. */
 static const char *check_element_split(const struct engine *engine, const struct bundle *bundle,
                                        const struct bundle_split *split) {
-    const struct coder *coder = source_coder(engine, bundle->stage);
+    const struct coder *coder = stage_source_coder(engine, bundle->stage);
     uint64_t element = (uint64_t)(split->channels[0].last_primary_element + 1);
     bool is_all;
 
@@ -197,8 +193,8 @@ static bool is_refusal(const struct bundle *bundle, const struct bundle_split *s
 static void apply_element_split(struct engine *engine, struct bundle *bundle, struct bundle_split *split) {
     struct input_queue whole = {0};
 
-    claim_cut(bundle->claim, source_coder(engine, bundle->stage), (uint64_t)split->channels[0].last_primary_element + 1,
-              &whole);
+    claim_cut(bundle->claim, stage_source_coder(engine, bundle->stage),
+              (uint64_t)split->channels[0].last_primary_element + 1, &whole);
     input_queue_clear(&whole);
     run_list_clear(&bundle->claim->roots);
     for (size_t i = 0; i < split->primary_count; i++) {
@@ -217,7 +213,7 @@ static void apply_element_split(struct engine *engine, struct bundle *bundle, st
 static void apply(struct engine *engine, struct bundle *bundle, struct bundle_split *split) {
     const struct channel_split *channel = split->channels;
 
-    claim_cut(bundle->claim, source_coder(engine, bundle->stage), (uint64_t)channel->first_residual_element,
+    claim_cut(bundle->claim, stage_source_coder(engine, bundle->stage), (uint64_t)channel->first_residual_element,
               &bundle->stage->queue);
     if (channel->first_residual_element > channel->last_primary_element + 1)
         apply_element_split(engine, bundle, split);
