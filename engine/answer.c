@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "engine/internal.h"
+#include "engine/liveview.h"
 #include "engine/mapentries.h"
 #include "engine/viewstore.h"
 
@@ -138,8 +139,30 @@ static int read_store(struct engine *engine, struct view_store *store, struct st
     return 0;
 }
 
-static int answer_side_input(struct engine *engine, const struct stage *stage, struct state_request *request,
+void bundle_drop_snapshots(struct bundle *bundle) {
+    vec_foreach (read, &bundle->snapshots) {
+        slice_unref(&read->window);
+        snapshot_unref(read->snapshot);
+    }
+    vec_free(&bundle->snapshots);
+}
+
+/* What the window of a side input that changes held when the bundle read it first; NULL: nothing. */
+static struct view *view_in_snapshot(struct bundle *bundle, const struct view *view, struct slice window) {
+    struct bundle_snapshot read = {.view = view};
+
+    vec_foreach (earlier, &bundle->snapshots)
+        if (earlier->view == view && slice_equal(earlier->window, window))
+            return earlier->snapshot ? &earlier->snapshot->view : NULL;
+    read.window = slice_copy(window.data, window.size, NULL);
+    read.snapshot = snapshot_ref(live_view_find(view->live, window));
+    vec_push(&bundle->snapshots, read);
+    return read.snapshot ? &read.snapshot->view : NULL;
+}
+
+static int answer_side_input(struct engine *engine, struct bundle *bundle, struct state_request *request,
                              struct state_response *response, struct answer_wait *wait) {
+    const struct stage *stage = bundle->stage;
     bool is_iterable = request->kind == STATE_ITERABLE_SIDE_INPUT;
     const struct plan_side_input *side;
     uint64_t position;
@@ -158,6 +181,8 @@ static int answer_side_input(struct engine *engine, const struct stage *stage, s
     if (!is_iterable && side->access != PLAN_ACCESS_MULTIMAP)
         return set_error(response, request, "an iterable side input was asked for as a multimap");
     view = stage->views[index];
+    if (view->live && !(view = view_in_snapshot(bundle, view, request->window)))
+        return 0;
     view->is_read = true;
     if (view->store)
         return read_store(engine, view->store, request, position, response, wait);
@@ -438,7 +463,7 @@ void engine_answer_state(struct engine *engine, struct bundle *bundle, uint64_t 
     case STATE_MULTIMAP_SIDE_INPUT:
     case STATE_MULTIMAP_KEYS_SIDE_INPUT:
     case STATE_MULTIMAP_KEYS_VALUES_SIDE_INPUT:
-        answer_side_input(engine, bundle->stage, request, &answer.response, &wait);
+        answer_side_input(engine, bundle, request, &answer.response, &wait);
         break;
     case STATE_RUNNER:
         answer_large(engine, bundle, request, &answer.response, &wait.extent);

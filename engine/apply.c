@@ -1,20 +1,60 @@
 /* Commits put into effect, elements delivered along the plan's edges, stages that become complete. */
 #include <assert.h>
 
+#include "engine/gate.h"
 #include "engine/internal.h"
+#include "engine/liveview.h"
 #include "engine/mergebook.h"
+#include "engine/panes.h"
 #include "model/window.h"
 
 /* ---- delivery ---- */
 
 static void shard_close_run(struct key_shard *shard) {
-    struct run run = {.count = shard->open_count};
+    struct run run = {.count = shard->open_count, .least_ms = shard->open_least_ms, .has_least = true};
 
     if (shard->open_count == 0)
         return;
     run.bytes = buf_finish(&shard->open);
     shard->open_count = 0;
-    input_queue_push(&shard->queue, (struct input_item){.run = run});
+    input_queue_push(&shard->queue, (struct input_item){.run = run, .least_ms = run.least_ms});
+}
+
+static void shard_add(const struct engine *engine, struct key_shard *shard, event_time timestamp) {
+    shard->open.account = engine->options.account;
+    shard->open_least_ms = shard->open_count ? MIN(shard->open_least_ms, timestamp) : timestamp;
+    shard->open_count++;
+}
+
+/* In a stream an element comes too late for those of its windows that are gone (MODEL 3.10 - 3.12). Leaves the others, whose bytes are then in
+ * `scratch` when they are not all. */
+static void drop_expired_windows(struct engine *engine, struct stage *stage, struct windowed_value *element,
+                                 struct buf *scratch) {
+    const struct coder *window_coder = stage_source_coder(engine, stage)->components[1];
+    int64_t lateness = stage_allowed_lateness(engine, stage);
+    event_time last =
+        stage->plan->requires_time_sorted_input ? time_add(element->timestamp, lateness) : TIME_MAX; /* MODEL 7.19 */
+    struct cursor windows = element->windows;
+    uint32_t kept = 0;
+
+    scratch->size = 0;
+    for (uint32_t i = 0; i < element->window_count; i++) {
+        const uint8_t *window = windows.at;
+        event_time end;
+        enum coder_result result = window_max_timestamp(window_coder, &windows, &end);
+
+        assert(result == CODER_OK);
+        (void)result;
+        if (MIN(window_collected_ms(end, lateness), last) < stage->in_watermark)
+            continue;
+        buf_add(scratch, window, (size_t)(windows.at - window));
+        kept++;
+    }
+    if (kept == element->window_count)
+        return;
+    stage->dropped += element->window_count - kept;
+    element->window_count = kept;
+    element->windows = cursor_of(buf_data(scratch), scratch->size);
 }
 
 /* A keyed stage's elements go to the shard of their key. */
@@ -22,6 +62,7 @@ static void deliver_by_key(struct engine *engine, struct stage *stage, const str
     const struct coder *coder = stage_source_coder(engine, stage);
     struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
     unsigned shards = engine->options.key_shards;
+    struct buf windows = {0};
 
     while (cursor_left(&at)) {
         const uint8_t *begin = at.at;
@@ -29,50 +70,99 @@ static void deliver_by_key(struct engine *engine, struct stage *stage, const str
         struct cursor rest;
         struct slice key;
         struct key_shard *shard;
+        uint32_t window_count;
         enum coder_result result = windowed_value_read(coder, &at, &element);
 
         assert(result == CODER_OK);
+        window_count = element.window_count;
+        if (stage_is_streaming(stage))
+            drop_expired_windows(engine, stage, &element, &windows);
+        if (window_count && !element.window_count)
+            continue;
         rest = element.value;
         result = coder_skip(coder->components[0]->components[0], &rest);
         assert(result == CODER_OK);
         key = slice_of_static(element.value.at, (size_t)(rest.at - element.value.at));
         shard = stage_shard(engine, stage, key);
         firing_note_windows(engine, stage, shard, key, &element);
-        shard->open.account = engine->options.account;
-        buf_add(&shard->open, begin, (size_t)(at.at - begin));
-        shard->open_count++;
+        shard_add(engine, shard, element.timestamp);
+        if (element.window_count == window_count)
+            buf_add(&shard->open, begin, (size_t)(at.at - begin));
+        else
+            windowed_value_write(&shard->open, &element);
     }
-    for (unsigned i = 0; i < shards; i++)
+    buf_clear(&windows);
+    for (unsigned i = 0; i < shards; i++) {
+        stage->shard_bytes += stage->shards[i].open.size;
+        stage->shard_count += stage->shards[i].open_count;
         shard_close_run(&stage->shards[i]);
-    stage->shard_bytes += run->bytes.size;
-    stage->shard_count += run->count;
+    }
+}
+
+/* What may be put into bundles. */
+static void enter(struct engine *engine, struct stage *stage, const struct run *run) {
+    if (stage->shards)
+        deliver_by_key(engine, stage, run);
+    else
+        input_queue_push(&stage->queue, (struct input_item){.run = run_ref(run), .least_ms = run->least_ms});
+}
+
+static void pass_gate(struct engine *engine, struct stage *stage, const struct run *run) {
+    struct run admitted;
+
+    gate_admit(stage->gate, run, &admitted);
+    if (admitted.count)
+        enter(engine, stage, &admitted);
+    run_clear(&admitted);
 }
 
 /* The run is in memory. */
 static void take_apart(struct engine *engine, struct stage *stage, const struct run *run) {
-    if (stage->plan->kind == PLAN_MERGE_GROUPS)
+    if (stage->gate)
+        pass_gate(engine, stage, run);
+    else if (stage->plan->kind == PLAN_MERGE_GROUPS)
         questions_answered(stage, run);
     else if (stage->group)
         group_add_run(stage->group, run);
+    else if (stage->panes)
+        paned_take(engine, stage, run);
     else
-        deliver_by_key(engine, stage, run);
+        enter(engine, stage, run);
     engine->needs_schedule = true;
 }
 
 static void deliver_to(struct engine *engine, struct stage *stage, const struct run *run) {
+    struct input_item item = {.run = *run};
+
     assert(!stage->is_done);
     if (stage->plan->kind == PLAN_FLATTEN) {
         engine_deliver(engine, stage->plan->outputs[0], run);
-    } else if (stage->plan->kind == PLAN_EXECUTABLE && !stage->shards) {
-        input_queue_push(&stage->queue, (struct input_item){.run = run_ref(run)});
+        return;
+    }
+    if (stage_is_streaming(stage))
+        item.least_ms = run_least(run, engine->plan->collections[stage->plan->inputs[0]].coder);
+    if (stage->plan->kind == PLAN_EXECUTABLE && !stage->shards && !stage->gate) {
+        input_queue_push(&stage->queue, input_item_ref(&item));
         engine->needs_schedule = true;
     } else {
-        assert(stage->group || stage->shards);
+        assert(stage->group || stage->panes || stage->shards || stage->gate);
         if (run->extent)
-            backlog_push(engine, &stage->arriving, (struct input_item){.run = run_ref(run)});
+            backlog_push(engine, &stage->arriving, input_item_ref(&item));
         else
             take_apart(engine, stage, run);
     }
+}
+
+static void add_to_view(struct engine *engine, struct view *view, const struct run *run) {
+    struct pane_clock clock;
+
+    if (!view->live) {
+        view_add(view, run);
+        return;
+    }
+    clock = view_clock(engine, view);
+    live_view_add(view->live, run, &clock);
+    engine->needs_schedule = engine->needs_wake = true;
 }
 
 void engine_deliver(struct engine *engine, unsigned collection, const struct run *run) {
@@ -90,7 +180,7 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
         if (run->extent)
             backlog_push(engine, (*view)->backlog, (struct input_item){.run = run_ref(run)});
         else
-            view_add(*view, run);
+            add_to_view(engine, *view, run);
     }
 }
 
@@ -99,8 +189,7 @@ void stage_absorb(struct engine *engine, void *owner, struct input_item *item) {
 }
 
 void view_absorb(struct engine *engine, void *owner, struct input_item *item) {
-    (void)engine;
-    view_add(owner, &item->run);
+    add_to_view(engine, owner, &item->run);
 }
 
 /* ---- commits ---- */
@@ -111,12 +200,13 @@ void claim_release(struct stage *stage, struct claim *claim) {
     claim_free(claim);
 }
 
-void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms) {
-    struct run run = {.bytes = element, .count = 1};
-    struct delayed_residual delayed = {.due_ms = time_add(engine->now_ms, delay_ms), .run = run};
+void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms,
+                        event_time hold) {
+    struct input_item item = {.run = {.bytes = element, .count = 1}, .least_ms = hold};
+    struct delayed_residual delayed = {.due_ms = time_add(engine_clock(engine), delay_ms), .item = item};
 
     if (delay_ms == 0) {
-        input_queue_push(&stage->queue, (struct input_item){.run = run});
+        input_queue_push(&stage->queue, item);
         return;
     }
     vec_push(&stage->delayed, delayed);
@@ -147,7 +237,7 @@ void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
         state_apply(&stage->state, engine->options.account, slice_of_static(entry->key, entry->key_size), entry->value);
     firing_apply_timers(engine, stage, commit);
     vec_foreach (residual, &commit->residuals)
-        stage_add_residual(engine, stage, slice_ref(residual->element), residual->delay_ms);
+        stage_add_residual(engine, stage, slice_ref(residual->element), residual->delay_ms, residual->hold);
     engine->needs_schedule = true;
 }
 
@@ -169,7 +259,7 @@ static bool takes_partitions(const struct engine *engine, const struct stage *st
     for (size_t i = 0; i < output->consumer_count; i++) {
         const struct stage *consumer = &engine->stages[output->consumers[i]];
 
-        if (consumer->plan->kind != PLAN_EXECUTABLE || consumer->shards)
+        if (consumer->plan->kind != PLAN_EXECUTABLE || consumer->shards || stage_is_streaming(consumer))
             return false;
     }
     return true;
@@ -290,33 +380,97 @@ static void stage_release(struct engine *engine, struct stage *stage) {
     user_state_clear(&stage->state);
     if (stage->group)
         group_forget_merges(stage->group);
+    pane_group_destroy(stage->panes);
+    stage->panes = NULL;
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         input_queue_clear(&stage->shards[i].queue);
         firing_clear_shard(engine, &stage->shards[i]);
     }
 }
 
+/* Elements whose side inputs have become ready. */
+static void open_gate(struct engine *engine, struct stage *stage) {
+    struct run run;
+
+    for (size_t i = 0; i < stage->plan->side_input_count; i++) {
+        struct view *view = stage->views[i];
+        struct pane_clock clock = view_clock(engine, view);
+
+        if (view->live)
+            live_view_advance(view->live, &clock);
+    }
+    while (gate_release(stage->gate, &run)) {
+        enter(engine, stage, &run);
+        run_clear(&run);
+    }
+}
+
+/* What a stage of a stream does by itself as time goes on. */
+static void move_stage(struct engine *engine, struct stage *stage) {
+    if (!stage_is_streaming(stage))
+        return;
+    if (stage->gate)
+        open_gate(engine, stage);
+    watermark_move_input(engine, stage);
+    if (stage->panes)
+        paned_advance(engine, stage);
+    if (stage->shards)
+        firing_collect(engine, stage);
+    watermark_move_output(engine, stage);
+}
+
+/* Whether the stage will put out nothing more, as far as it depends on the stage itself. */
+static bool has_nothing_left(const struct engine *engine, const struct stage *stage) {
+    return !has_pending(stage) && !firing_is_pending(engine, stage) && backlog_is_empty(&stage->leaving) &&
+           rebucket_is_idle(stage) && (!stage->gate || gate_count(stage->gate) == 0) &&
+           (!stage->panes || pane_group_is_empty(stage->panes));
+}
+
+/* Of side inputs that change: what all readers have left behind (MODEL 8.8). */
+static void forget_snapshots(struct engine *engine) {
+    vec_foreach (view, &engine->views) {
+        const struct plan_collection *plan = &engine->plan->collections[(*view)->collection];
+        event_time least = TIME_MAX;
+
+        if (!(*view)->live)
+            continue;
+        for (size_t i = 0; i < plan->side_consumer_count; i++) {
+            const struct stage *reader = &engine->stages[plan->side_consumers[i]];
+            event_time behind = time_add(reader->in_watermark, -stage_allowed_lateness(engine, reader));
+
+            if (!reader->is_done)
+                least = MIN(least, behind);
+        }
+        live_view_forget((*view)->live, least);
+    }
+}
+
 void engine_advance(struct engine *engine) {
     bool any = false;
 
-    /* Stages stand in topological order, so one pass carries the end as far as it goes. */
+    watermark_note_flight(engine);
+    /* Stages stand in topological order, so one pass carries watermarks and the end as far as they go. */
     for (size_t i = 0; i < engine->plan->stage_count && !engine->is_over; i++) {
         struct stage *stage = &engine->stages[i];
 
-        if (stage->is_done || !stage_inputs_are_done(engine, stage))
+        if (stage->is_done)
+            continue;
+        move_stage(engine, stage);
+        if (!stage_inputs_are_done(engine, stage))
             continue;
         if (stage->plan->asks_for_merges && !stage->is_flushed)
             questions_collect(engine, stage);
         else if (stage->group && !stage->is_flushed)
             flush_group(engine, stage);
-        if (has_pending(stage) || firing_is_pending(engine, stage) || !backlog_is_empty(&stage->leaving) ||
-            !rebucket_is_idle(stage))
+        if (!has_nothing_left(engine, stage))
             continue;
         if (stage->plan->asks_for_merges)
             questions_ask(engine, stage);
         stage->is_done = any = true;
+        watermark_end(engine, stage);
         stage_release(engine, stage);
     }
+    forget_snapshots(engine);
     if (any)
         free_unused_views(engine);
 }

@@ -106,7 +106,9 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     stage->running++;
     vec_push(&engine->running, bundle);
     map_set(&engine->bundles, &bundle->id, sizeof(bundle->id), bundle);
-    bundle->splits.due_ms = time_add(engine->now_ms, engine->options.split_after_ms);
+    bundle->started_ms = engine->now_ms;
+    bundle_start_splits(engine, bundle);
+    engine->split_at_ms = MIN(engine->split_at_ms, bundle_may_never_end(bundle) ? bundle->splits.due_ms : TIME_MAX);
 
     shards_start(bundle, bundle_action(engine, bundle, ENGINE_ACTION_START_BUNDLE));
     for (unsigned i = 0; i < plan->timer_family_count; i++)
@@ -150,6 +152,7 @@ void bundle_free(struct engine *engine, struct bundle *bundle) {
     free(bundle->is_ended);
     state_overlay_clear(&bundle->overlay);
     list_reading_clear(&bundle->list);
+    bundle_drop_snapshots(bundle);
     fetch_cancel(engine, bundle->fetch);
     engine_drop_late_replies(engine, bundle);
     large_values_clear(&bundle->large);
@@ -217,6 +220,18 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
     bundle_free(engine, bundle);
 }
 
+event_time residual_hold(const struct residual *residual) {
+    struct cursor at = cursor_of(residual->element.data, residual->element.size);
+    event_time hold = TIME_MAX;
+    uint64_t timestamp = 0;
+
+    for (size_t i = 0; i < residual->watermark_count; i++)
+        hold = MIN(hold, residual->watermarks[i].watermark);
+    if (residual->watermark_count == 0 && cursor_be64(&at, &timestamp))
+        hold = time_from_wire(timestamp);
+    return time_add(hold, 0);
+}
+
 /* The bundle's results as one value; they are moved out of the bundle. */
 static void bundle_take_commit(struct bundle *bundle, struct bundle_commit *ret) {
     const struct plan_stage *plan = bundle->stage->plan;
@@ -246,11 +261,9 @@ static void bundle_take_commit(struct bundle *bundle, struct bundle_commit *ret)
         struct residual *from = &response->residuals[i];
         struct commit_residual residual = {.element = from->element,
                                            .delay_ms = MAX(from->delay_ms, (int64_t)0),
-                                           .hold = from->watermark_count ? TIME_MAX : TIME_MIN,
+                                           .hold = residual_hold(from),
                                            .is_unbounded = from->is_unbounded};
 
-        for (size_t j = 0; j < from->watermark_count; j++)
-            residual.hold = MIN(residual.hold, from->watermarks[j].watermark);
         from->element = SLICE_EMPTY;
         vec_push(&commit.residuals, residual);
     }
@@ -410,6 +423,7 @@ static void take_output(struct engine *engine, struct bundle *bundle, struct run
         return;
     }
     group_output(bundle, writer, stream);
+    bundle_has_output(engine, bundle);
     /* More may follow as long as something comes. */
     if (bundle->response)
         bundle->response_deadline_ms = time_add(engine->now_ms, engine->options.output_timeout_ms);

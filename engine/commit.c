@@ -2,7 +2,7 @@
 
 #include "engine/group.h"
 
-enum { COMMIT_VERSION = 4 };
+enum { COMMIT_VERSION = 5 };
 
 void bundle_commit_clear(struct bundle_commit *commit) {
     for (size_t i = 0; i < commit->output_count; i++)
@@ -38,6 +38,9 @@ static void encode_lists(const struct run_list *lists, size_t count, struct buf 
             buf_add_varint(out, run->extent ? run->extent->id : 0);
             if (!run->extent)
                 buf_add_prefixed(out, run->bytes.data, run->bytes.size);
+            buf_add_u8(out, run->has_least);
+            if (run->has_least)
+                buf_add_be64(out, time_to_wire(run->least_ms));
         }
     }
 }
@@ -143,15 +146,29 @@ static bool decode_groups(struct cursor *at, struct account *account, const stru
 }
 
 /* The bytes of a run, or the extent that has them. */
-static bool decode_run(struct cursor *at, struct account *account, const struct store *store, struct run *run) {
+static bool decode_run_bytes(struct cursor *at, struct account *account, const struct store *store, struct run *run) {
     uint64_t extent;
 
-    if (!cursor_varint(at, &run->count) || !cursor_varint(at, &extent))
+    if (!cursor_varint(at, &extent))
         return false;
     if (extent == 0)
         return decode_slice(at, account, &run->bytes);
     run->extent = extent_ref(extent_by_id(store, extent));
     return run->extent != NULL;
+}
+
+static bool decode_run(struct cursor *at, struct account *account, const struct store *store, struct run *run) {
+    uint64_t least;
+
+    if (!cursor_varint(at, &run->count) || !decode_run_bytes(at, account, store, run) ||
+        !decode_flag(at, &run->has_least))
+        return false;
+    if (run->has_least) {
+        if (!cursor_be64(at, &least))
+            return false;
+        run->least_ms = time_from_wire(least);
+    }
+    return true;
 }
 
 static bool decode_lists(struct cursor *at, struct account *account, const struct store *store,
@@ -169,8 +186,10 @@ static bool decode_lists(struct cursor *at, struct account *account, const struc
         for (; runs; runs--) {
             struct run run = {0};
 
-            if (!decode_run(at, account, store, &run))
+            if (!decode_run(at, account, store, &run)) {
+                run_clear(&run);
                 return false;
+            }
             run_list_push(&lists[i], run);
         }
     }

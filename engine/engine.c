@@ -3,6 +3,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "engine/gate.h"
+#include "engine/liveview.h"
+#include "engine/panes.h"
+
 static struct engine_options with_defaults(const struct engine_options *options) {
     struct engine_options o = options ? *options : (struct engine_options){0};
 
@@ -24,6 +28,9 @@ static struct engine_options with_defaults(const struct engine_options *options)
     DEFAULT(group_partitions, 32);
     DEFAULT(key_shards, 32);
     DEFAULT(split_after_ms, 500);
+    DEFAULT(latency_ms, 10);
+    DEFAULT(checkpoint_after_ms, 100);
+    DEFAULT(stream_bundle_bytes, 1 << 20);
 #undef DEFAULT
     return o;
 }
@@ -42,6 +49,9 @@ static struct view *view_for(struct engine *engine, const struct plan_side_input
     view->account = engine->options.account;
     view->backlog = xcalloc(1, sizeof(*view->backlog));
     *view->backlog = (struct backlog){.absorb = view_absorb, .owner = view};
+    if (!engine->plan->collections[side->collection].is_bounded)
+        view->live =
+            live_view_create(view, &engine->plan->windowings[engine->plan->collections[side->collection].windowing]);
     vec_push(&engine->views, view);
     return view;
 }
@@ -50,7 +60,10 @@ static void stage_init(struct engine *engine, struct stage *stage, const struct 
     stage->plan = plan;
     stage->arriving = (struct backlog){.absorb = stage_absorb, .owner = stage};
     stage->leaving = (struct backlog){.absorb = stage_write_out, .owner = stage};
-    if (plan->kind == PLAN_GROUP_BY_KEY) {
+    stage->in_watermark = stage->out_watermark = TIME_MIN;
+    if (plan->kind == PLAN_GROUP_BY_KEY && stage_is_streaming(stage)) {
+        paned_create(engine, stage);
+    } else if (plan->kind == PLAN_GROUP_BY_KEY) {
         const struct plan_collection *input = &engine->plan->collections[plan->inputs[0]];
 
         stage->group = group_create(input->coder, &engine->plan->windowings[input->windowing],
@@ -59,6 +72,8 @@ static void stage_init(struct engine *engine, struct stage *stage, const struct 
     stage->views = xcalloc(plan->side_input_count, sizeof(*stage->views));
     for (size_t i = 0; i < plan->side_input_count; i++)
         stage->views[i] = view_for(engine, &plan->side_inputs[i]);
+    if (plan->kind == PLAN_EXECUTABLE)
+        stage->gate = gate_create(engine, stage);
     if (plan->is_keyed)
         stage->shards = xcalloc(engine->options.key_shards, sizeof(*stage->shards));
 }
@@ -66,7 +81,7 @@ static void stage_init(struct engine *engine, struct stage *stage, const struct 
 /* Impulse: one empty byte string at the beginning of time, in the global window, before any firing (MODEL 2.7). */
 static void deliver_impulse(struct engine *engine, const struct stage *stage) {
     struct buf out = {.account = engine->options.account};
-    struct run run = {.count = 1};
+    struct run run = {.count = 1, .least_ms = TIME_MIN, .has_least = true};
 
     windowed_value_write_header(&out, TIME_MIN, NULL, 0, &PANE_NO_FIRING);
     buf_add_varint(&out, 0);
@@ -98,6 +113,9 @@ struct engine *engine_create(const struct plan *plan, const struct engine_option
     engine->needs_schedule = true;
     tally_init(&engine->tally, plan);
     engine->stages = xcalloc(plan->stage_count, sizeof(*engine->stages));
+    engine->watermarks = xcalloc(plan->collection_count + 1, sizeof(*engine->watermarks));
+    for (size_t i = 0; i < plan->collection_count; i++)
+        engine->watermarks[i] = TIME_MIN;
     for (size_t i = 0; i < plan->stage_count; i++)
         stage_init(engine, &engine->stages[i], &plan->stages[i]);
     for (size_t i = 0; i < plan->stage_count; i++)
@@ -111,6 +129,8 @@ static void stage_clear(struct engine *engine, struct stage *stage) {
     backlog_clear(engine, &stage->leaving);
     rebucket_clear(engine, stage);
     group_destroy(stage->group);
+    pane_group_destroy(stage->panes);
+    gate_free(stage->gate);
     input_queue_clear(&stage->queue);
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         input_queue_clear(&stage->shards[i].queue);
@@ -119,7 +139,7 @@ static void stage_clear(struct engine *engine, struct stage *stage) {
     }
     free(stage->shards);
     vec_foreach (delayed, &stage->delayed)
-        run_clear(&delayed->run);
+        input_item_clear(&delayed->item);
     vec_free(&stage->delayed);
     vec_foreach (claim, &stage->retries)
         claim_free(*claim);
@@ -139,6 +159,7 @@ void engine_destroy(struct engine *engine) {
     for (size_t i = 0; i < engine->plan->stage_count; i++)
         stage_clear(engine, &engine->stages[i]);
     free(engine->stages);
+    free(engine->watermarks);
     vec_foreach (view, &engine->views) {
         backlog_clear(engine, (*view)->backlog);
         free((*view)->backlog);
@@ -280,6 +301,10 @@ static void finalized(struct engine *engine, uint64_t bundle) {
         }
 }
 
+event_time engine_clock(const struct engine *engine) {
+    return time_add(engine->now_ms, engine->clock_ahead_ms);
+}
+
 /* Everything whose time has come. */
 static void time_passed(struct engine *engine) {
     /* The host may have stopped reading until the disk has caught up: then output that is late may be there already. */
@@ -292,16 +317,19 @@ static void time_passed(struct engine *engine) {
         for (size_t j = 0; j < stage->delayed.count; j++) {
             struct delayed_residual *delayed = &stage->delayed.items[j];
 
-            if (delayed->due_ms <= engine->now_ms) {
-                input_queue_push(&stage->queue, (struct input_item){.run = delayed->run});
+            if (delayed->due_ms <= engine_clock(engine)) {
+                input_queue_push(&stage->queue, delayed->item);
                 engine->needs_schedule = true;
             } else {
                 stage->delayed.items[kept++] = *delayed;
             }
         }
         stage->delayed.count = kept;
-        engine->needs_schedule |= firing_has_due_processing_timer(engine, stage);
+        engine->needs_schedule |= firing_has_due_processing_timer(engine, stage) ||
+                                  (stage->panes && pane_group_next_wake(stage->panes) <= engine_clock(engine));
     }
+    vec_foreach (view, &engine->views)
+        engine->needs_schedule |= (*view)->live && live_view_next_wake((*view)->live) <= engine_clock(engine);
     for (size_t i = 0; i < engine->running.count && !engine->is_over;) {
         struct bundle *bundle = engine->running.items[i];
         bool is_late = bundle->response && bundle->response_deadline_ms <= engine->now_ms;
@@ -323,18 +351,34 @@ static void time_passed(struct engine *engine) {
             forget_finalization(engine, i);
 }
 
+/* By the engine's clock: when something that waits for nothing else is due; TIME_MAX: nothing does. */
+static event_time next_due(struct engine *engine) {
+    event_time at = TIME_MAX, next;
+
+    for (size_t i = 0; i < engine->plan->stage_count; i++) {
+        struct stage *stage = &engine->stages[i];
+
+        vec_foreach (delayed, &stage->delayed)
+            at = MIN(at, delayed->due_ms);
+        next = firing_next_wake(engine, stage);
+        at = MIN(at, next);
+        next = stage->panes ? pane_group_next_wake(stage->panes) : TIME_MAX;
+        at = MIN(at, next);
+    }
+    vec_foreach (view, &engine->views) {
+        next = (*view)->live ? live_view_next_wake((*view)->live) : TIME_MAX;
+        at = MIN(at, next);
+    }
+    return at;
+}
+
 static void ask_to_be_woken(struct engine *engine) {
-    event_time at = TIME_MAX, timer;
+    event_time at;
 
     if (!engine->needs_wake)
         return;
     engine->needs_wake = false;
-    for (size_t i = 0; i < engine->plan->stage_count; i++) {
-        vec_foreach (delayed, &engine->stages[i].delayed)
-            at = MIN(at, delayed->due_ms);
-        timer = firing_next_wake(engine, &engine->stages[i]);
-        at = MIN(at, timer);
-    }
+    at = next_due(engine);
     vec_foreach (bundle, &engine->running)
         if ((*bundle)->response)
             at = MIN(at, (*bundle)->response_deadline_ms);
@@ -351,14 +395,12 @@ static void ask_to_be_woken(struct engine *engine) {
 static void check_stuck(struct engine *engine) {
     struct buf text = {0};
 
-    if (engine->store.fetches.count)
+    if (engine->store.fetches.count || next_due(engine) != TIME_MAX)
         return;
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         struct stage *stage = &engine->stages[i];
         bool has_worker = false;
 
-        if (stage->delayed.count || firing_next_wake(engine, stage) != TIMER_NEVER)
-            return;
         vec_foreach (worker, &engine->workers)
             has_worker |= !worker->is_lost && worker->environment == stage->plan->environment;
         if (!stage->is_done && stage->plan->kind == PLAN_EXECUTABLE && !has_worker)

@@ -1,12 +1,17 @@
-/* Timers of keyed stages: set by commits, fired when they are due, and the expiration of windows at the end.
+/* Timers of keyed stages: set by commits, fired when they are due, and the expiration of windows.
  *
- * A bounded stage's input watermark jumps to the end of time once its input is complete. Then, per key shard and in this order: event-time
- * timers (each key's earliest first, round by round, because a firing may set, move or clear the next), processing-time timers (they wait
- * for the clock, MODEL 7.17), and when nothing is left the @OnWindowExpiration of every window (MODEL 7.15, 7.16). */
+ * What a key shard fires, in this order: event-time timers that the input watermark has passed (each key's earliest first, round by round,
+ * because a firing may set, move or clear the next); processing-time timers that the clock has; and when neither is due the
+ * @OnWindowExpiration of windows that are gone (MODEL 7.15, 7.16). At the end of the input, where all windows are gone at once, they wait for the
+ * processing-time timers of their shard (MODEL 7.17).
+ *
+ * A bounded stage's input watermark jumps to the end of time once its input is complete. In a stream windows go one after the other, and take
+ * their state along: of a stage that has @OnWindowExpiration by the bundle that calls it, of others without one. */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "engine/internal.h"
+#include "engine/shards.h"
 #include "engine/sorted.h"
 
 struct key_shard *stage_shard(const struct engine *engine, struct stage *stage, struct slice key) {
@@ -21,7 +26,13 @@ static unsigned expiration_family(const struct stage *stage) {
     return PLAN_NONE;
 }
 
-/* @OnWindowExpiration is due once for each key and window in which something happened: an element came or a timer fired (MODEL 7.16). */
+/* Whether it matters that a window is gone. The global window goes with the job. */
+static bool tracks_windows(const struct engine *engine, const struct stage *stage) {
+    return expiration_family(stage) != PLAN_NONE ||
+           (stage_is_streaming(stage) && stage_source_coder(engine, stage)->components[1]->kind != CODER_GLOBAL_WINDOW);
+}
+
+/* A window is seen once for each key in which something happened: an element came or a timer fired (MODEL 7.16). */
 static void note_window(const struct engine *engine, struct key_shard *shard, struct slice key, struct slice window,
                         event_time end, struct buf *scratch) {
     struct seen_window *seen;
@@ -37,15 +48,16 @@ static void note_window(const struct engine *engine, struct key_shard *shard, st
     seen->key = slice_copy(key.data, key.size, engine->options.account);
     seen->window = slice_copy(window.data, window.size, engine->options.account);
     seen->end = end;
+    shard->seen_least_ms = shard->seen.count == 1 ? end : MIN(shard->seen_least_ms, end);
 }
 
-void firing_note_windows(const struct engine *engine, struct stage *stage, struct key_shard *shard, struct slice key,
-                         const struct windowed_value *element) {
+void firing_note_windows(const struct engine *engine, const struct stage *stage, struct key_shard *shard,
+                         struct slice key, const struct windowed_value *element) {
     const struct coder *coder = stage_source_coder(engine, stage);
     struct cursor windows = element->windows;
     struct buf scratch = {0};
 
-    if (expiration_family(stage) == PLAN_NONE)
+    if (!tracks_windows(engine, stage))
         return;
     for (uint32_t i = 0; i < element->window_count; i++) {
         struct slice window = slice_of_static(windows.at, 0);
@@ -73,7 +85,7 @@ static void note_timers(const struct engine *engine, struct stage *stage, struct
                         const struct claim *claim, size_t first) {
     struct buf scratch = {0};
 
-    if (expiration_family(stage) == PLAN_NONE)
+    if (!tracks_windows(engine, stage))
         return;
     for (size_t i = first; i < claim->timers.count; i++) {
         const struct timer *timer = claim->timers.items[i];
@@ -98,8 +110,10 @@ void firing_clear_shard(struct engine *engine, struct key_shard *shard) {
 }
 
 void firing_apply_timers(struct engine *engine, struct stage *stage, const struct bundle_commit *commit) {
-    const struct plan_collection *input = &engine->plan->collections[stage->plan->source.collection];
-    int64_t allowed_lateness_ms = engine->plan->windowings[input->windowing].allowed_lateness_ms;
+    struct timer_rules rules = {.allowed_lateness_ms = stage_allowed_lateness(engine, stage),
+                                .is_streaming = stage_is_streaming(stage),
+                                .input_watermark = stage->in_watermark,
+                                .clock_ahead_ms = engine->clock_ahead_ms};
 
     for (unsigned family = 0; family < commit->timer_family_count; family++) {
         const struct coder *coder = stage->plan->timer_families[family].coder;
@@ -116,61 +130,103 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
                 result = coder_skip(coder->components[0], &key);
                 assert(result == CODER_OK);
                 timer_set_apply(&stage_shard(engine, stage, slice_of_static(begin, (size_t)(key.at - begin)))->timers,
-                                stage->plan, family, allowed_lateness_ms,
-                                slice_of_static(begin, (size_t)(at.at - begin)), engine->options.account);
+                                stage->plan, family, &rules, slice_of_static(begin, (size_t)(at.at - begin)),
+                                engine->options.account);
             }
         }
         engine->needs_wake |= commit->timers[family].count > 0;
     }
 }
 
-bool firing_is_due(const struct engine *engine, const struct stage *stage, struct key_shard *shard) {
-    if (timer_set_earliest(&shard->timers, TIMER_PROCESSING_TIME) <= engine->now_ms)
-        return true;
-    if (!stage_inputs_are_done(engine, stage))
+static bool is_expired(const struct engine *engine, const struct stage *stage, event_time end) {
+    return window_collected_ms(end, stage_allowed_lateness(engine, stage)) < stage_input_watermark(engine, stage);
+}
+
+/* Of a shard that has no event-time timers to fire now. */
+static bool has_expired(const struct engine *engine, const struct stage *stage, const struct key_shard *shard) {
+    if (!shard->seen.count || !is_expired(engine, stage, shard->seen_least_ms))
         return false;
-    if (shard->timers.counts[TIMER_EVENT_TIME])
+    return stage_input_watermark(engine, stage) < TIME_MAX ||
+           (!shard->timers.counts[TIMER_PROCESSING_TIME] && !sorted_is_pending(shard));
+}
+
+bool firing_is_due(const struct engine *engine, const struct stage *stage, struct key_shard *shard) {
+    if (timer_set_earliest(&shard->timers, TIMER_PROCESSING_TIME) <= engine_clock(engine))
         return true;
-    return shard->seen.count && !shard->timers.counts[TIMER_PROCESSING_TIME] && !sorted_is_pending(shard);
+    if (timer_set_earliest(&shard->timers, TIMER_EVENT_TIME) <= stage_timers_limit(engine, stage))
+        return true;
+    return expiration_family(stage) != PLAN_NONE && has_expired(engine, stage, shard);
 }
 
-static void take_expirations(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim) {
-    unsigned family = expiration_family(stage);
+/* Hands every window of the shard that is gone to `take`, which owns it, and forgets it. */
+static void take_expired(struct engine *engine, struct stage *stage, struct key_shard *shard,
+                         void (*take)(struct engine *engine, struct stage *stage, struct seen_window *seen,
+                                      struct claim *claim),
+                         struct claim *claim) {
+    struct map kept = {0};
 
+    shard->seen_least_ms = TIME_MAX;
     map_foreach (entry, &shard->seen) {
-        const struct seen_window *seen = entry->value;
+        struct seen_window *seen = entry->value;
 
-        vec_push(&claim->timers,
-                 timer_make(family, seen->key, seen->window, seen->end, seen->end, seen->end, engine->options.account));
+        if (is_expired(engine, stage, seen->end)) {
+            take(engine, stage, seen, claim);
+            continue;
+        }
+        shard->seen_least_ms = MIN(shard->seen_least_ms, seen->end);
+        map_set(&kept, entry->key, entry->key_size, seen);
     }
-    map_clear(&shard->seen, seen_window_free);
+    map_clear(&shard->seen, NULL);
+    shard->seen = kept;
 }
 
-static event_time until_now(void *engine, struct slice key) {
-    (void)key;
-    return ((const struct engine *)engine)->now_ms;
+static void fire_expiration(struct engine *engine, struct stage *stage, struct seen_window *seen, struct claim *claim) {
+    struct timer *timer = timer_make(expiration_family(stage), seen->key, seen->window, seen->end, seen->end, seen->end,
+                                     engine->options.account);
+
+    timer->has_hold = stage_is_streaming(stage);
+    vec_push(&claim->timers, timer);
+    seen_window_free(seen);
+}
+
+struct timers_limit {
+    struct key_shard *shard;
+    event_time limit;
+};
+
+static event_time event_time_limit(void *user, struct slice key) {
+    const struct timers_limit *limit = user;
+    event_time sorted = sorted_timer_limit(limit->shard, key);
+
+    return MIN(sorted, limit->limit);
+}
+
+static event_time clock_limit(void *user, struct slice key) {
+    const struct timers_limit *limit = user;
+
+    return sorted_timer_limit(limit->shard, key) == TIMER_NOT_NOW ? TIMER_NOT_NOW : limit->limit;
 }
 
 void firing_take(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim) {
-    bool is_complete = stage_inputs_are_done(engine, stage);
+    struct timers_limit watermark = {shard, stage_timers_limit(engine, stage)};
+    struct timers_limit clock = {shard, engine_clock(engine)};
     size_t before = claim->timers.count;
 
     engine->needs_wake = true; /* the next timer of these keys may be nearer than what was asked for */
-    if (is_complete)
-        timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, sorted_timer_limit, shard, &claim->timers);
-    if (claim->timers.count == before && !sorted_is_pending(shard))
-        timer_set_take_due(&shard->timers, TIMER_PROCESSING_TIME, until_now, engine, &claim->timers);
+    timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, event_time_limit, &watermark, &claim->timers);
+    if (claim->timers.count == before && (stage_is_streaming(stage) || !sorted_is_pending(shard)))
+        timer_set_take_due(&shard->timers, TIMER_PROCESSING_TIME, clock_limit, &clock, &claim->timers);
     note_timers(engine, stage, shard, claim, before);
-    if (claim->timers.count == before && is_complete && !shard->timers.counts[TIMER_PROCESSING_TIME] &&
-        !sorted_is_pending(shard))
-        take_expirations(engine, stage, shard, claim);
+    if (claim->timers.count == before && expiration_family(stage) != PLAN_NONE && has_expired(engine, stage, shard))
+        take_expired(engine, stage, shard, fire_expiration, claim);
 }
 
 bool firing_is_pending(const struct engine *engine, const struct stage *stage) {
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         const struct key_shard *shard = &stage->shards[i];
 
-        if (shard->timers.counts[TIMER_EVENT_TIME] || shard->timers.counts[TIMER_PROCESSING_TIME] || shard->seen.count)
+        if (shard->timers.counts[TIMER_EVENT_TIME] || shard->timers.counts[TIMER_PROCESSING_TIME] ||
+            (shard->seen.count && expiration_family(stage) != PLAN_NONE))
             return true;
     }
     return false;
@@ -183,7 +239,7 @@ event_time firing_next_wake(const struct engine *engine, struct stage *stage) {
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         event_time earliest = timer_set_earliest(&stage->shards[i].timers, TIMER_PROCESSING_TIME);
 
-        if (earliest > engine->now_ms)
+        if (earliest > engine_clock(engine))
             next = MIN(next, earliest);
     }
     return next;
@@ -191,25 +247,62 @@ event_time firing_next_wake(const struct engine *engine, struct stage *stage) {
 
 bool firing_has_due_processing_timer(const struct engine *engine, struct stage *stage) {
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++)
-        if (timer_set_earliest(&stage->shards[i].timers, TIMER_PROCESSING_TIME) <= engine->now_ms)
+        if (timer_set_earliest(&stage->shards[i].timers, TIMER_PROCESSING_TIME) <= engine_clock(engine))
             return true;
     return false;
+}
+
+/* The window is gone: so are its timers and its state. */
+static void forget_window(struct stage *stage, struct key_shard *shard, struct slice key, struct slice window) {
+    timer_set_remove_window(&shard->timers, key, window);
+    for (unsigned i = 0; i < stage->plan->user_state_count; i++) {
+        struct buf cell = {0};
+
+        state_cell_key(&cell, i, window, key);
+        user_state_remove(&stage->state, slice_of_static(buf_data(&cell), cell.size));
+        buf_clear(&cell);
+    }
 }
 
 void firing_expire(struct engine *engine, struct stage *stage, const struct claim *claim) {
     vec_foreach (entry, &claim->timers) {
         const struct timer *timer = *entry;
-        struct slice key = timer_key(timer), window = timer_window(timer);
 
-        if (!stage->plan->timer_families[timer->family].is_window_expiration)
-            continue;
-        timer_set_remove_window(&stage_shard(engine, stage, key)->timers, key, window);
-        for (unsigned i = 0; i < stage->plan->user_state_count; i++) {
-            struct buf cell = {0};
-
-            state_cell_key(&cell, i, window, key);
-            user_state_remove(&stage->state, slice_of_static(buf_data(&cell), cell.size));
-            buf_clear(&cell);
-        }
+        if (stage->plan->timer_families[timer->family].is_window_expiration)
+            forget_window(stage, stage_shard(engine, stage, timer_key(timer)), timer_key(timer), timer_window(timer));
     }
+}
+
+static void forget_seen(struct engine *engine, struct stage *stage, struct seen_window *seen, struct claim *claim) {
+    (void)claim;
+    forget_window(stage, stage_shard(engine, stage, seen->key), seen->key, seen->window);
+    seen_window_free(seen);
+}
+
+void firing_collect(struct engine *engine, struct stage *stage) {
+    if (expiration_family(stage) != PLAN_NONE)
+        return;
+    for (unsigned i = 0; i < engine->options.key_shards; i++) {
+        struct key_shard *shard = &stage->shards[i];
+
+        if (shard->is_busy || !has_expired(engine, stage, shard) ||
+            timer_set_earliest(&shard->timers, TIMER_EVENT_TIME) <= stage_timers_limit(engine, stage))
+            continue;
+        take_expired(engine, stage, shard, forget_seen, NULL);
+        shards_forget(shard);
+    }
+}
+
+event_time firing_hold(struct engine *engine, struct stage *stage) {
+    event_time least = TIME_MAX;
+
+    for (unsigned i = 0; i < engine->options.key_shards; i++) {
+        struct key_shard *shard = &stage->shards[i];
+        event_time held = holds_min(&shard->timers.holds), kept = sorted_hold(shard);
+
+        least = MIN(MIN(least, held), kept);
+        if (shard->seen.count && expiration_family(stage) != PLAN_NONE)
+            least = MIN(least, shard->seen_least_ms);
+    }
+    return least;
 }

@@ -79,6 +79,16 @@ void input_item_clear(struct input_item *item) {
     *item = (struct input_item){0};
 }
 
+/* Before the item is put into the queue. */
+static void note_least(struct input_queue *queue, const struct input_item *item) {
+    if (queue->head == queue->items.count) {
+        queue->least_ms = item->least_ms;
+        queue->is_least_stale = false;
+    } else {
+        queue->least_ms = MIN(queue->least_ms, item->least_ms);
+    }
+}
+
 void input_queue_push(struct input_queue *queue, struct input_item item) {
     if (input_item_count(&item) == 0) {
         input_item_clear(&item);
@@ -90,9 +100,22 @@ void input_queue_push(struct input_queue *queue, struct input_item item) {
         memmove(queue->items.items, queue->items.items + queue->head, queue->items.count * sizeof(item));
         queue->head = 0;
     }
+    note_least(queue, &item);
     queue->bytes += input_item_bytes(&item);
     queue->count += input_item_count(&item);
     vec_push(&queue->items, item);
+}
+
+event_time input_queue_least(struct input_queue *queue) {
+    if (queue->head == queue->items.count)
+        return TIME_MAX;
+    if (queue->is_least_stale) {
+        queue->least_ms = TIME_MAX;
+        for (size_t i = queue->head; i < queue->items.count; i++)
+            queue->least_ms = MIN(queue->least_ms, queue->items.items[i].least_ms);
+        queue->is_least_stale = false;
+    }
+    return queue->least_ms;
 }
 
 bool input_queue_pop(struct input_queue *queue, struct input_item *ret) {
@@ -101,12 +124,14 @@ bool input_queue_pop(struct input_queue *queue, struct input_item *ret) {
     *ret = queue->items.items[queue->head++];
     queue->bytes -= input_item_bytes(ret);
     queue->count -= input_item_count(ret);
+    queue->is_least_stale |= ret->least_ms <= queue->least_ms;
     if (queue->head == queue->items.count)
         queue->head = queue->items.count = 0;
     return true;
 }
 
 void input_queue_unpop(struct input_queue *queue, struct input_item item) {
+    note_least(queue, &item);
     queue->bytes += input_item_bytes(&item);
     queue->count += input_item_count(&item);
     if (queue->head) {
@@ -138,7 +163,7 @@ static uint64_t elements_for(const struct input_item *item, size_t bytes, uint64
 static void item_split(struct input_item *item, const struct coder *coder, uint64_t n, struct input_item *ret_rest) {
     struct run head, tail;
 
-    *ret_rest = (struct input_item){0};
+    *ret_rest = (struct input_item){.least_ms = item->least_ms};
     if (item->partition || item->bucket) {
         *ret_rest = input_item_ref(item);
         ret_rest->from = item->to = item->from + n;
@@ -162,6 +187,20 @@ static void item_split(struct input_item *item, const struct coder *coder, uint6
     ret_rest->run = tail;
 }
 
+struct claim *claim_create(void) {
+    struct claim *claim = xcalloc(1, sizeof(*claim));
+
+    claim->least_ms = TIME_MAX;
+    return claim;
+}
+
+void claim_add(struct claim *claim, struct input_item item) {
+    claim->bytes += input_item_bytes(&item);
+    claim->count += input_item_count(&item);
+    claim->least_ms = MIN(claim->least_ms, item.least_ms);
+    vec_push(&claim->items, item);
+}
+
 void claim_take(struct claim *claim, struct input_queue *queue, const struct coder *coder, size_t max_bytes,
                 uint64_t max_count) {
     struct input_item item, rest;
@@ -175,9 +214,7 @@ void claim_take(struct claim *claim, struct input_queue *queue, const struct cod
             item_split(&item, coder, n, &rest);
             input_queue_unpop(queue, rest);
         }
-        claim->bytes += input_item_bytes(&item);
-        claim->count += input_item_count(&item);
-        vec_push(&claim->items, item);
+        claim_add(claim, item);
     }
 }
 
@@ -228,6 +265,7 @@ void claim_adopt_roots(struct claim *claim) {
     vec_foreach (run, &claim->roots.runs) {
         struct input_item item = {.run = *run};
 
+        item.least_ms = claim->least_ms;
         vec_push(&claim->items, item);
     }
     claim->bytes += claim->roots.bytes;

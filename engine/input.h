@@ -20,6 +20,9 @@ struct input_item {
     size_t from, to;                   /* these entries of it; of a stored run these elements, 0 and 0: all */
     struct group_bucket *bucket;       /* owned reference, or NULL: the partition is built of it when it is needed */
     bool is_counted;                   /* of a bucket: it was built before, and `from` and `to` are known */
+    event_time
+        least_ms; /* of a streaming stage: no later than its elements' timestamps or, of what a splittable DoFn goes on
+                            with, than what it will still produce */
 };
 
 /* What its elements take, wherever they are. */
@@ -41,8 +44,12 @@ struct input_queue {
     size_t head;
     size_t bytes;
     uint64_t count;
+    event_time least_ms; /* the items' least, unless is_least_stale */
+    bool is_least_stale;
 };
 
+/* The least least_ms of the items, TIME_MAX when there are none. */
+event_time input_queue_least(struct input_queue *queue);
 /* Takes over what is in the item; an item without elements is dropped. */
 void input_queue_push(struct input_queue *queue, struct input_item item);
 bool input_queue_pop(struct input_queue *queue, struct input_item *ret);
@@ -59,10 +66,15 @@ struct claim {
         roots; /* what is kept of an element that was split: none of the items any more, not yet sent by itself */
     timer_vec timers;     /* fired by this bundle; of their keys it has no elements */
     VEC(unsigned) shards; /* of a keyed stage: busy while the claim lives */
+    event_time least_ms;  /* of a streaming stage: the least of what was claimed */
     unsigned runs_lost;   /* bundles on it that ended because their worker did */
     unsigned runs_failed; /* ... because the SDK said so */
 };
 
+/* Without input. */
+struct claim *claim_create(void);
+/* Takes over what is in the item. */
+void claim_add(struct claim *claim, struct input_item item);
 /* Moves items from the queue into the claim until it holds about max_bytes or max_count elements (at least one item, one that is in memory
  * being cut where needed). `coder` is the windowed value coder of the input. */
 void claim_take(struct claim *claim, struct input_queue *queue, const struct coder *coder, size_t max_bytes,

@@ -7,7 +7,10 @@
  *   bundle.c    one bundle: sending its input, collecting its output, its end
  *   split.c     giving a part of a running bundle to an idle slot
  *   apply.c     the commit put into effect; delivery along edges; stages that become complete
+ *   watermark.c how far the event time of each streaming stage has come
  *   firing.c    timers: set by commits, due, and the expiration of windows
+ *   paned.c     groupings of a stream
+ *   played.c    TestStreams, and the clock that they move
  *   answer.c    state requests
  *   store.c     extents: data outside of memory
  *   spill.c     what is stored when memory is short
@@ -35,7 +38,7 @@
 
 struct delayed_residual {
     event_time due_ms;
-    struct run run;
+    struct input_item item;
 };
 
 /* A slice of a keyed stage's keys: one bundle at a time. */
@@ -43,14 +46,16 @@ struct key_shard {
     struct input_queue queue;
     struct buf open; /* elements not yet made into a run */
     uint64_t open_count;
+    event_time open_least_ms;
     bool is_busy;
     bool has_home, is_cached; /* see engine/shards.h; is_cached: `home` got a token of this epoch */
     unsigned home;            /* a worker's number */
     uint64_t epoch;
     struct sorted_input *sorted; /* of a stage that wants its input by time, once that is complete (engine/sorted.h) */
     struct timer_set timers;
-    struct map
-        seen; /* key and window -> struct seen_window: what @OnWindowExpiration is due for, when the stage has one */
+    bool fired_last; /* of a stream's: its last bundle had timers, so it is the elements' turn */
+    struct map seen; /* key and window -> struct seen_window: what will expire, where that matters (firing.c) */
+    event_time seen_least_ms; /* no later than the least end of those */
 };
 
 struct seen_window {
@@ -83,20 +88,29 @@ struct stage {
 
     /* EXECUTABLE */
     struct input_queue queue;
-    struct key_shard *shards; /* keyed stages only */
-    size_t shard_bytes;       /* waiting in all shards */
-    uint64_t shard_count;     /* elements waiting in all shards */
-    VEC(struct delayed_residual) delayed;
+    struct key_shard *shards;             /* keyed stages only */
+    size_t shard_bytes;                   /* waiting in all shards */
+    uint64_t shard_count;                 /* elements waiting in all shards */
+    VEC(struct delayed_residual) delayed; /* by the engine's clock */
     VEC(struct claim *) retries;
     struct view **views; /* one per side input, shared */
     struct user_state state;
     unsigned running;
+
+    /* Of a stream (engine/watermark.c): */
+    event_time in_watermark, out_watermark;
+    event_time flight_ms;      /* least timestamp among the input of bundles that run or are to be retried */
+    event_time flight_hold_ms; /* least hold of the timers that they fire */
+    struct pane_group *panes;  /* GROUP_BY_KEY */
+    struct gate *gate;         /* EXECUTABLE, with side inputs that change */
+    uint64_t dropped;          /* elements of keyed stages, once a window, that came after their window was gone */
 };
 
 /* What engine/split.c knows of a running bundle. */
 struct bundle_splits {
     bool is_open;          /* asked for and not yet answered: the bundle must not commit */
     bool is_element_split; /* of the element behind the claim's items the bundle has claim->roots */
+    bool is_checkpointed;  /* a restriction that would never end was split at what it has done */
     unsigned refusals;     /* in a row */
     event_time due_ms;     /* not to be asked before */
 };
@@ -112,6 +126,8 @@ struct bundle {
     struct stage *stage;
     unsigned worker;
     struct claim *claim;
+    event_time started_ms;
+    bool has_output; /* of one that may never end */
 
     struct claim_cursor sent; /* what was handed to the host */
     struct bundle_splits splits;
@@ -126,6 +142,12 @@ struct bundle {
     size_t open_ends;
     struct state_overlay overlay;
     struct list_reading list;
+    VEC(struct bundle_snapshot {
+        const struct view *view;
+        struct slice window;
+        struct snapshot *snapshot; /* owned reference, NULL: there was nothing */
+    })
+    snapshots;            /* of side inputs that change, as they were when the bundle read them first */
     bool has_paged_state; /* a read of user state did not fit one page */
     struct bundle_response *response;
     struct bundle_response *progress; /* its metrics, as last reported before that; may be NULL */
@@ -159,6 +181,7 @@ struct engine {
     uint64_t next_bundle;
     unsigned *environment_slots; /* engine_options.environment_slots */
     struct stage *stages;
+    event_time *watermarks; /* of each PCollection: its producer's output watermark */
     VEC(struct view *) views;
     struct store store;
     size_t excess_bytes; /* as the host said last */
@@ -173,6 +196,7 @@ struct engine {
     VEC(struct finalization) finalizing;
     VEC(struct engine_action) actions;
     size_t next_action;
+    int64_t clock_ahead_ms; /* of processing time, when TestStreams move it, to now_ms */
     event_time wake_ms;     /* last asked for; TIME_MAX: none */
     bool is_over;           /* the last action was given */
     event_time split_at_ms; /* when a bundle is due to be asked to split for a slot that is idle now; TIME_MAX: none */
@@ -186,9 +210,36 @@ struct engine_action *engine_add_action(struct engine *engine, enum engine_actio
 void engine_add_message(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Ends the job; takes no action when it is over already. */
 void engine_fail(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Processing time: the host's, or that of the TestStreams. */
+event_time engine_clock(const struct engine *engine);
 struct worker_slot *engine_worker(const struct engine *engine, unsigned number);
 /* Of an executable stage's input: a windowed value's. */
 const struct coder *stage_source_coder(const struct engine *engine, const struct stage *stage);
+
+/* watermark.c: how far event time has come (MODEL 3). A bounded stage's input watermark jumps from the beginning of time to its end. */
+static inline bool stage_is_streaming(const struct stage *stage) {
+    return !stage->plan->is_bounded;
+}
+
+event_time stage_input_watermark(const struct engine *engine, const struct stage *stage);
+/* The last time of which event-time timers may fire now (MODEL 7.7). */
+event_time stage_timers_limit(const struct engine *engine, const struct stage *stage);
+/* Before stages are moved: what their bundles have in hand. */
+void watermark_note_flight(struct engine *engine);
+void watermark_move_input(struct engine *engine, struct stage *stage);
+void watermark_move_output(struct engine *engine, struct stage *stage);
+/* The stage is done. */
+void watermark_end(struct engine *engine, struct stage *stage);
+int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage);
+
+/* As of the PCollection's producer: for its side inputs that change. */
+struct pane_clock view_clock(const struct engine *engine, const struct view *view);
+
+/* paned.c: groupings of a stream, which put out panes. */
+void paned_create(struct engine *engine, struct stage *stage);
+void paned_take(struct engine *engine, struct stage *stage, const struct run *run);
+/* Fires what the watermarks and the clock have made due. */
+void paned_advance(struct engine *engine, struct stage *stage);
 
 /* schedule.c: starts as many bundles as there are slots and input. */
 void engine_schedule(struct engine *engine);
@@ -217,10 +268,18 @@ void bundle_send(struct engine *engine, struct bundle *bundle);
 /* Commits the bundle when nothing is missing any more; it is gone then. */
 void bundle_check_end(struct engine *engine, struct bundle *bundle);
 /* Whether this is one element for the stage's splittable DoFn, whole, in the coder of its input. */
+/* What the residual will still produce has no lesser timestamp: what the SDK says of its outputs or, where that is nothing, the timestamp of the
+ * element, which is whole (MODEL 9.5, 9.9). */
+event_time residual_hold(const struct residual *residual);
 bool bundle_application_is_sound(const struct engine *engine, const struct stage *stage,
                                  const struct residual *application);
 
 /* split.c */
+/* Whether it works on a restriction that is to be cut off some time. */
+bool bundle_may_never_end(const struct bundle *bundle);
+void bundle_start_splits(struct engine *engine, struct bundle *bundle);
+/* It would be seen if the bundle ended. */
+void bundle_has_output(struct engine *engine, struct bundle *bundle);
 /* Asks running bundles to split for the slots that found no work; sets split_at_ms. After engine_schedule(). */
 void engine_split(struct engine *engine);
 /* Takes the answer over. The bundle may be gone afterwards. */
@@ -239,15 +298,16 @@ void stage_deliver_bucket(struct engine *engine, struct stage *stage, struct gro
 /* Closes every stage that has nothing left to come, and what follows from it. */
 void engine_advance(struct engine *engine);
 void claim_release(struct stage *stage, struct claim *claim);
-/* Makes a residual pending input of the stage, now or in delay_ms. Takes the element's reference. */
-void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms);
+/* Makes a residual pending input of the stage, now or in delay_ms; `hold` bounds what it will still produce. Takes the element's reference. */
+void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms,
+                        event_time hold);
 bool stage_inputs_are_done(const struct engine *engine, const struct stage *stage);
 
 /* firing.c */
 struct key_shard *stage_shard(const struct engine *engine, struct stage *stage, struct slice key);
 /* Notes the windows of an element of a keyed stage, for @OnWindowExpiration. `element` is borrowed. */
-void firing_note_windows(const struct engine *engine, struct stage *stage, struct key_shard *shard, struct slice key,
-                         const struct windowed_value *element);
+void firing_note_windows(const struct engine *engine, const struct stage *stage, struct key_shard *shard,
+                         struct slice key, const struct windowed_value *element);
 void firing_apply_timers(struct engine *engine, struct stage *stage, const struct bundle_commit *commit);
 /* Whether a free shard without elements has timers to fire now. */
 bool firing_is_due(const struct engine *engine, const struct stage *stage, struct key_shard *shard);
@@ -258,6 +318,10 @@ bool firing_is_pending(const struct engine *engine, const struct stage *stage);
 /* When the next processing-time timer that is not due yet will be; TIMER_NEVER: none. */
 event_time firing_next_wake(const struct engine *engine, struct stage *stage);
 bool firing_has_due_processing_timer(const struct engine *engine, struct stage *stage);
+/* Windows that are gone lose their state, where no bundle is needed for it. */
+void firing_collect(struct engine *engine, struct stage *stage);
+/* What holds the stage's output watermark: timers, and windows that are to expire. */
+event_time firing_hold(struct engine *engine, struct stage *stage);
 /* After the commit of a bundle that fired the claim's timers: expired windows lose their state. */
 void firing_expire(struct engine *engine, struct stage *stage, const struct claim *claim);
 void firing_clear_shard(struct engine *engine, struct key_shard *shard);
@@ -323,6 +387,7 @@ bool questions_are_answered_by(const struct engine *engine, const struct bundle 
 int questions_check(struct engine *engine, const struct bundle *bundle, struct status *st);
 
 /* answer.c */
+void bundle_drop_snapshots(struct bundle *bundle);
 void list_reading_clear(struct list_reading *reading);
 /* The bundle is over, but its harness waits for the answer and never times out (PROTOCOL G). */
 void engine_refuse_state(struct engine *engine, unsigned worker, uint64_t bundle, uint64_t token,

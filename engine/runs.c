@@ -3,13 +3,44 @@
 #include <assert.h>
 
 struct run run_ref(const struct run *run) {
-    return (struct run){slice_ref(run->bytes), run->count, extent_ref(run->extent)};
+    struct run ref = *run;
+
+    slice_ref(ref.bytes);
+    extent_ref(ref.extent);
+    return ref;
 }
 
 void run_clear(struct run *run) {
     slice_unref(&run->bytes);
     extent_unref(run->extent);
     *run = (struct run){0};
+}
+
+/* A windowed value begins with its timestamp. */
+static event_time timestamp_at(const uint8_t *element) {
+    struct cursor at = cursor_of(element, sizeof(uint64_t));
+    uint64_t wire = 0;
+
+    cursor_be64(&at, &wire);
+    return time_from_wire(wire);
+}
+
+event_time run_least(const struct run *run, const struct coder *coder) {
+    struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
+    event_time least = TIME_MAX;
+
+    if (run->has_least)
+        return run->least_ms;
+    assert(!run->extent || run->bytes.block);
+    while (cursor_left(&at)) {
+        event_time timestamp = timestamp_at(at.at);
+        enum coder_result result = coder_skip(coder, &at);
+
+        assert(result == CODER_OK);
+        (void)result;
+        least = MIN(least, timestamp);
+    }
+    return least;
 }
 
 void run_list_push(struct run_list *list, struct run run) {
@@ -42,9 +73,11 @@ void run_split(const struct run *run, const struct coder *coder, uint64_t count,
         (void)result;
     }
     offset = run->bytes.size - cursor_left(&at);
-    *ret_head = (struct run){.bytes = slice_sub(run->bytes, 0, offset), .count = count};
-    *ret_tail =
-        (struct run){.bytes = slice_sub(run->bytes, offset, run->bytes.size - offset), .count = run->count - count};
+    *ret_head = *ret_tail = *run;
+    ret_head->bytes = slice_sub(run->bytes, 0, offset);
+    ret_head->count = count;
+    ret_tail->bytes = slice_sub(run->bytes, offset, run->bytes.size - offset);
+    ret_tail->count = run->count - count;
 }
 
 static int malformed(struct status *st) {
@@ -58,6 +91,10 @@ static int too_large(const struct run_writer *writer, struct status *st) {
 
 static bool is_too_large(const struct run_writer *writer, size_t size) {
     return writer->max_element_bytes && size > writer->max_element_bytes;
+}
+
+static bool has_timestamps(const struct run_writer *writer) {
+    return writer->coder->kind == CODER_WINDOWED_VALUE;
 }
 
 /* Completes the carried element with bytes from the front of `bytes`; *ret_used says how many. The carry may still be incomplete
@@ -75,12 +112,15 @@ static int complete_carry(struct run_writer *writer, struct slice bytes, size_t 
         if (result == CODER_OK) {
             size_t size = writer->carry.size - cursor_left(&at);
             struct slice element;
+            struct run run = {.count = 1, .has_least = has_timestamps(writer)};
 
             if (is_too_large(writer, size))
                 return too_large(writer, st);
             element = buf_finish(&writer->carry);
-
-            run_list_push(&writer->list, (struct run){.bytes = slice_sub(element, 0, size), .count = 1});
+            if (run.has_least)
+                run.least_ms = timestamp_at(element.data);
+            run.bytes = slice_sub(element, 0, size);
+            run_list_push(&writer->list, run);
             slice_unref(&element);
             assert(size > before);
             *ret_used = size - before;
@@ -100,8 +140,8 @@ static int complete_carry(struct run_writer *writer, struct slice bytes, size_t 
 
 int run_writer_add(struct run_writer *writer, struct slice bytes, struct status *st) {
     CLEANUP_SLICE struct slice owned = bytes;
+    struct run run = {.least_ms = TIME_MAX, .has_least = has_timestamps(writer)};
     size_t begin = 0, good;
-    uint64_t count = 0;
     struct cursor at;
 
     if (writer->carry.size) {
@@ -121,11 +161,13 @@ int run_writer_add(struct run_writer *writer, struct slice bytes, struct status 
             break;
         if (is_too_large(writer, bytes.size - cursor_left(&at) - good))
             return too_large(writer, st);
+        if (run.has_least)
+            run.least_ms = MIN(run.least_ms, timestamp_at(bytes.data + good));
         good = bytes.size - cursor_left(&at);
-        count++;
+        run.count++;
     }
-    if (count)
-        run_list_push(&writer->list, (struct run){.bytes = slice_sub(bytes, begin, good - begin), .count = count});
+    run.bytes = slice_sub(bytes, begin, good - begin);
+    run_list_push(&writer->list, run);
     if (good < bytes.size) {
         writer->carry.account = writer->account;
         buf_add(&writer->carry, bytes.data + good, bytes.size - good);

@@ -11,17 +11,22 @@
 #include "base/vec.h"
 #include "engine/store.h"
 #include "model/coder.h"
+#include "model/time.h"
 
 struct run {
     struct slice bytes;    /* empty while the elements are only in the extent */
     uint64_t count;        /* elements */
     struct extent *extent; /* owned reference, or NULL */
+    event_time least_ms;   /* the least timestamp of its elements, or less, when has_least */
+    bool has_least;
 };
 
 static inline size_t run_size(const struct run *run) {
     return run->extent ? run->extent->size : run->bytes.size;
 }
 
+/* Of a run with has_least, or one that is in memory: windowed values of `coder`. */
+event_time run_least(const struct run *run, const struct coder *coder);
 /* New references. */
 struct run run_ref(const struct run *run);
 void run_clear(struct run *run);

@@ -1,6 +1,6 @@
 /* Which stage gets a free slot next, and how much of its input.
  *
- * A stage whose input is complete, or that has a full bundle waiting, comes before one that would get a crumb; among the former
+ * A stage of a stream, a stage whose input is complete, or one that has a full bundle waiting, comes before one that would get a crumb; among the former
  * the one nearest to the end of the graph (it frees memory), among the latter the one nearest to the start (it makes bundles
  * fuller). */
 #include <stdlib.h>
@@ -13,6 +13,8 @@ bool stage_side_inputs_are_ready(const struct engine *engine, const struct stage
     for (size_t i = 0; i < stage->plan->side_input_count; i++) {
         unsigned producer = engine->plan->collections[stage->plan->side_inputs[i].collection].producer;
 
+        if (stage->views[i]->live)
+            continue; /* elements have waited at the stage's gate */
         if (!engine->stages[producer].is_done || !backlog_is_empty(stage->views[i]->backlog))
             return false;
     }
@@ -34,7 +36,7 @@ static struct stage *pick_stage(struct engine *engine, const struct worker_slot 
 
         if (stage->plan->environment != worker->environment || !stage_has_work(engine, stage, worker))
             continue;
-        if (stage->retries.count || stage_inputs_are_done(engine, stage) ||
+        if (stage->retries.count || stage_is_streaming(stage) || stage_inputs_are_done(engine, stage) ||
             stage->queue.bytes + stage->shard_bytes >= engine->options.bundle_bytes)
             return stage;
         crumbs = stage;
@@ -53,16 +55,43 @@ static unsigned environment_slots(const struct engine *engine, unsigned environm
     return MAX(slots, 1u);
 }
 
-/* The input of the next bundle: a share of what waits, so that every slot gets some, up to the target size. Neither the number of elements
- * nor their bytes say how much work they are, so it gets at most its share of either. Elements of a splittable DoFn's process transform
- * stand for work that has nothing to do with their bytes, so only their number is shared out. */
+/* How much one bundle may be given. */
+struct share {
+    size_t bytes;
+    uint64_t count;
+};
+
+/* In a stream a few elements are not worth several bundles, and what a bundle puts out is seen only when it ends. */
+enum { STREAM_MIN_ELEMENTS = 64, STREAM_MAX_RESTRICTIONS = 256 };
+
+/* A share of what waits, so that every slot gets some, up to the target size. Neither the number of elements nor their bytes say how much work
+ * they are, so it gets at most its share of either. Elements of a splittable DoFn's process transform stand for work that has nothing to do
+ * with their bytes, so only their number is shared out. */
+static struct share share_of_waiting(const struct engine *engine, const struct stage *stage, unsigned slots) {
+    uint64_t waiting_count = stage->queue.count + stage->shard_count;
+    size_t waiting_bytes = stage->queue.bytes + stage->shard_bytes;
+    size_t most = stage_is_streaming(stage) ? engine->options.stream_bundle_bytes : engine->options.bundle_bytes;
+    struct share share = {.bytes = MIN(most, waiting_bytes / slots + (waiting_bytes % slots != 0)),
+                          .count = waiting_count / slots + (waiting_count % slots != 0)};
+
+    if (stage->plan->process_transform_id && slots > 1)
+        share.bytes = engine->options.bundle_bytes;
+    if (!stage_is_streaming(stage))
+        return share;
+    if (stage->plan->process_transform_id) {
+        share.count = MIN(share.count, (uint64_t)STREAM_MAX_RESTRICTIONS);
+    } else if (waiting_count <= (uint64_t)STREAM_MIN_ELEMENTS * slots) {
+        share.count = MAX(share.count, (uint64_t)STREAM_MIN_ELEMENTS);
+        share.bytes = most;
+    }
+    return share;
+}
+
+/* The input of the next bundle. */
 static struct claim *next_claim(struct engine *engine, struct stage *stage, const struct worker_slot *worker) {
     const struct coder *coder = stage_source_coder(engine, stage);
     unsigned slots = environment_slots(engine, stage->plan->environment);
-    uint64_t waiting_count = stage->queue.count + stage->shard_count;
-    size_t waiting_bytes = stage->queue.bytes + stage->shard_bytes;
-    size_t max_bytes = MIN(engine->options.bundle_bytes, waiting_bytes / slots + (waiting_bytes % slots != 0));
-    uint64_t max_count = waiting_count / slots + (waiting_count % slots != 0);
+    struct share share = share_of_waiting(engine, stage, slots);
     struct claim *claim;
 
     if (stage->retries.count) {
@@ -71,13 +100,11 @@ static struct claim *next_claim(struct engine *engine, struct stage *stage, cons
         memmove(stage->retries.items, stage->retries.items + 1, stage->retries.count * sizeof(claim));
         return claim;
     }
-    claim = xcalloc(1, sizeof(*claim));
-    if (stage->plan->process_transform_id && slots > 1)
-        max_bytes = engine->options.bundle_bytes;
+    claim = claim_create();
     if (stage->shards)
-        shards_claim(engine, stage, worker, claim, MAX(max_bytes, (size_t)1), slots);
+        shards_claim(engine, stage, worker, claim, MAX(share.bytes, (size_t)1), slots);
     else
-        claim_take(claim, &stage->queue, coder, max_bytes, max_count);
+        claim_take(claim, &stage->queue, coder, share.bytes, share.count);
     return claim;
 }
 

@@ -59,6 +59,13 @@ static bool wants_own_bundle(const struct engine *engine, const struct stage *st
            !stage_inputs_are_done(engine, stage);
 }
 
+/* In a stream timers that are due come before the elements behind them, but leave those their turn: a timer may set itself again for ever. */
+static bool is_elements_turn(const struct engine *engine, struct stage *stage, struct key_shard *shard) {
+    if (!shard->queue.count)
+        return false;
+    return !stage_is_streaming(stage) || shard->fired_last || !firing_is_due(engine, stage, shard);
+}
+
 /* A key has either elements or due timers in one bundle: the SDK's order between them is not defined (MODEL 7.7). */
 static void take_shard(struct engine *engine, struct stage *stage, unsigned number, struct claim *claim,
                        size_t max_bytes) {
@@ -71,10 +78,12 @@ static void take_shard(struct engine *engine, struct stage *stage, unsigned numb
         sorted_take(engine, stage, shard, claim, max_bytes);
         firing_take(engine, stage, shard, claim);
         sorted_drop_finished(engine, shard);
-    } else if (shard->queue.count) {
+    } else if (is_elements_turn(engine, stage, shard)) {
         claim_take(claim, &shard->queue, coder, max_bytes, UINT64_MAX);
+        shard->fired_last = false;
     } else {
         firing_take(engine, stage, shard, claim);
+        shard->fired_last = true;
     }
     shard->is_busy = true;
     vec_push(&claim->shards, number);
@@ -113,6 +122,10 @@ static void move_epoch(struct key_shard *shard) {
     if (shard->is_cached)
         shard->epoch++;
     shard->is_cached = false;
+}
+
+void shards_forget(struct key_shard *shard) {
+    move_epoch(shard);
 }
 
 void shards_start(const struct bundle *bundle, struct engine_action *start) {

@@ -24,6 +24,8 @@ void shards_claim(struct engine *engine, struct stage *stage, const struct worke
                   size_t max_bytes, unsigned slots);
 /* The bundle starts: its worker becomes the home, and the action gets the token if there is one. */
 void shards_start(const struct bundle *bundle, struct engine_action *start);
+/* State of the shard went without a bundle: what its home has cached is not good any more. */
+void shards_forget(struct key_shard *shard);
 /* The bundle is over. */
 void shards_end(const struct bundle *bundle, bool is_committed);
 

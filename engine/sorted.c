@@ -5,20 +5,23 @@
 
 struct sorted_element {
     event_time timestamp;
-    struct slice bytes; /* borrowed from the runs */
+    struct slice bytes; /* borrowed from the runs; in a stream a copy, on the account */
     uint64_t place;     /* of arrival */
 };
 
 struct sorted_key {
     VEC(struct sorted_element) elements;
     size_t next;
-    uint64_t round; /* the last one that gave elements of this key */
+    bool is_unsorted; /* from `next` on */
+    uint64_t round;   /* the last one that gave elements of this key */
 };
 
 struct sorted_input {
     const struct coder *coder;
     struct backlog loading; /* what is stored is brought in; then all is sorted */
     bool is_sorted;
+    bool is_streaming;
+    event_time limit;        /* the last timestamp that may be given now */
     VEC(struct slice) bytes; /* of the elements */
     struct map keys;         /* key -> struct sorted_key; only those with elements left */
     uint64_t places;
@@ -37,6 +40,8 @@ static bool has_event_timers(const struct plan_stage *plan) {
 static void sorted_key_free(void *value) {
     struct sorted_key *key = value;
 
+    for (size_t i = key->next; i < key->elements.count; i++)
+        slice_unref(&key->elements.items[i].bytes);
     vec_free(&key->elements);
     free(key);
 }
@@ -45,10 +50,33 @@ bool sorted_is_pending(const struct key_shard *shard) {
     return shard->queue.count || shard->sorted;
 }
 
+/* Whether the key has an element that may be given now. */
+static bool has_element(const struct sorted_input *sorted, const struct sorted_key *key) {
+    return key->next < key->elements.count && key->elements.items[key->next].timestamp <= sorted->limit;
+}
+
 bool sorted_has_elements(const struct stage *stage, const struct key_shard *shard) {
     if (!stage->plan->requires_time_sorted_input)
         return shard->queue.count;
-    return shard->sorted && shard->sorted->is_sorted;
+    if (!shard->sorted || !shard->sorted->is_sorted)
+        return false;
+    map_foreach (entry, &shard->sorted->keys)
+        if (has_element(shard->sorted, entry->value))
+            return true;
+    return false;
+}
+
+event_time sorted_hold(const struct key_shard *shard) {
+    event_time least = TIME_MAX;
+
+    if (shard->sorted)
+        map_foreach (entry, &shard->sorted->keys) {
+            const struct sorted_key *key = entry->value;
+
+            if (key->next < key->elements.count)
+                least = MIN(least, key->elements.items[key->next].timestamp);
+        }
+    return least;
 }
 
 void sorted_clear(struct engine *engine, struct key_shard *shard) {
@@ -80,13 +108,16 @@ static void index_run(struct sorted_input *sorted, const struct run *run) {
     struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
     size_t charge = run->count * sizeof(struct sorted_element);
 
-    account_charge(sorted->account, charge);
-    sorted->charged += charge;
-    vec_push(&sorted->bytes, slice_ref(run->bytes));
+    if (!sorted->is_streaming) {
+        account_charge(sorted->account, charge);
+        sorted->charged += charge;
+        vec_push(&sorted->bytes, slice_ref(run->bytes));
+    }
     while (cursor_left(&at)) {
         const uint8_t *begin = at.at;
         struct sorted_element element = {.place = sorted->places++};
         struct windowed_value value;
+        struct sorted_key *key;
         struct cursor rest;
         enum coder_result result = windowed_value_read(sorted->coder, &at, &value);
         void **slot;
@@ -99,9 +130,12 @@ static void index_run(struct sorted_input *sorted, const struct run *run) {
         slot = map_slot(&sorted->keys, value.value.at, (size_t)(rest.at - value.value.at));
         if (!*slot)
             *slot = xcalloc(1, sizeof(struct sorted_key));
+        key = *slot;
         element.timestamp = value.timestamp;
-        element.bytes = slice_of_static(begin, (size_t)(at.at - begin));
-        vec_push(&((struct sorted_key *)*slot)->elements, element);
+        element.bytes = sorted->is_streaming ? slice_copy(begin, (size_t)(at.at - begin), sorted->account)
+                                             : slice_of_static(begin, (size_t)(at.at - begin));
+        key->is_unsorted |= key->next < key->elements.count && vec_last(&key->elements)->timestamp > element.timestamp;
+        vec_push(&key->elements, element);
     }
 }
 
@@ -111,7 +145,10 @@ static void sort_if_complete(struct sorted_input *sorted) {
     map_foreach (entry, &sorted->keys) {
         struct sorted_key *key = entry->value;
 
-        qsort(key->elements.items, key->elements.count, sizeof(*key->elements.items), compare_elements);
+        if (key->is_unsorted)
+            qsort(key->elements.items + key->next, key->elements.count - key->next, sizeof(*key->elements.items),
+                  compare_elements);
+        key->is_unsorted = false;
     }
     sorted->is_sorted = true;
 }
@@ -122,16 +159,12 @@ static void absorb(struct engine *engine, void *owner, struct input_item *item) 
     sort_if_complete(owner);
 }
 
-/* All of the shard's elements have come: they leave the queue, those that are stored one item after the other. The order in which they came
- * is lost with that, and ties are free. */
-static void begin(struct engine *engine, const struct stage *stage, struct key_shard *shard) {
-    struct sorted_input *sorted = shard->sorted = xcalloc(1, sizeof(*sorted));
+/* The shard's elements leave the queue, those that are stored one item after the other. The order in which they came is lost with that, and
+ * ties are free. */
+static void take_queue(struct engine *engine, struct key_shard *shard) {
+    struct sorted_input *sorted = shard->sorted;
     struct input_item item;
 
-    sorted->coder = stage_source_coder(engine, stage);
-    sorted->account = engine->options.account;
-    sorted->loading.absorb = absorb;
-    sorted->loading.owner = sorted;
     while (input_queue_pop(&shard->queue, &item)) {
         assert(!item.partition && !item.bucket); /* elements are routed by key as runs */
         if (item.run.extent) {
@@ -144,10 +177,43 @@ static void begin(struct engine *engine, const struct stage *stage, struct key_s
     sort_if_complete(sorted);
 }
 
+static void begin(struct engine *engine, const struct stage *stage, struct key_shard *shard) {
+    struct sorted_input *sorted = shard->sorted = xcalloc(1, sizeof(*sorted));
+
+    sorted->coder = stage_source_coder(engine, stage);
+    sorted->account = engine->options.account;
+    sorted->loading.absorb = absorb;
+    sorted->loading.owner = sorted;
+    sorted->is_streaming = stage_is_streaming(stage);
+    sorted->limit = TIME_MAX;
+    take_queue(engine, shard);
+}
+
+/* In a stream. */
+static void take_arrived(struct engine *engine, struct stage *stage) {
+    event_time watermark = stage->in_watermark;
+    event_time limit = watermark == TIME_MAX ? TIME_MAX : time_add(watermark, -stage_allowed_lateness(engine, stage));
+
+    for (unsigned i = 0; i < engine->options.key_shards; i++) {
+        struct key_shard *shard = &stage->shards[i];
+
+        if (!shard->sorted && shard->queue.count)
+            begin(engine, stage, shard);
+        else if (shard->queue.count)
+            take_queue(engine, shard);
+        if (shard->sorted)
+            shard->sorted->limit = limit;
+    }
+}
+
 void sorted_prepare(struct engine *engine, struct stage *stage, unsigned at_once) {
     unsigned count = 0;
 
-    if (!stage->plan->requires_time_sorted_input || !stage->shards || !stage_inputs_are_done(engine, stage))
+    if (!stage->plan->requires_time_sorted_input || !stage->shards)
+        return;
+    if (stage_is_streaming(stage))
+        take_arrived(engine, stage);
+    if (stage_is_streaming(stage) || !stage_inputs_are_done(engine, stage))
         return;
     for (unsigned i = 0; i < engine->options.key_shards; i++)
         count += stage->shards[i].sorted != NULL;
@@ -179,16 +245,17 @@ event_time sorted_timer_limit(void *shard, struct slice key) {
 }
 
 /* The key's next elements: those of one time, or as many as there is room for. */
-static void take_key(struct sorted_key *key, bool by_time, size_t room, struct buf *out, uint64_t *count) {
+static void take_key(const struct sorted_input *sorted, struct sorted_key *key, bool by_time, size_t room,
+                     struct buf *out, uint64_t *count) {
     event_time time = next_element(key)->timestamp;
 
     do {
-        const struct sorted_element *element = next_element(key);
+        struct sorted_element *element = &key->elements.items[key->next++];
 
         buf_add(out, element->bytes.data, element->bytes.size);
+        slice_unref(&element->bytes);
         ++*count;
-        key->next++;
-    } while (key->next < key->elements.count && (by_time ? next_element(key)->timestamp == time : out->size < room));
+    } while (has_element(sorted, key) && (by_time ? next_element(key)->timestamp == time : out->size < room));
 }
 
 void sorted_drop_finished(struct engine *engine, struct key_shard *shard) {
@@ -209,6 +276,7 @@ void sorted_take(struct engine *engine, struct stage *stage, struct key_shard *s
     bool by_time = has_event_timers(stage->plan);
     size_t room = max_bytes > claim->bytes ? max_bytes - claim->bytes : 1;
     struct buf out = {.account = engine->options.account};
+    event_time least = TIME_MAX;
     struct run run = {0};
 
     if (!sorted_has_elements(stage, shard))
@@ -220,9 +288,12 @@ void sorted_take(struct engine *engine, struct stage *stage, struct key_shard *s
 
         if (out.size >= room)
             break;
+        if (!has_element(shard->sorted, key))
+            continue;
         if (by_time && timer_set_earliest_of(&shard->timers, bytes, TIMER_EVENT_TIME) < next_element(key)->timestamp)
             continue;
-        take_key(key, by_time, room, &out, &run.count);
+        least = MIN(least, next_element(key)->timestamp);
+        take_key(shard->sorted, key, by_time, room, &out, &run.count);
         key->round = shard->sorted->round;
     }
     if (run.count == 0) {
@@ -230,7 +301,5 @@ void sorted_take(struct engine *engine, struct stage *stage, struct key_shard *s
         return;
     }
     run.bytes = buf_finish(&out);
-    claim->bytes += run.bytes.size;
-    claim->count += run.count;
-    vec_push(&claim->items, ((struct input_item){.run = run}));
+    claim_add(claim, (struct input_item){.run = run, .least_ms = least});
 }

@@ -5,6 +5,9 @@
  * timers before t have fired, those too that an element just before it sets. So where a stage has such timers, one bundle gives of each key
  * either its elements of one time or the timers of one time; where it has none, the elements go out as any others.
  *
+ * In a stream elements are kept by key until the input watermark is the allowed lateness behind them, and those that come later than that are
+ * dropped. What is kept holds the output watermark.
+ *
  * Belongs to the engine's thread. */
 #ifndef ENGINE_SORTED_H
 #define ENGINE_SORTED_H
@@ -26,6 +29,8 @@ void sorted_drop_finished(struct engine *engine, struct key_shard *shard);
 event_time sorted_timer_limit(void *shard, struct slice key);
 /* Whether the shard has elements that were not yet given. */
 bool sorted_is_pending(const struct key_shard *shard);
+/* Of a stream: the least timestamp of those, TIME_MAX when there are none. */
+event_time sorted_hold(const struct key_shard *shard);
 void sorted_clear(struct engine *engine, struct key_shard *shard);
 
 #endif

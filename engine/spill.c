@@ -66,11 +66,13 @@ static void spill_groups(struct engine *engine) {
 /* Makes one stored run of several in memory, whose bytes are let go. */
 static struct run store_runs(struct engine *engine, struct run *runs, size_t count) {
     struct slice *pieces = xcalloc(count, sizeof(*pieces));
-    struct run stored = {0};
+    struct run stored = {.least_ms = TIME_MAX, .has_least = true};
 
     for (size_t i = 0; i < count; i++) {
         pieces[i] = runs[i].bytes;
         stored.count += runs[i].count;
+        stored.has_least &= runs[i].has_least;
+        stored.least_ms = MIN(stored.least_ms, runs[i].least_ms);
         runs[i] = (struct run){0};
     }
     stored.extent = extent_create(engine, pieces, count);
@@ -175,10 +177,13 @@ static bool is_plain_run(const struct input_item *item) {
 static void spill_run_items(struct engine *engine, struct input_queue *queue, size_t first, size_t last) {
     size_t count = last - first + 1;
     struct run *runs = xcalloc(count, sizeof(*runs));
+    event_time least = TIME_MAX;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         runs[i] = queue->items.items[first + i].run;
-    queue->items.items[first] = (struct input_item){.run = store_runs(engine, runs, count)};
+        least = MIN(least, queue->items.items[first + i].least_ms);
+    }
+    queue->items.items[first] = (struct input_item){.run = store_runs(engine, runs, count), .least_ms = least};
     memmove(queue->items.items + first + 1, queue->items.items + last + 1,
             (queue->items.count - last - 1) * sizeof(*queue->items.items));
     queue->items.count -= count - 1;

@@ -13,8 +13,10 @@
  * nobody knows; the one with most input not yet sent comes first, then the one that has run longest. A refusal doubles the time until
  * the bundle is asked again; there is no harm in asking, but an element that takes hours need not be asked about twice a second.
  *
- * Keyed stages are not split: a part of their bundle's keys would run beside the bundle, and a shard is in one bundle at a time. Nor are
- * restrictions that may never end: each part would hold a slot for good.
+ * Keyed stages are not split: a part of their bundle's keys would run beside the bundle, and a shard is in one bundle at a time.
+ *
+ * Restrictions that may never end are split for another reason, at fraction 0: the bundle then ends with what it has done, which becomes
+ * visible, and the residual is another bundle's (a checkpoint). That is due a while after the bundle began, sooner once there is output.
  *
  * Indices count the elements that the bundle was sent, from 0; -1 stands before the first (ProcessBundleSplitResponse.ChannelSplit). */
 #include <stdlib.h>
@@ -36,8 +38,7 @@ static bool may_split(const struct bundle *bundle) {
     uint64_t least = plan->process_transform_id ? 1 : 2, end;
     bool is_all;
 
-    if (bundle->stage->shards || (plan->process_transform_id && !plan->is_bounded) || bundle->response ||
-        bundle->splits.is_open)
+    if (bundle->stage->shards || bundle_may_never_end(bundle) || bundle->response || bundle->splits.is_open)
         return false;
     end = channel_end(bundle, &is_all);
     return end && end + !is_all >= least;
@@ -74,14 +75,18 @@ static unsigned slots_to_fill(const struct engine *engine, unsigned environment)
 
 /* Elements are shared out evenly over the bundle and the slots that wait for it. A restriction gives one residual, so that halves reach all
  * slots soonest. */
-static void ask(struct engine *engine, struct bundle *bundle, unsigned waiting_slots) {
+static double share_of(const struct bundle *bundle, unsigned waiting_slots) {
+    return bundle->stage->plan->process_transform_id ? 0.5 : 1.0 / (1 + waiting_slots);
+}
+
+static void ask(struct engine *engine, struct bundle *bundle, double fraction) {
     struct engine_action *action = engine_add_action(engine, ENGINE_ACTION_SPLIT);
     bool is_all;
 
     action->bundle = bundle->id;
     action->worker = bundle->worker;
     action->stage = bundle->stage->plan->index;
-    action->fraction = bundle->stage->plan->process_transform_id ? 0.5 : 1.0 / (1 + waiting_slots);
+    action->fraction = fraction;
     action->element_count = channel_end(bundle, &is_all);
     bundle->splits.is_open = true;
 }
@@ -106,12 +111,56 @@ static void split_for(struct engine *engine, unsigned environment, unsigned slot
             if ((*bundle)->stage->plan->environment == environment && may_split(*bundle) &&
                 (*bundle)->splits.due_ms <= engine->now_ms && (!best || has_more_left(*bundle, best)))
                 best = *bundle;
-        ask(engine, best, (slots + due - 1) / due);
+        ask(engine, best, share_of(best, (slots + due - 1) / due));
     }
+}
+
+/* ---- checkpoints ---- */
+
+bool bundle_may_never_end(const struct bundle *bundle) {
+    return bundle->stage->plan->process_transform_id && stage_is_streaming(bundle->stage);
+}
+
+static void checkpoint_bundles(struct engine *engine) {
+    vec_foreach (entry, &engine->running) {
+        struct bundle *bundle = *entry;
+
+        if (!bundle_may_never_end(bundle) || bundle->response || bundle->splits.is_open ||
+            bundle->splits.is_checkpointed)
+            continue;
+        if (bundle->splits.due_ms <= engine->now_ms)
+            ask(engine, bundle, 0);
+        else
+            engine->split_at_ms = MIN(engine->split_at_ms, bundle->splits.due_ms);
+    }
+}
+
+void bundle_has_output(struct engine *engine, struct bundle *bundle) {
+    event_time due = time_add(bundle->started_ms, engine->options.latency_ms);
+
+    if (!bundle_may_never_end(bundle) || bundle->has_output)
+        return;
+    bundle->has_output = true;
+    bundle->splits.due_ms = MIN(bundle->splits.due_ms, due);
+    engine->split_at_ms = MIN(engine->split_at_ms, bundle->splits.due_ms);
+    engine->needs_wake = true;
+}
+
+static int64_t split_interval(const struct engine *engine, const struct bundle *bundle) {
+    int64_t interval =
+        bundle_may_never_end(bundle) ? engine->options.checkpoint_after_ms : engine->options.split_after_ms;
+
+    return MAX(interval, (int64_t)1) << bundle->splits.refusals;
+}
+
+void bundle_start_splits(struct engine *engine, struct bundle *bundle) {
+    bundle->splits.due_ms = time_add(engine->now_ms, split_interval(engine, bundle));
 }
 
 void engine_split(struct engine *engine) {
     engine->split_at_ms = TIME_MAX;
+    checkpoint_bundles(engine);
+    engine->needs_wake |= engine->split_at_ms != TIME_MAX;
     if (engine->options.split_after_ms < 0)
         return;
     for (unsigned i = 0; i < engine->plan->environment_count; i++) {
@@ -204,7 +253,8 @@ static void apply_element_split(struct engine *engine, struct bundle *bundle, st
     for (size_t i = 0; i < split->residual_count; i++) {
         struct residual *residual = &split->residuals[i];
 
-        stage_add_residual(engine, bundle->stage, residual->element, MAX(residual->delay_ms, (int64_t)0));
+        stage_add_residual(engine, bundle->stage, residual->element, MAX(residual->delay_ms, (int64_t)0),
+                           residual_hold(residual));
         residual->element = SLICE_EMPTY;
     }
     bundle->splits.is_element_split = true;
@@ -237,7 +287,8 @@ void bundle_split_answered(struct engine *engine, struct bundle *bundle, struct 
         return;
     }
     splits->refusals = is_refused ? MIN(splits->refusals + 1, (unsigned)MAX_DOUBLINGS) : 0;
-    splits->due_ms = time_add(engine->now_ms, engine->options.split_after_ms << splits->refusals);
+    splits->is_checkpointed |= !is_refused && bundle_may_never_end(bundle);
+    bundle_start_splits(engine, bundle);
     engine->needs_schedule = true;
     bundle_send(engine, bundle); /* the end mark, when the bundle waited for input that is not its own any more */
     bundle_check_end(engine, bundle);

@@ -201,21 +201,40 @@ static void timer_set_detach(struct timer_set *set, enum timer_domain domain, st
     drop_key_if_empty(set, timer_key_bytes(timer));
 }
 
+event_time window_collected_ms(event_time window_end, int64_t allowed_lateness_ms) {
+    return MIN(time_add(window_end, allowed_lateness_ms), TIME_GLOBAL_WINDOW_END);
+}
+
 /* Whether the timer will fire some day. */
 static bool can_fire(const struct timer_record *record, enum timer_domain domain, event_time window_end,
-                     int64_t allowed_lateness_ms) {
+                     const struct timer_rules *rules) {
+    event_time collected = window_collected_ms(window_end, rules->allowed_lateness_ms);
+
     if (record->is_clear)
         return false;
-    /* A processing time at the end of time never comes; it must not hold the job up. */
+    /* A processing time at the end of time never comes; it must not hold the job up. At the end of the input windows wait for those that do. */
     if (domain == TIMER_PROCESSING_TIME)
-        return record->fire_ms < TIME_GLOBAL_WINDOW_END;
-    return window_end >= TIME_GLOBAL_WINDOW_END ||
-           record->fire_ms <= MIN(time_add(window_end, allowed_lateness_ms), TIME_GLOBAL_WINDOW_END);
+        return record->fire_ms < TIME_GLOBAL_WINDOW_END &&
+               (!rules->is_streaming || rules->input_watermark == TIME_MAX || collected >= rules->input_watermark);
+    return window_end >= TIME_GLOBAL_WINDOW_END || record->fire_ms <= collected;
+}
+
+/* Behind the end of the window there is nothing to hold: SDKs say so that an output has no time of its own (MODEL 7.11). */
+static void hold(struct timer_set *set, struct timer *timer, const struct timer_rules *rules) {
+    timer->has_hold =
+        rules->is_streaming && timer->hold_ms <= window_collected_ms(timer->window_end, rules->allowed_lateness_ms);
+    if (timer->has_hold)
+        holds_add(&set->holds, timer->hold_ms);
+}
+
+static void release(struct timer_set *set, const struct timer *timer) {
+    if (timer->has_hold)
+        holds_remove(&set->holds, timer->hold_ms);
 }
 
 static void apply_in_window(struct timer_set *set, const struct plan_stage *stage, unsigned family,
                             const struct timer_record *record, struct slice window, event_time window_end,
-                            int64_t allowed_lateness_ms, struct account *account) {
+                            const struct timer_rules *rules, struct account *account) {
     struct slice key = slice_of_static(record->key.at, cursor_left(&record->key));
     enum timer_domain domain = domain_of(stage, family);
     struct buf identity = {0};
@@ -225,13 +244,16 @@ static void apply_in_window(struct timer_set *set, const struct plan_stage *stag
     old = map_remove(&set->by_identity, buf_data(&identity), identity.size);
     if (old) {
         timer_set_detach(set, domain, old);
+        release(set, old);
         timer_free(old);
     }
-    if (can_fire(record, domain, window_end, allowed_lateness_ms)) {
+    if (can_fire(record, domain, window_end, rules)) {
         timer = timer_of_parts(family, key, record->tag, window, record->rest, account);
-        timer->fire_ms = record->fire_ms;
+        timer->fire_ms =
+            domain == TIMER_PROCESSING_TIME ? time_add(record->fire_ms, rules->clock_ahead_ms) : record->fire_ms;
         timer->hold_ms = record->hold_ms;
         timer->window_end = window_end;
+        hold(set, timer, rules);
         timer->sequence = set->next_sequence++;
         map_set(&set->by_identity, buf_data(&identity), identity.size, timer);
         heap_push(&key_of(set, key)->by_domain[domain], timer);
@@ -242,7 +264,7 @@ static void apply_in_window(struct timer_set *set, const struct plan_stage *stag
 }
 
 void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family,
-                     int64_t allowed_lateness_ms, struct slice records, struct account *account) {
+                     const struct timer_rules *rules, struct slice records, struct account *account) {
     const struct coder *coder = stage->timer_families[family].coder;
     struct cursor at = cursor_of(records.data, records.size);
 
@@ -258,7 +280,7 @@ void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsi
             assert(result == CODER_OK);
             (void)result;
             apply_in_window(set, stage, family, &record, slice_of_static(window, (size_t)(record.windows.at - window)),
-                            end, allowed_lateness_ms, account);
+                            end, rules, account);
             record.window_count--;
         }
     }
@@ -298,6 +320,7 @@ void timer_set_take_due(struct timer_set *set, enum timer_domain domain, timer_l
 
             heap_remove(heap, timer);
             set->counts[domain]--;
+            release(set, timer);
             forget_identity(set, timer);
             vec_push(due, timer);
         }
@@ -348,6 +371,7 @@ void timer_set_remove_window(struct timer_set *set, struct slice key, struct sli
             heap_remove(heap, timer);
             set->counts[domain]--;
             times_changed(set, (enum timer_domain)domain);
+            release(set, timer);
             forget_identity(set, timer);
             timer_free(timer);
             i = 0; /* the heap has moved */
@@ -359,5 +383,6 @@ void timer_set_remove_window(struct timer_set *set, struct slice key, struct sli
 void timer_set_clear(struct timer_set *set) {
     map_clear(&set->by_key, timer_key_free);
     map_clear(&set->by_identity, NULL);
+    holds_clear(&set->holds);
     *set = (struct timer_set){0};
 }

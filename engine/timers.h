@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/slice.h"
 #include "base/vec.h"
+#include "engine/holds.h"
 #include "model/window.h"
 #include "translate/plan.h"
 
@@ -22,6 +23,7 @@ struct timer {
     unsigned family;
     event_time fire_ms;
     event_time hold_ms;
+    bool has_hold;         /* of a stream's: hold_ms is in the set's holds */
     event_time window_end; /* the window's maximum timestamp */
     uint64_t sequence;     /* ties fire in the order in which they were set */
     size_t heap_place;
@@ -40,17 +42,29 @@ struct timer_set {
     struct map by_identity; /* -> struct timer */
     struct map by_key;      /* -> struct timer_key */
     uint64_t next_sequence;
-    size_t counts[2]; /* by domain */
+    size_t counts[2];   /* by domain */
+    struct holds holds; /* of a stream's pending timers */
     bool is_earliest_known[2];
     event_time earliest[2];
 };
 
 enum timer_domain { TIMER_EVENT_TIME = 0, TIMER_PROCESSING_TIME = 1 };
 
+/* What is to be made of times in timer records. Zeros: a bounded stage, without allowed lateness. */
+struct timer_rules {
+    int64_t allowed_lateness_ms;
+    bool is_streaming; /* holds are kept, and: */
+    event_time input_watermark;
+    int64_t clock_ahead_ms; /* of the engine's processing time, when that is played, to the SDK's */
+};
+
 /* Applies encoded timer records, in order, of one family; they were checked when they arrived. Event-time timers that would fire after their
- * window is gone, `allowed_lateness_ms` behind its end, are not kept: MODEL 7.9. The global window is never gone. */
+ * window is gone, which is the allowed lateness behind its end, are not kept (MODEL 7.9), nor are processing-time timers of a window that is
+ * (MODEL 7.14). The global window is never gone. */
 void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family,
-                     int64_t allowed_lateness_ms, struct slice records, struct account *account);
+                     const struct timer_rules *rules, struct slice records, struct account *account);
+/* When the state and the timers of a window go: MODEL 3.11. */
+event_time window_collected_ms(event_time window_end, int64_t allowed_lateness_ms);
 /* A timer made by the runner, for timer_append(): tag "", no pane. */
 struct timer *timer_make(unsigned family, struct slice key, struct slice window, event_time window_end,
                          event_time fire_ms, event_time hold_ms, struct account *account);

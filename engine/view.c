@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "engine/liveview.h"
 #include "engine/viewstore.h"
 #include "model/window.h"
 
@@ -30,9 +31,7 @@ static struct chain *chain_of(struct view *view, struct map *map, const void *ke
     return *slot;
 }
 
-static void view_add_in_window(struct view *view, const struct windowed_value *element, struct cursor window,
-                               struct buf *scratch) {
-    struct cursor value = element->value;
+static void view_add_in_window(struct view *view, struct cursor value, struct cursor window, struct buf *scratch) {
     struct cursor key = value;
     struct chain *chain;
     bool is_new;
@@ -78,9 +77,16 @@ void view_add(struct view *view, const struct run *run) {
             result = coder_skip(window_coder, &element.windows);
             assert(result == CODER_OK);
             window.end = element.windows.at;
-            view_add_in_window(view, &element, window, &scratch);
+            view_add_in_window(view, element.value, window, &scratch);
         }
     }
+    buf_clear(&scratch);
+}
+
+void view_add_element(struct view *view, struct cursor window, struct cursor value) {
+    struct buf scratch = {0};
+
+    view_add_in_window(view, value, window, &scratch);
     buf_clear(&scratch);
 }
 
@@ -113,4 +119,6 @@ void view_clear(struct view *view) {
     view->bytes = view->charged_bytes = 0;
     view_store_free(view->store);
     view->store = NULL;
+    live_view_free(view->live);
+    view->live = NULL;
 }

@@ -11,6 +11,7 @@
 #include "translate/plan.h"
 
 struct backlog;
+struct live_view;
 struct view_store;
 
 struct view {
@@ -27,12 +28,15 @@ struct view {
     bool is_read;            /* somebody has read of it */
     bool is_unused;          /* nobody will read it any more */
     struct backlog *backlog; /* the engine's: elements that are stored and not yet in here */
+    struct live_view *live;  /* owned; of an unbounded PCollection, and then there is nothing in the maps; else NULL */
 };
 
 /* Whether a multimap can be made of elements of this coder: they are KVs. */
 bool view_coder_fits(const struct coder *windowed, enum plan_access access);
 /* Borrows the run, which is in memory. The bytes were checked when they arrived. */
 void view_add(struct view *view, const struct run *run);
+/* One element, in one encoded window. */
+void view_add_element(struct view *view, struct cursor window, struct cursor value);
 /* NULL: nothing there, an empty view. */
 const struct chain *view_elements(const struct view *view, struct slice window, struct slice key);
 const struct chain *view_keys(const struct view *view, struct slice window);

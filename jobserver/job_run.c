@@ -33,22 +33,25 @@ void job_run_post(struct job_run *run, struct run_event *event) {
 
 /* ---- actions ---- */
 
-/* A side input of a bounded stage is complete before it is read and never changes, so that harnesses may keep it for as long as they
- * serve the job. User state changes: the engine says when (engine/shards.h). Harnesses know no jobs, and outlive the daemon's runs of
- * one: the token names both. */
+/* A bounded side input is complete before it is read and never changes, so that harnesses may keep it for as long as they serve the job; an
+ * unbounded one may change with every bundle. User state changes: the engine says when (engine/shards.h). Harnesses know no jobs, and
+ * outlive the daemon's runs of one: the token names both. */
 static struct fn_cache_token *cache_tokens(const struct job_run *run, const struct plan_stage *stage,
                                            const struct engine_action *start, size_t *ret_count) {
     struct fn_cache_token *tokens = xcalloc(stage->side_input_count + 1, sizeof(*tokens));
 
+    *ret_count = 0;
     for (size_t i = 0; i < stage->side_input_count; i++) {
         const struct plan_side_input *side = &stage->side_inputs[i];
         CLEANUP(freep) char *name = xasprintf("%s/%u", job_id(run->job), side->collection);
 
-        tokens[i].token = slice_copy(name, strlen(name), NULL);
-        tokens[i].transform_id = side->transform_id;
-        tokens[i].side_input_id = side->local_name;
+        if (!run->plan->collections[side->collection].is_bounded)
+            continue;
+        tokens[*ret_count].token = slice_copy(name, strlen(name), NULL);
+        tokens[*ret_count].transform_id = side->transform_id;
+        tokens[*ret_count].side_input_id = side->local_name;
+        ++*ret_count;
     }
-    *ret_count = stage->side_input_count;
     if (start->has_state_token) {
         CLEANUP(freep)
         char *name = xasprintf("%s/%lld/%u.%u.%llu", job_id(run->job), (long long)run->start_ms, start->stage,

@@ -200,6 +200,14 @@ enum coder_result windowed_value_skip(const struct coder *coder, struct cursor *
     return coder_skip(coder->components[0], at);
 }
 
+void windowed_value_write(struct buf *out, const struct windowed_value *value) {
+    buf_add_be64(out, time_to_wire(value->timestamp));
+    buf_add_be32(out, value->window_count);
+    buf_add(out, value->windows.at, cursor_left(&value->windows));
+    buf_add(out, value->pane.at, cursor_left(&value->pane));
+    buf_add(out, value->value.at, cursor_left(&value->value));
+}
+
 void windowed_value_write_header(struct buf *out, event_time timestamp, const void *window, size_t window_size,
                                  const struct pane *pane) {
     buf_add_be64(out, time_to_wire(timestamp));

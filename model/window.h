@@ -50,6 +50,8 @@ struct windowed_value {
 enum coder_result windowed_value_read(const struct coder *coder, struct cursor *at, struct windowed_value *ret);
 /* Only finds its end: the fast path. */
 enum coder_result windowed_value_skip(const struct coder *coder, struct cursor *at);
+/* Writes what was read, or was changed since. */
+void windowed_value_write(struct buf *out, const struct windowed_value *value);
 /* Writes the header of a value in one window. */
 void windowed_value_write_header(struct buf *out, event_time timestamp, const void *window, size_t window_size,
                                  const struct pane *pane);

@@ -266,13 +266,14 @@ static sentence check_timer(const struct coder *coder, struct cursor at, struct 
     } else {
         buf_add(&setting, record.data, record.size);
     }
-    timer_set_apply(&set, &stage, 0, TIME_MAX, slice_of_static(buf_data(&setting), setting.size), NULL);
+    timer_set_apply(&set, &stage, 0, &(struct timer_rules){.allowed_lateness_ms = TIME_MAX},
+                    slice_of_static(buf_data(&setting), setting.size), NULL);
     if (!only_timer(&set)) {
         wrong = "the record sets no timer";
     } else {
         add_timer_facts(only_timer(&set), coder, facts, is_clear);
         if (is_clear) {
-            timer_set_apply(&set, &stage, 0, 0, record, NULL);
+            timer_set_apply(&set, &stage, 0, &(struct timer_rules){0}, record, NULL);
             wrong = set.by_identity.count ? "the record clears no timer" : NULL;
             buf_add(again, record.data, record.size);
         } else {

@@ -31,9 +31,14 @@ static inline void keyed_bench_open(struct keyed_bench *b, unsigned key_shards) 
         .transform_id = "keyed",
         .family_id = "timers",
         .coder = coder_create(&b->f.arena, CODER_TIMER, b->f.bytes, b->f.global->components[1])};
-    b->stages[0] = (struct plan_stage){
-        .kind = PLAN_EXECUTABLE, .name = "Make", .outputs = &b->zero, .output_count = 1, .environment = 1};
-    b->stages[1] = (struct plan_stage){.index = 1,
+    b->stages[0] = (struct plan_stage){.is_bounded = true,
+                                       .kind = PLAN_EXECUTABLE,
+                                       .name = "Make",
+                                       .outputs = &b->zero,
+                                       .output_count = 1,
+                                       .environment = 1};
+    b->stages[1] = (struct plan_stage){.is_bounded = true,
+                                       .index = 1,
                                        .kind = PLAN_EXECUTABLE,
                                        .name = "Keyed",
                                        .inputs = &b->zero,
@@ -93,7 +98,7 @@ static inline void keyed_bench_set_timer(struct keyed_bench *b, const char *key,
     pane_encode(&out, &pane);
     records = buf_finish(&out);
     timer_set_apply(&stage_shard(b->engine, b->keyed, slice_of_static(records.data, key_size))->timers, b->keyed->plan,
-                    0, 0, records, NULL);
+                    0, &(struct timer_rules){0}, records, NULL);
     slice_unref(&records);
 }
 

@@ -39,12 +39,14 @@ static inline void bench_open(struct bench *b) {
                                                  .consumers = &b->consumers[1],
                                                  .consumer_count = 1};
     b->sink = (struct plan_port){.transform_id = "sink", .collection = 1};
-    b->stages[0] = (struct plan_stage){.kind = PLAN_IMPULSE,
+    b->stages[0] = (struct plan_stage){.is_bounded = true,
+                                       .kind = PLAN_IMPULSE,
                                        .name = "Impulse",
                                        .outputs = &b->indices[0],
                                        .output_count = 1,
                                        .environment = PLAN_NONE};
-    b->stages[1] = (struct plan_stage){.index = 1,
+    b->stages[1] = (struct plan_stage){.is_bounded = true,
+                                       .index = 1,
                                        .kind = PLAN_EXECUTABLE,
                                        .name = "Make",
                                        .inputs = &b->indices[0],
@@ -54,7 +56,8 @@ static inline void bench_open(struct bench *b) {
                                        .source = {.transform_id = "source", .collection = 0},
                                        .sinks = &b->sink,
                                        .sink_count = 1};
-    b->stages[2] = (struct plan_stage){.index = 2,
+    b->stages[2] = (struct plan_stage){.is_bounded = true,
+                                       .index = 2,
                                        .kind = PLAN_EXECUTABLE,
                                        .name = "Work",
                                        .inputs = &b->indices[1],

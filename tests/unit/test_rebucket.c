@@ -21,9 +21,10 @@ static void bench_open(struct bench *b, bool takes_tokens) {
 
     *b = (struct bench){.f = fixture_create(), .one = 1};
     b->windowing = (struct windowing){.fn = WINDOW_FN_GLOBAL, .timestamp_combiner = OUTPUT_TIME_LATEST};
-    b->plans[0] = (struct plan_stage){.kind = PLAN_GROUP_BY_KEY, .outputs = &b->zero, .output_count = 1};
-    b->plans[1] =
-        (struct plan_stage){.index = 1, .kind = PLAN_EXECUTABLE, .takes_state_backed_iterables = takes_tokens};
+    b->plans[0] =
+        (struct plan_stage){.is_bounded = true, .kind = PLAN_GROUP_BY_KEY, .outputs = &b->zero, .output_count = 1};
+    b->plans[1] = (struct plan_stage){
+        .is_bounded = true, .index = 1, .kind = PLAN_EXECUTABLE, .takes_state_backed_iterables = takes_tokens};
     b->output = (struct plan_collection){.consumers = &b->one, .consumer_count = 1};
     b->plan = (struct plan){.stages = b->plans, .stage_count = 2, .collections = &b->output, .collection_count = 1};
     for (int i = 0; i < 2; i++)

@@ -40,7 +40,8 @@ struct bench {
 };
 
 static void link_stage(struct bench *b, unsigned stage, enum plan_stage_kind kind, const char *name) {
-    b->stages[stage] = (struct plan_stage){.index = stage, .kind = kind, .name = name, .environment = PLAN_NONE};
+    b->stages[stage] =
+        (struct plan_stage){.is_bounded = true, .index = stage, .kind = kind, .name = name, .environment = PLAN_NONE};
     if (stage > 0) {
         b->stages[stage].inputs = &b->indices[stage - 1];
         b->stages[stage].input_count = 1;

@@ -387,16 +387,23 @@ START_TEST(one_element_without_a_restriction_wakes_nobody)
 }
 END_TEST
 
-START_TEST(a_restriction_that_may_never_end_is_not_split)
+/* Not for an idle slot, but so that what it has done is seen; and once. */
+START_TEST(a_restriction_that_may_never_end_is_checkpointed)
 {
     struct bench b;
 
     bench_open(&b);
     b.stages[2].process_transform_id = "process";
+    b.stages[2].is_bounded = false;
     begin(&b, ELEMENTS, (struct engine_options){0});
-    expect(&b, "");
+    time_is(&b, 99);
+    expect(&b, "wake:100 ");
+    time_is(&b, 100);
+    expect(&b, "split:0%:10 ");
+    answer(&b, 2, split_inside(-1, 5000));
+    expect(&b, "start@2 data:5 data! wake:200 ");
     time_is(&b, 5000);
-    expect(&b, "");
+    expect(&b, "split:0%:5 wake:5100 ");
     bench_close(&b);
 }
 END_TEST
@@ -453,7 +460,7 @@ int main(void) {
     tcase_add_test(tc, a_bundle_commits_without_the_input_that_a_split_has_taken_away);
     tcase_add_test(tc, a_split_that_nobody_asked_for_fails_the_bundle);
     tcase_add_test(tc, one_element_without_a_restriction_wakes_nobody);
-    tcase_add_test(tc, a_restriction_that_may_never_end_is_not_split);
+    tcase_add_test(tc, a_restriction_that_may_never_end_is_checkpointed);
     tcase_add_test(tc, splits_can_be_turned_off);
     tcase_add_test(tc, elements_are_shared_out_over_all_idle_slots_and_the_last_one_is_not_asked_for);
     suite_add_tcase(suite, tc);

@@ -45,7 +45,8 @@ static void disk_open(struct disk_bench *d) {
     for (unsigned i = 0; i < 3; i++)
         d->collections[i].consumers = &d->consumers[i];
     memcpy(d->stages, d->b.stages, 2 * sizeof(d->stages[0]));
-    d->stages[2] = (struct plan_stage){.index = 2,
+    d->stages[2] = (struct plan_stage){.is_bounded = true,
+                                       .index = 2,
                                        .kind = PLAN_GROUP_BY_KEY,
                                        .name = "Group",
                                        .inputs = &d->indices[1],

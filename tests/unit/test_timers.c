@@ -38,7 +38,7 @@ static void add_record(struct buf *out, const char *key, const char *tag, event_
 static void apply(struct timer_set *set, unsigned family, struct buf *records) {
     struct slice bytes = buf_finish(records);
 
-    timer_set_apply(set, &stage, family, 0, bytes, NULL);
+    timer_set_apply(set, &stage, family, &(struct timer_rules){0}, bytes, NULL);
     slice_unref(&bytes);
 }
 
@@ -167,7 +167,7 @@ START_TEST(what_fires_behind_its_window_and_lateness_is_not_kept_but_in_the_glob
         buf_add_be64(&records, time_to_wire(fire));
         pane_encode(&records, &pane);
         bytes = buf_finish(&records);
-        timer_set_apply(&set, &stage, 0, 10, bytes, NULL);
+        timer_set_apply(&set, &stage, 0, &(struct timer_rules){.allowed_lateness_ms = 10}, bytes, NULL);
         slice_unref(&bytes);
         ck_assert_uint_eq(set.counts[TIMER_EVENT_TIME], fire <= 109);
     }

@@ -1,0 +1,120 @@
+#include "engine/liveview.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "model/window.h"
+
+struct live_view {
+    const struct view *view;
+    struct pane_group *panes;
+    struct map windows; /* encoded -> struct snapshot */
+};
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot) {
+    if (snapshot)
+        snapshot->refs++;
+    return snapshot;
+}
+
+void snapshot_unref(struct snapshot *snapshot) {
+    if (!snapshot || --snapshot->refs)
+        return;
+    view_clear(&snapshot->view);
+    free(snapshot);
+}
+
+static void unref(void *snapshot) {
+    snapshot_unref(snapshot);
+}
+
+struct live_view *live_view_create(const struct view *view, const struct windowing *windowing) {
+    struct live_view *live = xcalloc(1, sizeof(*live));
+
+    live->view = view;
+    live->panes = pane_group_create(view->coder, windowing, false, view->account);
+    return live;
+}
+
+void live_view_free(struct live_view *live) {
+    if (!live)
+        return;
+    pane_group_destroy(live->panes);
+    map_clear(&live->windows, unref);
+    free(live);
+}
+
+static void add_values(struct view *view, struct cursor window, struct cursor values) {
+    while (cursor_left(&values)) {
+        struct cursor value = values;
+        enum coder_result result = coder_skip(view->coder->components[0], &values);
+
+        assert(result == CODER_OK);
+        (void)result;
+        value.end = values.at;
+        view_add_element(view, window, value);
+    }
+}
+
+/* The pane takes the place of the one before it. */
+static void replace(void *user, const struct pane_firing *firing) {
+    struct live_view *live = user;
+    struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
+    struct cursor window = cursor_of(firing->window.data, firing->window.size);
+    void **slot = map_slot(&live->windows, firing->window.data, firing->window.size);
+
+    snapshot->refs = 1;
+    snapshot->view.collection = live->view->collection;
+    snapshot->view.access = live->view->access;
+    snapshot->view.coder = live->view->coder;
+    snapshot->view.account = live->view->account;
+    vec_foreach (page, &firing->values->pages)
+        add_values(&snapshot->view, window, cursor_of(page->block->data, page->used));
+    snapshot_unref(*slot);
+    *slot = snapshot;
+}
+
+void live_view_add(struct live_view *live, const struct run *run, const struct pane_clock *clock) {
+    pane_group_add(live->panes, run, clock, replace, live);
+}
+
+void live_view_advance(struct live_view *live, const struct pane_clock *clock) {
+    pane_group_advance(live->panes, clock, replace, live);
+}
+
+event_time live_view_next_wake(struct live_view *live) {
+    return pane_group_next_wake(live->panes);
+}
+
+struct snapshot *live_view_find(const struct live_view *live, struct slice window) {
+    return map_get(&live->windows, window.data, window.size);
+}
+
+void live_view_forget(struct live_view *live, event_time watermark) {
+    struct map kept = {0};
+    bool any = false;
+
+    map_foreach (entry, &live->windows) {
+        struct cursor at = cursor_of(entry->key, entry->key_size);
+        event_time end;
+        enum coder_result result = window_max_timestamp(live->view->coder->components[1], &at, &end);
+
+        assert(result == CODER_OK);
+        (void)result;
+        any |= end < watermark;
+    }
+    if (!any)
+        return;
+    map_foreach (entry, &live->windows) {
+        struct cursor at = cursor_of(entry->key, entry->key_size);
+        event_time end = TIME_MIN;
+
+        window_max_timestamp(live->view->coder->components[1], &at, &end);
+        if (end < watermark)
+            snapshot_unref(entry->value);
+        else
+            map_set(&kept, entry->key, entry->key_size, entry->value);
+    }
+    map_clear(&live->windows, NULL);
+    live->windows = kept;
+}

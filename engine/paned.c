@@ -1,0 +1,62 @@
+/* Groupings of a stream: what arrives is put into the panes of its windows, and panes that fire are delivered at once (MODEL 5). The runner
+ * does it alone, so there is no bundle and nothing to retry. */
+#include "engine/internal.h"
+#include "engine/panes.h"
+
+void paned_create(struct engine *engine, struct stage *stage) {
+    const struct plan_collection *input = &engine->plan->collections[stage->plan->inputs[0]];
+
+    stage->panes =
+        pane_group_create(input->coder, &engine->plan->windowings[input->windowing], true, engine->options.account);
+}
+
+/* What fired in one go. */
+struct fired {
+    struct buf out;
+    struct run run;
+};
+
+static void write_pane(void *user, const struct pane_firing *firing) {
+    struct fired *fired = user;
+
+    pane_firing_write(firing, &fired->out);
+    fired->run.least_ms = MIN(fired->run.least_ms, firing->timestamp);
+    fired->run.count++;
+}
+
+static struct pane_clock clock_of(const struct engine *engine, const struct stage *stage) {
+    return (struct pane_clock){.input_watermark = stage->in_watermark,
+                               .output_watermark = stage->out_watermark,
+                               .processing_time = engine_clock(engine)};
+}
+
+static struct fired nothing_fired(const struct engine *engine) {
+    return (struct fired){.out = {.account = engine->options.account},
+                          .run = {.least_ms = TIME_MAX, .has_least = true}};
+}
+
+static void deliver(struct engine *engine, struct stage *stage, struct fired *fired) {
+    if (fired->run.count == 0)
+        return;
+    fired->run.bytes = buf_finish(&fired->out);
+    for (size_t i = 0; i < stage->plan->output_count; i++)
+        engine_deliver(engine, stage->plan->outputs[i], &fired->run);
+    run_clear(&fired->run);
+}
+
+void paned_take(struct engine *engine, struct stage *stage, const struct run *run) {
+    struct pane_clock clock = clock_of(engine, stage);
+    struct fired fired = nothing_fired(engine);
+
+    pane_group_add(stage->panes, run, &clock, write_pane, &fired);
+    engine->needs_wake = true; /* a trigger may wait for the clock */
+    deliver(engine, stage, &fired);
+}
+
+void paned_advance(struct engine *engine, struct stage *stage) {
+    struct pane_clock clock = clock_of(engine, stage);
+    struct fired fired = nothing_fired(engine);
+
+    pane_group_advance(stage->panes, &clock, write_pane, &fired);
+    deliver(engine, stage, &fired);
+}

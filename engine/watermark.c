@@ -1,0 +1,105 @@
+#include "engine/gate.h"
+#include "engine/internal.h"
+#include "engine/panes.h"
+#include "engine/sorted.h"
+
+event_time stage_input_watermark(const struct engine *engine, const struct stage *stage) {
+    if (stage_is_streaming(stage))
+        return stage->in_watermark;
+    return stage_inputs_are_done(engine, stage) ? TIME_MAX : TIME_MIN;
+}
+
+event_time stage_timers_limit(const struct engine *engine, const struct stage *stage) {
+    event_time watermark = stage_input_watermark(engine, stage);
+
+    return watermark == TIME_MAX ? TIME_MAX : watermark - 1;
+}
+
+int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage) {
+    const struct plan_collection *input = &engine->plan->collections[stage->plan->inputs[0]];
+
+    return engine->plan->windowings[input->windowing].allowed_lateness_ms;
+}
+
+static void note_claim(struct stage *stage, const struct claim *claim) {
+    stage->flight_ms = MIN(stage->flight_ms, claim->least_ms);
+    vec_foreach (timer, &claim->timers)
+        if ((*timer)->has_hold)
+            stage->flight_hold_ms = MIN(stage->flight_hold_ms, (*timer)->hold_ms);
+}
+
+void watermark_note_flight(struct engine *engine) {
+    for (size_t i = 0; i < engine->plan->stage_count; i++) {
+        struct stage *stage = &engine->stages[i];
+
+        stage->flight_ms = stage->flight_hold_ms = TIME_MAX;
+        vec_foreach (claim, &stage->retries)
+            note_claim(stage, *claim);
+    }
+    vec_foreach (bundle, &engine->running)
+        note_claim((*bundle)->stage, (*bundle)->claim);
+}
+
+struct pane_clock view_clock(const struct engine *engine, const struct view *view) {
+    event_time watermark = engine->watermarks[view->collection];
+
+    return (struct pane_clock){
+        .input_watermark = watermark, .output_watermark = watermark, .processing_time = engine_clock(engine)};
+}
+
+static event_time inputs_watermark(const struct engine *engine, const struct stage *stage) {
+    event_time least = TIME_MAX;
+
+    for (size_t i = 0; i < stage->plan->input_count; i++)
+        least = MIN(least, engine->watermarks[stage->plan->inputs[i]]);
+    return least;
+}
+
+/* The least timestamp of what the stage has not yet processed (MODEL 3.1). */
+static event_time pending_least(const struct engine *engine, struct stage *stage) {
+    event_time least = stage->flight_ms, queued = input_queue_least(&stage->queue);
+    event_time arriving = input_queue_least(&stage->arriving.queue);
+
+    least = MIN(MIN(least, queued), arriving);
+    if (stage->arriving.fetch)
+        least = MIN(least, stage->arriving.item.least_ms);
+    vec_foreach (delayed, &stage->delayed)
+        least = MIN(least, delayed->item.least_ms);
+    if (stage->gate) {
+        queued = gate_least(stage->gate);
+        least = MIN(least, queued);
+    }
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
+        queued = input_queue_least(&stage->shards[i].queue);
+        least = MIN(least, queued);
+    }
+    return least;
+}
+
+void watermark_move_input(struct engine *engine, struct stage *stage) {
+    event_time pending = pending_least(engine, stage), inputs = inputs_watermark(engine, stage);
+    event_time watermark = MIN(pending, inputs);
+
+    stage->in_watermark = MAX(stage->in_watermark, watermark);
+}
+
+static void set_output(struct engine *engine, struct stage *stage, event_time watermark) {
+    stage->out_watermark = MAX(stage->out_watermark, watermark);
+    for (size_t i = 0; i < stage->plan->output_count; i++)
+        engine->watermarks[stage->plan->outputs[i]] = stage->out_watermark;
+}
+
+void watermark_move_output(struct engine *engine, struct stage *stage) {
+    event_time hold = MIN(stage->flight_hold_ms, stage->in_watermark);
+    event_time further = TIME_MAX;
+
+    if (stage->panes)
+        further = pane_group_hold(stage->panes);
+    else if (stage->shards)
+        further = firing_hold(engine, stage);
+    set_output(engine, stage, MIN(hold, further));
+}
+
+void watermark_end(struct engine *engine, struct stage *stage) {
+    set_output(engine, stage, TIME_MAX);
+}
