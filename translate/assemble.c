@@ -350,7 +350,7 @@ static int plan_executable(struct assembly *a, struct plan_stage *made, struct g
     return 0;
 }
 
-static void plan_runner_step(struct assembly *a, struct plan_stage *made, const struct graph_transform *transform) {
+static int plan_runner_step(struct assembly *a, struct plan_stage *made, const struct graph_transform *transform) {
     made->environment = PLAN_NONE;
     made->is_reshuffle = transform->is_reshuffle;
     made->asks_for_merges = transform->asks_for_merges;
@@ -361,8 +361,7 @@ static void plan_runner_step(struct assembly *a, struct plan_stage *made, const 
     for (size_t i = 0; i < transform->output_count; i++)
         if (transform->outputs[i].collection->crosses)
             made->outputs[made->output_count++] = transform->outputs[i].collection->plan_index;
-    if (made->kind == PLAN_TEST_STREAM)
-        made->payload = slice_copy(transform->payload.data, transform->payload.len, NULL);
+    return made->kind == PLAN_TEST_STREAM ? graph_plan_test_stream(a->graph, transform, made, a->st) : 0;
 }
 
 /* ---- stages ---- */
@@ -411,7 +410,7 @@ static int plan_stages(struct assembly *a) {
         if (made->kind == PLAN_EXECUTABLE)
             r = plan_executable(a, made, *stage);
         else
-            plan_runner_step(a, made, (*stage)->transforms.items[0]);
+            r = plan_runner_step(a, made, (*stage)->transforms.items[0]);
         if (r < 0)
             return r;
     }

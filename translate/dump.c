@@ -50,6 +50,21 @@ static void add_collection(struct buf *out, const struct plan *plan, const char 
     add(out, "\n");
 }
 
+static void add_test_stream(struct buf *out, const struct plan_test_stream *test_stream) {
+    if (test_stream->endpoint)
+        add(out, "  events from %s\n", test_stream->endpoint);
+    for (size_t i = 0; i < test_stream->event_count; i++) {
+        const struct plan_test_event *event = &test_stream->events[i];
+
+        if (event->kind == PLAN_TEST_ELEMENTS)
+            add(out, "  event: %zu elements to output %u\n", event->element_count, event->output);
+        else if (event->kind == PLAN_TEST_WATERMARK)
+            add(out, "  event: watermark %lld of output %u\n", (long long)event->watermark, event->output);
+        else
+            add(out, "  event: processing time + %lld\n", (long long)event->advance_ms);
+    }
+}
+
 static void add_stage(struct buf *out, const struct plan *plan, const struct plan_stage *stage) {
     add(out, "stage %u %s%s%s%s", stage->index, stage_kind_names[stage->kind], stage->is_reshuffle ? " reshuffle" : "",
         stage->is_bounded ? "" : " unbounded", stage->is_keyed ? " keyed" : "");
@@ -78,6 +93,7 @@ static void add_stage(struct buf *out, const struct plan *plan, const struct pla
         add_coder(out, family->coder);
         add(out, "\n");
     }
+    add_test_stream(out, &stage->test_stream);
     if (stage->process_transform_id)
         add(out, "  splittable %s\n", stage->process_transform_id);
     if (stage->requires_time_sorted_input || stage->requires_stable_input || stage->requires_finalization)

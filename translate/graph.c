@@ -87,6 +87,20 @@ struct graph_collection *graph_derive_collection(struct graph *graph, const stru
     return collection;
 }
 
+struct graph_transform *graph_derive_reencoder(struct graph *graph, const struct graph_transform *base,
+                                               const char *name, struct graph_environment *environment,
+                                               struct graph_collection *in, struct graph_collection *out) {
+    struct graph_transform *step = graph_derive_transform(
+        graph, base, arena_printf(&graph->arena, "/Reencode(%s)", name), GRAPH_SDK, URN_TRANSFORM_FLATTEN);
+
+    step->environment = environment;
+    step->inputs = graph_new_port(graph, "in", in);
+    step->outputs = graph_new_port(graph, "out", out);
+    step->input_count = step->output_count = 1;
+    step->main_input = step->inputs;
+    return step;
+}
+
 static void drop_subtree(struct graph_transform *transform) {
     transform->is_live = false;
     for (size_t i = 0; i < transform->child_count; i++)

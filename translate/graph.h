@@ -122,7 +122,8 @@ struct graph_transform {
     bool is_reshuffle;
     /* GROUP_BY_KEY: its output are questions about its windows (questions.c). */
     bool asks_for_merges;
-    struct graph_transform *grouping; /* MERGE_GROUPS: whose groups it hands on */
+    struct graph_transform *grouping;     /* MERGE_GROUPS: whose groups it hands on */
+    Beam__TestStreamPayload *test_stream; /* TEST_STREAM: checked; without events where it names an endpoint */
 
     struct graph_stage *stage; /* set by graph_fuse() */
 };
@@ -181,6 +182,10 @@ struct graph_transform *graph_derive_transform(struct graph *graph, const struct
 struct graph_collection *graph_derive_collection(struct graph *graph, const struct graph_transform *producer,
                                                  struct graph_coder *coder, struct graph_windowing *windowing,
                                                  bool is_bounded);
+/* A step in `environment` that decodes `in` and encodes `out`, which holds the same elements in another coder. */
+struct graph_transform *graph_derive_reencoder(struct graph *graph, const struct graph_transform *base,
+                                               const char *name, struct graph_environment *environment,
+                                               struct graph_collection *in, struct graph_collection *out);
 struct graph_port *graph_new_port(struct graph *graph, const char *name, struct graph_collection *collection);
 /* Takes all that is below a composite out of execution and puts the transforms from index `first` on in its place. */
 void graph_replace_children(struct graph *graph, struct graph_transform *composite, size_t first);
@@ -231,12 +236,20 @@ int graph_expand_sdfs(struct graph *graph, struct status *st);
 int graph_prune(struct graph *graph, struct status *st);
 /* Custom windows that merge are merged by the SDK: their group by key asks it (questions.c). Needs graph_connect(). */
 int graph_ask_questions(struct graph *graph, struct status *st);
+/* Outputs of a test stream whose elements do not come in the output's coder are re-encoded on a harness. Needs graph_connect(). */
+int graph_expand_test_streams(struct graph *graph, struct status *st);
 /* Inputs of a flatten whose wire coder differs from its output's are re-encoded on a harness. Needs graph_connect(). */
 int graph_unify_flattens(struct graph *graph, struct status *st);
 /* Live leaves become stages. Needs graph_connect(). */
 int graph_fuse(struct graph *graph, struct status *st);
 /* Checks what a stage needs of its coders and fills the plan. */
 int graph_assemble(struct graph *graph, struct plan *plan, struct status *st);
+
+/* test_stream.c. Decodes and checks the payload; its outputs count as unbounded from then on. */
+int graph_load_test_stream(struct graph *graph, struct graph_transform *transform, struct status *st);
+/* The events of a stage whose outputs are set, in the plan's arena. */
+int graph_plan_test_stream(struct graph *graph, const struct graph_transform *transform, struct plan_stage *stage,
+                           struct status *st);
 
 /* windowing.c: a strategy as plain data, in the plan's arena, all but its environment. */
 int graph_make_windowing(struct graph *graph, struct graph_windowing *windowing, struct windowing *ret,

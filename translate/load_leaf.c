@@ -211,8 +211,9 @@ static int check_runner_step(const struct graph_transform *transform, struct sta
             return status_set(st, STATUS_INVALID_ARGUMENT, "a flatten has one output, not %zu", out);
         return 0;
     case GRAPH_TEST_STREAM:
-        if (in != 0)
-            return status_set(st, STATUS_INVALID_ARGUMENT, "a test stream has no input");
+        if (in != 0 || out == 0)
+            return status_set(st, STATUS_INVALID_ARGUMENT,
+                              "a test stream has no input and some output, not %zu and %zu", in, out);
         return 0;
     default:
         return 0;
@@ -265,5 +266,7 @@ int graph_load_leaf(struct graph *graph, struct graph_transform *transform, stru
         r = load_sdk_leaf(graph, transform, type ? type->payload : LEAF_OPAQUE, st);
     else
         r = check_runner_step(transform, st);
+    if (r == 0 && transform->kind == GRAPH_TEST_STREAM)
+        r = graph_load_test_stream(graph, transform, st);
     return r < 0 ? status_prefix(st, "transform \"%s\"", transform->user_name) : 0;
 }

@@ -33,7 +33,8 @@ void plan_destroy(struct plan *plan) {
         for (size_t s = 0; s < stage->side_input_count; s++)
             slice_unref(&stage->side_inputs[s].mapping_fn_payload);
         slice_unref(&stage->descriptor);
-        slice_unref(&stage->payload);
+        for (size_t e = 0; e < stage->test_stream.event_count; e++)
+            slice_unref(&stage->test_stream.events[e].elements);
     }
     for (size_t i = 0; i < plan->windowing_count; i++)
         slice_unref(&plan->windowings[i].fn_payload);

@@ -83,6 +83,27 @@ struct plan_port {
     const char *producer_output_name;
 };
 
+enum plan_test_event_kind { PLAN_TEST_ELEMENTS, PLAN_TEST_WATERMARK, PLAN_TEST_PROCESSING_TIME };
+
+/* One event of a TestStream (TestStreamPayload.Event). */
+struct plan_test_event {
+    enum plan_test_event_kind kind;
+    unsigned output; /* ELEMENTS, WATERMARK: into the stage's outputs */
+    /* ELEMENTS: windowed values of the output's coder, one behind the other, in the global window. */
+    struct slice elements;
+    size_t element_count;
+    event_time watermark; /* WATERMARK: never less than the output's last one */
+    int64_t advance_ms;   /* PROCESSING_TIME: by how much, from 0 to TIME_MAX */
+};
+
+/* What a TestStream does (MODEL 11). Events for outputs that nobody reads are left out. */
+struct plan_test_stream {
+    struct plan_test_event *events;
+    size_t event_count;
+    /* Of the TestStreamService that sends the events; there are none here then. NULL: none. */
+    const char *endpoint;
+};
+
 struct plan_stage {
     unsigned index;
     enum plan_stage_kind kind;
@@ -122,8 +143,7 @@ struct plan_stage {
      * messages merge by concatenation). */
     struct slice descriptor;
 
-    /* TEST_STREAM only: the payload as the SDK sent it. */
-    struct slice payload;
+    struct plan_test_stream test_stream; /* TEST_STREAM only */
 };
 
 struct plan_environment {

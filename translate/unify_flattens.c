@@ -21,22 +21,15 @@ static struct graph_environment *find_environment(const struct graph *graph, con
 static int reencode(struct graph *graph, struct graph_transform *flatten, struct graph_port *port, struct status *st) {
     struct graph_environment *environment = find_environment(graph, flatten, port->collection);
     struct graph_coder *coder = flatten->outputs[0].collection->wire;
-    struct graph_transform *step;
     struct graph_collection *out;
 
     if (!environment)
         return graph_fail(flatten, st, STATUS_INVALID_ARGUMENT,
                           "input \"%s\" has another coder than the output, and no environment could re-encode it",
                           port->name);
-    step = graph_derive_transform(graph, flatten, arena_printf(&graph->arena, "/Reencode(%s)", port->name), GRAPH_SDK,
-                                  URN_TRANSFORM_FLATTEN);
-    step->environment = environment;
-    out = graph_derive_collection(graph, step, coder, port->collection->windowing, port->collection->is_bounded);
+    out = graph_derive_collection(graph, flatten, coder, port->collection->windowing, port->collection->is_bounded);
     out->wire = coder;
-    step->inputs = graph_new_port(graph, "in", port->collection);
-    step->outputs = graph_new_port(graph, "out", out);
-    step->input_count = step->output_count = 1;
-    step->main_input = step->inputs;
+    graph_derive_reencoder(graph, flatten, port->name, environment, port->collection, out);
     port->collection = out;
     return 0;
 }

@@ -76,7 +76,7 @@ Beam__PCollection *build_collection(const char *id, const char *coder) {
 }
 
 Beam__PTransform *build_transform(const char *name, const char *urn) {
-    static const char *const runner_urns[] = {URN_GBK, URN_IMPULSE, URN_FLATTEN, URN_RESHUFFLE};
+    static const char *const runner_urns[] = {URN_GBK, URN_IMPULSE, URN_FLATTEN, URN_RESHUFFLE, URN_TEST_STREAM};
     Beam__Components__TransformsEntry *entry =
         NEW(Beam__Components__TransformsEntry, BEAM__COMPONENTS__TRANSFORMS_ENTRY__INIT);
     Beam__PTransform *transform = NEW(Beam__PTransform, BEAM__PTRANSFORM__INIT);

@@ -12,6 +12,7 @@
 #define URN_IMPULSE "beam:transform:impulse:v1"
 #define URN_FLATTEN "beam:transform:flatten:v1"
 #define URN_RESHUFFLE "beam:transform:reshuffle:v1"
+#define URN_TEST_STREAM "beam:transform:teststream:v1"
 #define URN_COMBINE "beam:transform:combine_per_key:v1"
 #define URN_MAP "test:transform:map:v1"
 

@@ -308,22 +308,6 @@ END_TEST
 
 /* ---- the rest ---- */
 
-START_TEST(a_test_stream_keeps_its_payload)
-{
-    Beam__PTransform *source = build_step("Source", "beam:transform:teststream:v1", NULL, "a", "varint");
-
-    source->environment_id = (char *)"";
-    source->spec->payload.data = (uint8_t *)arena_string(&build.arena, "script");
-    source->spec->payload.len = 6;
-    build_step("Map", URN_MAP, "a", NULL, NULL);
-    build_expect("stage 0 test_stream: Source\n"
-                 "  out 0 Source.out varint in global_window\n"
-                 "stage 1 executable env 0: Map\n"
-                 "  in 0 Source.out varint in global_window\n");
-    ck_assert(slice_equal_string(build.plan->stages[0].payload, "script"));
-}
-END_TEST
-
 START_TEST(a_plan_is_charged_to_its_account)
 {
     struct account *account = account_create("job", NULL, 0);
@@ -351,7 +335,6 @@ int main(void) {
         retracting_is_refused,
         a_trigger_without_its_child_is_refused,
         a_custom_window_fn_names_its_environment,
-        a_test_stream_keeps_its_payload,
         a_plan_is_charged_to_its_account,
     };
 
