@@ -7,26 +7,12 @@
 #include "translate/graph.h"
 #include "translate/translate.h"
 
-/* The side inputs of `pardo` with another main input under the same local name. `step` may be `pardo` itself. */
-static void set_inputs(struct graph *graph, struct graph_transform *step, const struct graph_transform *pardo,
-                       struct graph_collection *main) {
-    struct graph_port *inputs = arena_new_array(&graph->arena, struct graph_port, pardo->input_count);
-    size_t main_index = (size_t)(pardo->main_input - pardo->inputs);
-
-    for (size_t i = 0; i < pardo->input_count; i++)
-        inputs[i] = pardo->inputs[i];
-    inputs[main_index].collection = main;
-    step->inputs = inputs;
-    step->input_count = pardo->input_count;
-    step->main_input = &inputs[main_index];
-}
-
 static struct graph_collection *add_step(struct graph *graph, const struct graph_transform *pardo, const char *suffix,
                                          enum urn urn, struct graph_collection *in, struct graph_coder *out_coder) {
     struct graph_transform *step = graph_derive_transform(graph, pardo, suffix, GRAPH_SDK, urn);
     struct graph_collection *out = graph_derive_collection(graph, step, out_coder, in->windowing, in->is_bounded);
 
-    set_inputs(graph, step, pardo, in);
+    graph_set_pardo_inputs(graph, step, pardo, in);
     step->outputs = graph_new_port(graph, "out", out);
     step->output_count = 1;
     step->payload = pardo->payload;
@@ -43,7 +29,7 @@ static void expand(struct graph *graph, struct graph_transform *pardo) {
 
     in = add_step(graph, pardo, "/PairWithRestriction", URN_TRANSFORM_SDF_PAIR_WITH_RESTRICTION, in, paired);
     in = add_step(graph, pardo, "/SplitAndSize", URN_TRANSFORM_SDF_SPLIT_AND_SIZE_RESTRICTIONS, in, sized);
-    set_inputs(graph, pardo, pardo, in);
+    graph_set_pardo_inputs(graph, pardo, pardo, in);
     pardo->urn = URN_TRANSFORM_SDF_PROCESS_SIZED_ELEMENTS_AND_RESTRICTIONS;
     pardo->urn_text = urn_string(pardo->urn);
     pardo->is_sdf_process = pardo->needs_root = true;

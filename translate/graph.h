@@ -123,6 +123,8 @@ struct graph_transform {
     /* GROUP_BY_KEY: its output are questions about its windows (questions.c). */
     bool asks_for_merges;
     struct graph_transform *grouping; /* MERGE_GROUPS: whose groups it hands on */
+    /* A PROCESS step's TRUNCATE step, and that one's PROCESS step; NULL: none (add_truncations.c). */
+    struct graph_transform *truncation, *drains;
 
     struct graph_stage *stage; /* set by graph_fuse() */
 };
@@ -182,6 +184,9 @@ struct graph_collection *graph_derive_collection(struct graph *graph, const stru
                                                  struct graph_coder *coder, struct graph_windowing *windowing,
                                                  bool is_bounded);
 struct graph_port *graph_new_port(struct graph *graph, const char *name, struct graph_collection *collection);
+/* Gives `step`, which may be `pardo` itself, the inputs of `pardo` with another main input under the same local name. */
+void graph_set_pardo_inputs(struct graph *graph, struct graph_transform *step, const struct graph_transform *pardo,
+                            struct graph_collection *main);
 /* Takes all that is below a composite out of execution and puts the transforms from index `first` on in its place. */
 void graph_replace_children(struct graph *graph, struct graph_transform *composite, size_t first);
 /* Sets producers, consumers and the topological order anew. Fails on a collection with two producers or, if it is read, with
@@ -229,6 +234,11 @@ int graph_lift_combines(struct graph *graph, struct status *st);
 int graph_expand_sdfs(struct graph *graph, struct status *st);
 /* Runner steps that nobody reads go. Needs graph_connect(). */
 int graph_prune(struct graph *graph, struct status *st);
+/* A PCollection becomes unbounded if it is a test stream's or a leaf makes it that has an unbounded (main or side) input. What later passes make is
+ * as bounded as what they make it of. Needs graph_connect(). */
+int graph_spread_unbounded(struct graph *graph, struct status *st);
+/* Splittable DoFns in streams get a step with which they are drained. Needs graph_spread_unbounded(). */
+int graph_add_truncations(struct graph *graph, struct status *st);
 /* Custom windows that merge are merged by the SDK: their group by key asks it (questions.c). Needs graph_connect(). */
 int graph_ask_questions(struct graph *graph, struct status *st);
 /* Inputs of a flatten whose wire coder differs from its output's are re-encoded on a harness. Needs graph_connect(). */
@@ -237,6 +247,11 @@ int graph_unify_flattens(struct graph *graph, struct status *st);
 int graph_fuse(struct graph *graph, struct status *st);
 /* Checks what a stage needs of its coders and fills the plan. */
 int graph_assemble(struct graph *graph, struct plan *plan, struct status *st);
+
+/* environments.c: whether an environment has the capability. */
+bool environment_can(const struct graph_environment *environment, const char *urn);
+/* Whether its harness is the Go SDK's. */
+bool environment_is_go(const struct graph_environment *environment);
 
 /* windowing.c: a strategy as plain data, in the plan's arena, all but its environment. */
 int graph_make_windowing(struct graph *graph, struct graph_windowing *windowing, struct windowing *ret,

@@ -316,10 +316,10 @@ START_TEST(a_test_stream_keeps_its_payload)
     source->spec->payload.data = (uint8_t *)arena_string(&build.arena, "script");
     source->spec->payload.len = 6;
     build_step("Map", URN_MAP, "a", NULL, NULL);
-    build_expect("stage 0 test_stream: Source\n"
-                 "  out 0 Source.out varint in global_window\n"
-                 "stage 1 executable env 0: Map\n"
-                 "  in 0 Source.out varint in global_window\n");
+    build_expect("stage 0 test_stream unbounded: Source\n"
+                 "  out 0 Source.out unbounded varint in global_window\n"
+                 "stage 1 executable unbounded env 0: Map\n"
+                 "  in 0 Source.out unbounded varint in global_window\n");
     ck_assert(slice_equal_string(build.plan->stages[0].payload, "script"));
 }
 END_TEST
