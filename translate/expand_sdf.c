@@ -3,7 +3,14 @@
  *      E --> PAIR --> KV<E,R> --> SPLIT --> KV<KV<E,R>,double> --> PROCESS --> its outputs
  *
  * with the same payload and side inputs in all three. PROCESS keeps the ParDo's id, because metrics, residuals and progress
- * speak of it. */
+ * speak of it.
+ *
+ * One with state or timers stays as it is, a keyed ParDo. Beam leaves open what its key would be in PROCESS, where the user's KV lies two
+ * KVs deep, and no harness finds it there: Python's and Go's encode the user's key with the key coder of PROCESS's input, KV<E,R>, and fail
+ * (bundle_processor.py: _create_pardo_operation; exec/userstate.go: NewUserStateAdapter). Java allows no such DoFn (ParDo.validate). But the
+ * two also run a splittable DoFn that nobody expanded, each element with its whole first restriction, and its state is that of the
+ * ParDo's own key. What is lost is splitting, little for a DoFn that has one bundle a key, and deferring: Python has no coder for
+ * what is deferred there, so the bundle fails. */
 #include "translate/graph.h"
 #include "translate/translate.h"
 
@@ -35,6 +42,38 @@ static void expand(struct graph *graph, struct graph_transform *pardo) {
     pardo->is_sdf_process = pardo->needs_root = true;
 }
 
+/* Whether the SDK says that one element is work without end: what it reads is bounded and what it makes is not. */
+static bool is_unbounded_per_element(const struct graph_transform *pardo) {
+    bool reads_bounded = true, makes_unbounded = false;
+
+    for (size_t i = 0; i < pardo->input_count; i++)
+        reads_bounded &= pardo->inputs[i].collection->is_bounded;
+    for (size_t i = 0; i < pardo->output_count; i++)
+        makes_unbounded |= !pardo->outputs[i].collection->is_bounded;
+    return reads_bounded && makes_unbounded;
+}
+
+/* Go drops what such a DoFn defers without a word, and its timers (exec/pardo.go: processMainInput; exec/plan.go: NewPlan). Only bounded outputs
+ * show that it defers nothing (graph/edge.go: newDoFnNode). */
+static bool loses_data_in_go(const struct graph_transform *pardo) {
+    bool is_sure = pardo->output_count > 0 && pardo->pardo->n_timer_family_specs == 0;
+
+    for (size_t i = 0; i < pardo->output_count; i++)
+        is_sure &= pardo->outputs[i].collection->is_bounded;
+    return !is_sure && environment_is_go(pardo->environment);
+}
+
+static int check_in_one_piece(const struct graph_transform *pardo, struct status *st) {
+    if (is_unbounded_per_element(pardo))
+        return graph_fail(pardo, st, STATUS_UNIMPLEMENTED,
+                          "a splittable DoFn with state or timers is run in one piece, which this one, unbounded for "
+                          "each element, does not come to the end of");
+    if (loses_data_in_go(pardo))
+        return graph_fail(pardo, st, STATUS_UNIMPLEMENTED,
+                          "the Go SDK runs a splittable DoFn with state only if it has no timers and bounded outputs");
+    return 0;
+}
+
 /* read:v1 has no input, but a bundle needs one: Python's harness runs it once for each element it gets. */
 static int add_impulse(struct graph *graph, struct graph_transform *read, struct status *st) {
     struct graph_transform *impulse =
@@ -61,9 +100,12 @@ int graph_expand_sdfs(struct graph *graph, struct status *st) {
 
         if (!transform->is_live)
             continue;
-        if (transform->urn == URN_TRANSFORM_PAR_DO && transform->pardo && *transform->pardo->restriction_coder_id)
-            expand(graph, transform);
-        else if (transform->urn == URN_TRANSFORM_READ && transform->input_count == 0)
+        if (transform->urn == URN_TRANSFORM_PAR_DO && transform->pardo && *transform->pardo->restriction_coder_id) {
+            if (transform->is_keyed)
+                r = check_in_one_piece(transform, st);
+            else
+                expand(graph, transform);
+        } else if (transform->urn == URN_TRANSFORM_READ && transform->input_count == 0)
             r = add_impulse(graph, transform, st);
     }
     return r;
