@@ -260,6 +260,8 @@ int graph_make_windowing(struct graph *graph, struct graph_windowing *windowing,
 bool is_standard_window_fn(enum urn urn);
 /* Whether a trigger can tell how many elements it saw, or when (MODEL 10.7). */
 bool trigger_observes_elements(const Beam__Trigger *trigger);
+/* Whether a pane may have nothing in it (MODEL 5.7, 5.9): it is due although all there was has gone out with earlier ones. */
+bool may_fire_empty(const Beam__WindowingStrategy *windowing);
 
 /* descriptor.c: a serialized ProcessBundleDescriptor of an executable stage. */
 struct slice graph_stage_descriptor(struct graph *graph, struct graph_stage *stage, struct account *account);
