@@ -33,7 +33,7 @@ bool graph_takes_large_groups(struct graph *graph, const struct graph_stage *sta
         return false;
     wire = graph_collection_wire(graph, root);
     return wire->kind == CODER_KV && wire->components[1]->kind == CODER_ITERABLE &&
-           (knows_coder(stage->environment) || environment_can(stage->environment, "beam:version:sdk_base:go"));
+           (knows_coder(stage->environment) || environment_is_go(stage->environment));
 }
 
 struct graph_coder *graph_source_wire(struct graph *graph, const struct graph_stage *stage) {
