@@ -316,6 +316,12 @@ static int plan_sdk_transform(struct assembly *a, struct plan_stage *made, struc
         made->process_transform_id = id;
         made->process_input_name = arena_string(a->arena, transform->main_input->name);
     }
+    if (transform->truncation)
+        made->truncate_stage = transform->truncation->stage->index;
+    if (transform->drains) {
+        made->is_for_drain = true;
+        made->drained_stage = transform->drains->stage->index;
+    }
     if (!pardo)
         return 0;
     made->requires_finalization |= pardo->requests_finalization;
@@ -403,7 +409,7 @@ static int plan_stages(struct assembly *a) {
 
         made->index = (*stage)->index;
         made->kind = (*stage)->kind;
-        made->grouping = PLAN_NONE;
+        made->grouping = made->drained_stage = made->truncate_stage = PLAN_NONE;
         made->name = stage_name(a, *stage);
         made->is_bounded = is_stage_bounded(*stage);
         make_room(a, made, *stage);

@@ -96,6 +96,10 @@ static void add_stage(struct buf *out, const struct plan *plan, const struct pla
     add_test_stream(out, &stage->test_stream);
     if (stage->process_transform_id)
         add(out, "  splittable %s\n", stage->process_transform_id);
+    if (stage->truncate_stage != PLAN_NONE)
+        add(out, "  drained by stage %u\n", stage->truncate_stage);
+    if (stage->is_for_drain)
+        add(out, "  drains stage %u\n", stage->drained_stage);
     if (stage->requires_time_sorted_input || stage->requires_stable_input || stage->requires_finalization)
         add(out, "  requires%s%s%s\n", stage->requires_time_sorted_input ? " time_sorted_input" : "",
             stage->requires_stable_input ? " stable_input" : "", stage->requires_finalization ? " finalization" : "");

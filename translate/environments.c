@@ -35,6 +35,23 @@ static void add_hint(struct buf *key, const Beam__Environment *environment, cons
     buf_add_prefixed(key, "", 0);
 }
 
+bool environment_can(const struct graph_environment *environment, const char *urn) {
+    for (size_t i = 0; i < environment->proto->n_capabilities; i++)
+        if (strcmp(environment->proto->capabilities[i], urn) == 0)
+            return true;
+    return false;
+}
+
+/* The base image comes behind (its translate.go: URNBaseVersionGo). */
+bool environment_is_go(const struct graph_environment *environment) {
+    static const char prefix[] = "beam:version:sdk_base:go:";
+
+    for (size_t i = 0; i < environment->proto->n_capabilities; i++)
+        if (strncmp(environment->proto->capabilities[i], prefix, sizeof(prefix) - 1) == 0)
+            return true;
+    return false;
+}
+
 /* Everything that decides which worker an environment gets, in a form in which order does not count. */
 static struct slice environment_key(const Beam__Environment *environment) {
     char **capabilities = xcalloc(environment->n_capabilities + 1, sizeof(*capabilities));

@@ -42,6 +42,19 @@ struct graph_port *graph_new_port(struct graph *graph, const char *name, struct 
     return port;
 }
 
+void graph_set_pardo_inputs(struct graph *graph, struct graph_transform *step, const struct graph_transform *pardo,
+                            struct graph_collection *main) {
+    struct graph_port *inputs = arena_new_array(&graph->arena, struct graph_port, pardo->input_count);
+    size_t main_index = (size_t)(pardo->main_input - pardo->inputs);
+
+    for (size_t i = 0; i < pardo->input_count; i++)
+        inputs[i] = pardo->inputs[i];
+    inputs[main_index].collection = main;
+    step->inputs = inputs;
+    step->input_count = pardo->input_count;
+    step->main_input = &inputs[main_index];
+}
+
 /* `base` + `suffix`, with underscores added until no key of the map is the same. */
 static const char *derive_id(struct graph *graph, const struct map *taken, const char *base, const char *suffix) {
     const char *id = arena_printf(&graph->arena, "%s%s", base, suffix);

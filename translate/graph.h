@@ -124,6 +124,8 @@ struct graph_transform {
     bool asks_for_merges;
     struct graph_transform *grouping;     /* MERGE_GROUPS: whose groups it hands on */
     Beam__TestStreamPayload *test_stream; /* TEST_STREAM: checked; without events where it names an endpoint */
+    /* A PROCESS step's TRUNCATE step, and that one's PROCESS step; NULL: none (add_truncations.c). */
+    struct graph_transform *truncation, *drains;
 
     struct graph_stage *stage; /* set by graph_fuse() */
 };
@@ -187,6 +189,9 @@ struct graph_transform *graph_derive_reencoder(struct graph *graph, const struct
                                                const char *name, struct graph_environment *environment,
                                                struct graph_collection *in, struct graph_collection *out);
 struct graph_port *graph_new_port(struct graph *graph, const char *name, struct graph_collection *collection);
+/* Gives `step`, which may be `pardo` itself, the inputs of `pardo` with another main input under the same local name. */
+void graph_set_pardo_inputs(struct graph *graph, struct graph_transform *step, const struct graph_transform *pardo,
+                            struct graph_collection *main);
 /* Takes all that is below a composite out of execution and puts the transforms from index `first` on in its place. */
 void graph_replace_children(struct graph *graph, struct graph_transform *composite, size_t first);
 /* Sets producers, consumers and the topological order anew. Fails on a collection with two producers or, if it is read, with
@@ -234,6 +239,11 @@ int graph_lift_combines(struct graph *graph, struct status *st);
 int graph_expand_sdfs(struct graph *graph, struct status *st);
 /* Runner steps that nobody reads go. Needs graph_connect(). */
 int graph_prune(struct graph *graph, struct status *st);
+/* A PCollection becomes unbounded if it is a test stream's or a leaf makes it that has an unbounded (main or side) input. What later passes make is
+ * as bounded as what they make it of. Needs graph_connect(). */
+int graph_spread_unbounded(struct graph *graph, struct status *st);
+/* Splittable DoFns in streams get a step with which they are drained. Needs graph_spread_unbounded(). */
+int graph_add_truncations(struct graph *graph, struct status *st);
 /* Custom windows that merge are merged by the SDK: their group by key asks it (questions.c). Needs graph_connect(). */
 int graph_ask_questions(struct graph *graph, struct status *st);
 /* Outputs of a test stream whose elements do not come in the output's coder are re-encoded on a harness. Needs graph_connect(). */
@@ -250,6 +260,10 @@ int graph_load_test_stream(struct graph *graph, struct graph_transform *transfor
 /* The events of a stage whose outputs are set, in the plan's arena. */
 int graph_plan_test_stream(struct graph *graph, const struct graph_transform *transform, struct plan_stage *stage,
                            struct status *st);
+/* environments.c: whether an environment has the capability. */
+bool environment_can(const struct graph_environment *environment, const char *urn);
+/* Whether its harness is the Go SDK's. */
+bool environment_is_go(const struct graph_environment *environment);
 
 /* windowing.c: a strategy as plain data, in the plan's arena, all but its environment. */
 int graph_make_windowing(struct graph *graph, struct graph_windowing *windowing, struct windowing *ret,
@@ -258,6 +272,8 @@ int graph_make_windowing(struct graph *graph, struct graph_windowing *windowing,
 bool is_standard_window_fn(enum urn urn);
 /* Whether a trigger can tell how many elements it saw, or when (MODEL 10.7). */
 bool trigger_observes_elements(const Beam__Trigger *trigger);
+/* Whether a pane may have nothing in it (MODEL 5.7, 5.9): it is due although all there was has gone out with earlier ones. */
+bool may_fire_empty(const Beam__WindowingStrategy *windowing);
 
 /* descriptor.c: a serialized ProcessBundleDescriptor of an executable stage. */
 struct slice graph_stage_descriptor(struct graph *graph, struct graph_stage *stage, struct account *account);

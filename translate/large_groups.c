@@ -3,19 +3,10 @@
  *
  * The coder of the source is what says that a token may come. Java takes one only under that URN; Python as well, with a number as payload;
  * Go's harness lists no coders and takes one in a plain iterable (PROTOCOL I, J). */
-#include <string.h>
-
 #include "translate/graph.h"
 
-static bool has_capability(const struct graph_environment *environment, const char *urn) {
-    for (size_t i = 0; i < environment->proto->n_capabilities; i++)
-        if (strcmp(environment->proto->capabilities[i], urn) == 0)
-            return true;
-    return false;
-}
-
 static bool knows_coder(const struct graph_environment *environment) {
-    return has_capability(environment, urn_string(URN_CODER_STATE_BACKED_ITERABLE));
+    return environment_can(environment, urn_string(URN_CODER_STATE_BACKED_ITERABLE));
 }
 
 /* Groups reach a stage as they are only when all who read the grouping are stages without keyed state (engine/apply.c); otherwise they are
@@ -42,7 +33,7 @@ bool graph_takes_large_groups(struct graph *graph, const struct graph_stage *sta
         return false;
     wire = graph_collection_wire(graph, root);
     return wire->kind == CODER_KV && wire->components[1]->kind == CODER_ITERABLE &&
-           (knows_coder(stage->environment) || has_capability(stage->environment, "beam:version:sdk_base:go"));
+           (knows_coder(stage->environment) || environment_is_go(stage->environment));
 }
 
 struct graph_coder *graph_source_wire(struct graph *graph, const struct graph_stage *stage) {

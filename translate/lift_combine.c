@@ -3,7 +3,8 @@
  *      in --> PRECOMBINE --> group by key --> MERGE_ACCUMULATORS --> EXTRACT_OUTPUTS --> out
  *
  * so that each bundle sends one accumulator a key instead of its elements (StandardPTransforms.CombineComponents).
- * MODEL 10.7 and 10.8 say when: the trigger does not observe elements, windows do not merge, no side inputs. */
+ * MODEL 10.7 and 10.8 say when: the trigger does not observe elements, windows do not merge, no side inputs. And no pane is empty: an SDK combines
+ * no elements to its default, but may fail to merge no accumulators (Python's MeanCombineFn does). */
 #include <string.h>
 
 #include "translate/graph.h"
@@ -43,6 +44,30 @@ bool trigger_observes_elements(const Beam__Trigger *trigger) {
     return false;
 }
 
+/* Whether a window may fire before its watermark passes the end. */
+static bool fires_early(const Beam__Trigger *trigger) {
+    switch (trigger ? trigger->trigger_case : BEAM__TRIGGER__TRIGGER__NOT_SET) {
+    case BEAM__TRIGGER__TRIGGER__NOT_SET:
+    case BEAM__TRIGGER__TRIGGER_DEFAULT:
+    case BEAM__TRIGGER__TRIGGER_NEVER:
+        return false;
+    case BEAM__TRIGGER__TRIGGER_AFTER_END_OF_WINDOW:
+        return trigger->after_end_of_window->early_firings != NULL;
+    default:
+        return true;
+    }
+}
+
+bool may_fire_empty(const Beam__WindowingStrategy *windowing) {
+    bool early = fires_early(windowing->trigger);
+
+    if (windowing->accumulation_mode == BEAM__ACCUMULATION_MODE__ENUM__ACCUMULATING)
+        return false;
+    return (early && windowing->on_time_behavior == BEAM__ON_TIME_BEHAVIOR__ENUM__FIRE_ALWAYS) ||
+           ((early || windowing->allowed_lateness > 0) &&
+            windowing->closing_behavior == BEAM__CLOSING_BEHAVIOR__ENUM__EMIT_ALWAYS);
+}
+
 /* What a combine composite is made of. */
 struct combine {
     struct graph_transform *composite;
@@ -80,7 +105,7 @@ static bool can_lift(const struct combine *combine) {
 
     return combine->composite->input_count == 1 && combine->accumulator && combine->composite->environment &&
            windowing->merge_status != BEAM__MERGE_STATUS__ENUM__NEEDS_MERGE &&
-           !trigger_observes_elements(windowing->trigger);
+           !trigger_observes_elements(windowing->trigger) && !may_fire_empty(windowing);
 }
 
 static struct graph_transform *add_step(struct graph *graph, const struct combine *combine, const char *suffix,

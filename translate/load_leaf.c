@@ -185,8 +185,10 @@ int graph_set_roles(struct graph_transform *transform, struct status *st) {
                           mains);
     transform->is_sdf_process = transform->urn == URN_TRANSFORM_SDF_PROCESS_SIZED_ELEMENTS_AND_RESTRICTIONS;
     transform->is_keyed = pardo && (pardo->n_state_specs || pardo->n_timer_family_specs);
-    if (transform->is_keyed && (transform->urn != URN_TRANSFORM_PAR_DO || *pardo->restriction_coder_id))
-        return status_set(st, STATUS_UNIMPLEMENTED, "a splittable DoFn with state or timers is not supported");
+    if (transform->is_keyed && transform->urn != URN_TRANSFORM_PAR_DO)
+        return status_set(st, STATUS_UNIMPLEMENTED,
+                          "(%s) is a step of a splittable DoFn with state or timers, which SDKs run only in one piece",
+                          transform->urn_text);
     transform->needs_root = transform->is_keyed || transform->is_sdf_process ||
                             (pardo && (pardo->requires_time_sorted_input || pardo->requires_stable_input));
     return 0;

@@ -139,6 +139,12 @@ struct plan_stage {
     bool takes_state_backed_iterables;
     const char *process_transform_id; /* of the splittable DoFn's process transform, or NULL */
     const char *process_input_name;   /* its main input's local name */
+    /* Draining (MODEL 9.12). A stage that takes in the restrictions of the splittable DoFn `drained_stage` and gives back finite ones, by way of
+     * a flatten into that stage's input. Of its own input, which that flatten reads as well, it is given nothing; once the job drains, it is
+     * given what `drained_stage` was given and did not finish: its input's coder is the same. */
+    bool is_for_drain;
+    unsigned drained_stage;  /* PLAN_NONE unless is_for_drain */
+    unsigned truncate_stage; /* the stage that is for draining this one; PLAN_NONE: none */
     /* A serialized ProcessBundleDescriptor without id, endpoints, source and sink transforms; fnapi/ appends those (protobuf
      * messages merge by concatenation). */
     struct slice descriptor;

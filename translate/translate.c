@@ -11,6 +11,8 @@ static int run_passes(struct graph *graph, const Beam__Pipeline *pipeline, struc
         graph_connect,
         graph_prune,
         graph_expand_test_streams,
+        graph_spread_unbounded,
+        graph_add_truncations,
         graph_ask_questions,
         graph_unify_flattens,
         graph_fuse,

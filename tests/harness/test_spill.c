@@ -172,7 +172,7 @@ static void run_single_key(const char *capability) {
 START_TEST(one_key_larger_than_memory_is_read_page_by_page)
 {
     run_single_key("beam:coder:state_backed_iterable:v1");
-    run_single_key("beam:version:sdk_base:go");
+    run_single_key("beam:version:sdk_base:go:apache/beam_go_sdk:2.77.0");
 }
 END_TEST
 

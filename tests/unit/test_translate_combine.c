@@ -161,6 +161,83 @@ START_TEST(triggers_are_told_apart)
 }
 END_TEST
 
+/* Every kind of trigger alone, and each that has parts with a part that observes. */
+START_TEST(every_trigger_observes_elements_or_not)
+{
+    static const struct {
+        Beam__Trigger__TriggerCase kind;
+        bool observes;
+    } cases[] = {
+        {BEAM__TRIGGER__TRIGGER_DEFAULT, false},
+        {BEAM__TRIGGER__TRIGGER_ALWAYS, false},
+        {BEAM__TRIGGER__TRIGGER_NEVER, false},
+        {BEAM__TRIGGER__TRIGGER_AFTER_PROCESSING_TIME, false},
+        {BEAM__TRIGGER__TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME, false},
+        {BEAM__TRIGGER__TRIGGER_AFTER_EACH, true},
+        {BEAM__TRIGGER__TRIGGER_OR_FINALLY, true},
+        {BEAM__TRIGGER__TRIGGER_AFTER_ALL, true},
+    };
+    Beam__Trigger trigger = BEAM__TRIGGER__INIT;
+    Beam__Trigger__AfterEndOfWindow end = BEAM__TRIGGER__AFTER_END_OF_WINDOW__INIT;
+
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        trigger.trigger_case = cases[i].kind;
+        ck_assert_msg(trigger_observes_elements(&trigger) == cases[i].observes, "kind %d", (int)cases[i].kind);
+    }
+    trigger.trigger_case = BEAM__TRIGGER__TRIGGER_AFTER_END_OF_WINDOW;
+    trigger.after_end_of_window = &end;
+    ck_assert(!trigger_observes_elements(&trigger));
+    end.early_firings = build_count_trigger(1);
+    ck_assert(!trigger_observes_elements(&trigger));
+    end.late_firings = build_count_trigger(2);
+    ck_assert(trigger_observes_elements(&trigger));
+}
+END_TEST
+
+START_TEST(panes_may_be_empty_where_another_one_comes_first)
+{
+    Beam__Trigger trigger = BEAM__TRIGGER__INIT;
+    Beam__Trigger__AfterEndOfWindow end = BEAM__TRIGGER__AFTER_END_OF_WINDOW__INIT;
+    Beam__WindowingStrategy windowing = BEAM__WINDOWING_STRATEGY__INIT;
+
+    windowing.accumulation_mode = BEAM__ACCUMULATION_MODE__ENUM__DISCARDING;
+    windowing.closing_behavior = BEAM__CLOSING_BEHAVIOR__ENUM__EMIT_ALWAYS;
+    windowing.on_time_behavior = BEAM__ON_TIME_BEHAVIOR__ENUM__FIRE_ALWAYS;
+    ck_assert(!may_fire_empty(&windowing)); /* one pane only */
+    windowing.trigger = &trigger;
+    trigger.trigger_case = BEAM__TRIGGER__TRIGGER_AFTER_END_OF_WINDOW;
+    trigger.after_end_of_window = &end;
+    ck_assert(!may_fire_empty(&windowing));
+    windowing.allowed_lateness = 1; /* the last one comes behind the one on time */
+    ck_assert(may_fire_empty(&windowing));
+    windowing.closing_behavior = BEAM__CLOSING_BEHAVIOR__ENUM__EMIT_IF_NONEMPTY;
+    ck_assert(!may_fire_empty(&windowing));
+    end.early_firings = build_count_trigger(1); /* the one on time comes behind it */
+    ck_assert(may_fire_empty(&windowing));
+    windowing.on_time_behavior = BEAM__ON_TIME_BEHAVIOR__ENUM__FIRE_IF_NONEMPTY;
+    ck_assert(!may_fire_empty(&windowing));
+    windowing.closing_behavior = BEAM__CLOSING_BEHAVIOR__ENUM__EMIT_ALWAYS;
+    windowing.allowed_lateness = 0;
+    ck_assert(may_fire_empty(&windowing));
+    windowing.accumulation_mode = BEAM__ACCUMULATION_MODE__ENUM__ACCUMULATING; /* what was there is in it again */
+    ck_assert(!may_fire_empty(&windowing));
+}
+END_TEST
+
+START_TEST(panes_that_may_be_empty_forbid_lifting)
+{
+    Beam__WindowingStrategy *windowing = build.components->windowing_strategies[0]->value;
+
+    combine(true);
+    windowing->accumulation_mode = BEAM__ACCUMULATION_MODE__ENUM__DISCARDING;
+    windowing->on_time_behavior = BEAM__ON_TIME_BEHAVIOR__ENUM__FIRE_ALWAYS;
+    windowing->trigger = build_count_trigger(1);
+    build_expect(expanded);
+    windowing->accumulation_mode = BEAM__ACCUMULATION_MODE__ENUM__ACCUMULATING;
+    build_expect(lifted);
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {
         a_combine_is_lifted,
@@ -174,6 +251,9 @@ int main(void) {
         a_missing_accumulator_coder_is_named,
         steps_that_the_sdk_lifted_are_left_alone,
         triggers_are_told_apart,
+        every_trigger_observes_elements_or_not,
+        panes_may_be_empty_where_another_one_comes_first,
+        panes_that_may_be_empty_forbid_lifting,
     };
 
     return run_tests("translate_combine", tests, ARRAY_COUNT(tests));

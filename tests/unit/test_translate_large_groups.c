@@ -7,7 +7,7 @@
 
 #define URN_ITERABLE "beam:coder:iterable:v1"
 #define URN_STATE_BACKED "beam:coder:state_backed_iterable:v1"
-#define GO "beam:version:sdk_base:go"
+#define GO "beam:version:sdk_base:go:apache/beam_go_sdk:2.77.0"
 
 static void add_capability(Beam__Environment *environment, const char *urn) {
     environment->capabilities[environment->n_capabilities++] = (char *)urn;

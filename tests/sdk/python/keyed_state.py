@@ -4,9 +4,13 @@ import tempfile
 
 import apache_beam as beam
 from apache_beam.coders import BytesCoder, VarIntCoder
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms import window
+from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.userstate import (
+    BagStateSpec, CombiningValueStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer)
 from apache_beam.utils.timestamp import Timestamp
 
 
@@ -58,6 +62,40 @@ class _CollectThenRead(beam.DoFn):
       end.set(Timestamp(1000 + done))
 
 
+class _UpToTheValue(RestrictionProvider):
+  def initial_restriction(self, element):
+    return OffsetRange(0, element[1])
+
+  def create_tracker(self, restriction):
+    return OffsetRestrictionTracker(restriction)
+
+  def restriction_size(self, element, restriction):
+    return restriction.size()
+
+
+class _CountClaims(beam.DoFn):
+  """Splittable, with state and a timer: counts what it claims by key, and says how much it was at the end of the window."""
+  CLAIMED = CombiningValueStateSpec('claimed', sum)
+  END = TimerSpec('end', TimeDomain.WATERMARK)
+
+  def process(
+      self,
+      element,
+      window=beam.DoFn.WindowParam,
+      claimed=beam.DoFn.StateParam(CLAIMED),
+      end=beam.DoFn.TimerParam(END),
+      tracker=beam.DoFn.RestrictionParam(_UpToTheValue())):
+    position = tracker.current_restriction().start
+    while tracker.try_claim(position):
+      claimed.add(1)
+      position += 1
+    end.set(window.max_timestamp())
+
+  @on_timer(END)
+  def say(self, key=beam.DoFn.KeyParam, claimed=beam.DoFn.StateParam(CLAIMED)):
+    yield key, claimed.read()
+
+
 class KeyedState:
   """create_pipeline() is the caller's."""
   def test_failed_bundle_leaves_nothing_in_the_cache(self):
@@ -81,3 +119,11 @@ class KeyedState:
           read,
           equal_to([(count, size * count, b'49'), (count + 1, size * count + 2, b'91'),
                     (count + 2, size * count + 4, b'92')]))
+
+  def test_splittable_dofn_with_state_and_timers(self):
+    with self.create_pipeline() as p:
+      counts = (
+          p | beam.Create([('a', 1), ('a', 3), ('a', 6), ('b', 4)])
+          | 'Stamp' >> beam.Map(lambda kv: window.TimestampedValue(kv, kv[1])).with_output_types(tuple[str, int])
+          | beam.WindowInto(window.FixedWindows(5)) | beam.ParDo(_CountClaims()))
+      assert_that(counts, equal_to([('a', 4), ('a', 6), ('b', 4)]))
