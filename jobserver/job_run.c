@@ -115,12 +115,16 @@ static void split_bundle(struct job_run *run, const struct engine_action *action
                         (int64_t)action->element_count);
 }
 
+bool run_succeeded(const struct job_run *run) {
+    return run->is_over && (run->end == ENGINE_ACTION_JOB_DONE || run->end == ENGINE_ACTION_JOB_DRAINED);
+}
+
 /* The engine is done; the workers are asked to end. */
 static void job_ended(struct job_run *run, const struct engine_action *action) {
     run->is_over = true;
     run->end = action->type;
     run->end_error = action->error ? xstrdup(action->error) : NULL;
-    if (run->end != ENGINE_ACTION_JOB_DONE || !run_metrics_ask_last(run))
+    if (!run_succeeded(run) || !run_metrics_ask_last(run))
         run_workers_stop(run);
 }
 
@@ -129,8 +133,8 @@ static void publish_end(struct job_run *run) {
     run->is_published = true;
     run_metrics_publish(run);
     run_memory_report(run);
-    if (run->end == ENGINE_ACTION_JOB_DONE)
-        job_set_state(run->job, JOB_DONE);
+    if (run_succeeded(run))
+        job_succeed(run->job);
     else if (run->end == ENGINE_ACTION_JOB_CANCELLED)
         job_set_state(run->job, JOB_CANCELLED);
     else
@@ -199,6 +203,7 @@ static void perform(struct job_run *run, struct engine_action *action) {
         job_add_message(run->job, JOB_MESSAGE_WARNING, "%s", action->error);
         break;
     case ENGINE_ACTION_JOB_DONE:
+    case ENGINE_ACTION_JOB_DRAINED:
     case ENGINE_ACTION_JOB_FAILED:
     case ENGINE_ACTION_JOB_CANCELLED:
         job_ended(run, action);
@@ -267,6 +272,11 @@ static void elements_arrived(struct job_run *run, struct run_event *event) {
         fn_worker_consumed(harness, bytes);
 }
 
+static void drain(struct job_run *run) {
+    if (!run->is_over)
+        run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_DRAIN});
+}
+
 static void cancel(struct job_run *run) {
     if (run->is_over)
         return;
@@ -317,6 +327,9 @@ static void handle(struct job_run *run, struct run_event *event) {
         run_worker_handed_on(event->worker);
         break;
     case RUN_EVENT_WAKE:
+        break;
+    case RUN_EVENT_DRAIN:
+        drain(run);
         break;
     case RUN_EVENT_CANCEL:
         cancel(run);
