@@ -372,25 +372,10 @@ static int64_t check_deadlines(struct job_run *run) {
     return run->is_over ? next_ns : MIN(next_ns, run->wake_ns);
 }
 
-/* Bounded or not, a grouping gives its groups when its input ends; for a source that never ends that is never. */
-static void warn_of_unbounded_groupings(struct job_run *run) {
-    for (size_t i = 0; i < run->plan->stage_count; i++) {
-        const struct plan_stage *stage = &run->plan->stages[i];
-
-        if (stage->kind == PLAN_GROUP_BY_KEY && !run->plan->collections[stage->inputs[0]].is_bounded)
-            job_add_message(
-                run->job, JOB_MESSAGE_WARNING,
-                "%s groups an unbounded PCollection: its groups come when the source ends, because streaming is "
-                "not supported yet",
-                stage->name);
-    }
-}
-
 static void *run_thread(void *user) {
     struct job_run *run = user;
 
     job_set_state(run->job, JOB_STARTING);
-    warn_of_unbounded_groupings(run);
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_TIME});
     if (job_cancel_is_requested(run->job))
         cancel(run);
