@@ -422,7 +422,7 @@ static void check_end(struct engine *engine) {
         check_stuck(engine);
         return;
     }
-    engine_add_action(engine, ENGINE_ACTION_JOB_DONE);
+    engine_add_action(engine, engine->is_draining ? ENGINE_ACTION_JOB_DRAINED : ENGINE_ACTION_JOB_DONE);
     engine->is_over = true;
 }
 
@@ -497,6 +497,9 @@ static void handle(struct engine *engine, struct engine_event *event) {
         break;
     case ENGINE_EVENT_STORE_FAILED:
         engine_fail(engine, "%s", event->error ? event->error : "the job's data could not be stored");
+        break;
+    case ENGINE_EVENT_DRAIN:
+        engine->is_draining = true;
         break;
     case ENGINE_EVENT_CANCEL:
         engine_add_action(engine, ENGINE_ACTION_JOB_CANCELLED);

@@ -65,6 +65,7 @@ enum engine_event_type {
     ENGINE_EVENT_STORED,             /* extent: it is written, and its bytes need no memory any more */
     ENGINE_EVENT_LOADED,             /* token, bytes: what LOAD asked for */
     ENGINE_EVENT_STORE_FAILED,       /* error: something could not be written, or not be read back; the job fails */
+    ENGINE_EVENT_DRAIN, /* take no more from sources, finish what is there; once is as good as many times */
     ENGINE_EVENT_CANCEL,
 };
 
@@ -104,11 +105,12 @@ enum engine_action_type {
     ENGINE_ACTION_WAKE,    /* at_ms: send ENGINE_EVENT_TIME then; a later WAKE replaces it */
     ENGINE_ACTION_MESSAGE, /* error: text for the job's messages (a retry, a worker lost), a warning */
     ENGINE_ACTION_JOB_DONE,
-    ENGINE_ACTION_JOB_FAILED, /* error: the root cause */
+    ENGINE_ACTION_JOB_DRAINED, /* in place of JOB_DONE, after ENGINE_EVENT_DRAIN */
+    ENGINE_ACTION_JOB_FAILED,  /* error: the root cause */
     ENGINE_ACTION_JOB_CANCELLED,
 };
 
-/* After one of the last three no action follows. */
+/* After one of the last four no action follows. */
 struct engine_action {
     enum engine_action_type type;
     unsigned worker;

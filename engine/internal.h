@@ -198,6 +198,7 @@ struct engine {
     size_t next_action;
     int64_t clock_ahead_ms; /* of processing time, when TestStreams move it, to now_ms */
     event_time wake_ms;     /* last asked for; TIME_MAX: none */
+    bool is_draining;       /* ENGINE_EVENT_DRAIN came */
     bool is_over;           /* the last action was given */
     event_time split_at_ms; /* when a bundle is due to be asked to split for a slot that is idle now; TIME_MAX: none */
     bool needs_schedule;

@@ -1,4 +1,4 @@
-/* The daemon's configuration: a YAML file, overridden by the command line (options.h), read once at start.
+/* The daemon's configuration: a YAML file, overridden by the command line (cli/serve.h), read once at start.
  *
  * Every key is a row of one table (config_keys.c): its name, type, unit, limits, default and what it means. The parser, the defaults, the
  * command line and the test of the sample file (deploy/trestle.yaml) go by that table, so that a new key is a field below and a row there.

@@ -115,20 +115,29 @@ void host_run_finished(struct host *host, struct job_run *run) {
     pthread_mutex_unlock(&host->mutex);
 }
 
-static void cancel_run(struct job_run *run) {
-    job_run_post(run, run_event_create(RUN_EVENT_CANCEL, NULL));
-}
-
-void host_cancel_job(struct host *host, struct job *job) {
-    job_request_cancel(job);
+/* To the job's run, if it has one still. */
+static void post_to_job(struct host *host, struct job *job, enum run_event_type type) {
     pthread_mutex_lock(&host->mutex);
     list_foreach (node, &host->runs) {
         struct job_run *run = CONTAINER_OF(node, struct job_run, node);
 
         if (run->job == job)
-            cancel_run(run);
+            job_run_post(run, run_event_create(type, NULL));
     }
     pthread_mutex_unlock(&host->mutex);
+}
+
+void host_cancel_job(struct host *host, struct job *job) {
+    job_request_cancel(job);
+    post_to_job(host, job, RUN_EVENT_CANCEL);
+}
+
+int host_drain_job(struct host *host, struct job *job, struct status *st) {
+    int r = job_start_draining(job, st);
+
+    if (r == 0)
+        post_to_job(host, job, RUN_EVENT_DRAIN);
+    return r;
 }
 
 void host_stop(struct host *host) {
@@ -140,7 +149,7 @@ void host_stop(struct host *host) {
         /* Clients show a cancelled job's last ERROR as the reason. */
         if (!job_state_is_terminal(job_current_state(run->job)))
             job_add_message(run->job, JOB_MESSAGE_ERROR, "the job was cancelled: the server is shutting down");
-        cancel_run(run);
+        job_run_post(run, run_event_create(RUN_EVENT_CANCEL, NULL));
     }
     while (host->run_count)
         pthread_cond_wait(&host->emptied, &host->mutex);

@@ -2,7 +2,7 @@
  *
  *      fnapi callbacks (RPC threads) --.
  *      worker callbacks ---------------+--> mailbox --> engine thread of the job: engine_step() --> actions --> fnapi / worker calls
- *      host_cancel_job ----------------'                                              '--> job history, metrics
+ *      host_cancel_job, _drain_job -----'                                              '--> job history, metrics
  *
  * The engine thread is the only one that touches the engine; what crosses threads is an event in the mailbox. */
 #ifndef JOBSERVER_HOST_H
@@ -33,6 +33,9 @@ struct host *host_create(const struct host_options *options);
 int host_start_job(struct host *host, struct job *job, struct status *st);
 /* Asks a running job to stop: CANCELLING, then CANCELLED. Harmless on an unknown or finished job. */
 void host_cancel_job(struct host *host, struct job *job);
+/* Asks a running job to take no more from its sources and to finish what it has: DRAINING at once, then DRAINED. Harmless on a job that
+ * drains already; FAILED_PRECONDITION on one that has not begun or is over. */
+int host_drain_job(struct host *host, struct job *job, struct status *st);
 /* Refuses new jobs, cancels all that run and waits for their ends; then stops the workers that are kept warm. */
 void host_stop(struct host *host);
 /* After host_stop(), when nobody calls any more: frees. */

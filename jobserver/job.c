@@ -307,6 +307,44 @@ void job_fail(struct job *job, const char *text) {
     job_unref(job);
 }
 
+void job_succeed(struct job *job) {
+    job_ref(job);
+    pthread_mutex_lock(&job->mutex);
+    enter_state(job, job->state == JOB_DRAINING ? JOB_DRAINED : JOB_DONE);
+    deliver(job);
+    pthread_mutex_unlock(&job->mutex);
+    job_unref(job);
+}
+
+/* Locked. */
+static int enter_draining(struct job *job, struct status *st) {
+    if (job->state == JOB_DRAINING)
+        return 0;
+    if (job_state_is_terminal(job->state))
+        return status_set(st, STATUS_FAILED_PRECONDITION, "job %s is over (%s): there is nothing to drain", job->id,
+                          job_state_name(job->state));
+    if (job->state == JOB_CANCELLING)
+        return status_set(st, STATUS_FAILED_PRECONDITION, "job %s is being cancelled and cannot be drained", job->id);
+    if (job->state != JOB_RUNNING)
+        return status_set(st, STATUS_FAILED_PRECONDITION,
+                          "job %s has not begun to run (%s) and has nothing to drain; Cancel stops it", job->id,
+                          job_state_name(job->state));
+    enter_state(job, JOB_DRAINING);
+    deliver(job);
+    return 0;
+}
+
+int job_start_draining(struct job *job, struct status *st) {
+    int r;
+
+    job_ref(job);
+    pthread_mutex_lock(&job->mutex);
+    r = enter_draining(job, st);
+    pthread_mutex_unlock(&job->mutex);
+    job_unref(job);
+    return r;
+}
+
 /* ------------------------------------------------------------------ metrics */
 
 void job_metrics_unref(struct job_metrics *metrics) {

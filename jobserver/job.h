@@ -95,6 +95,13 @@ void job_add_message(struct job *job, enum job_message_importance importance, co
  * because clients take the last ERROR as the reason. */
 void job_fail(struct job *job, const char *text);
 
+/* The end of a job that finished all it had to: DRAINED when it is DRAINING, else DONE. */
+void job_succeed(struct job *job);
+
+/* A RUNNING job becomes DRAINING; for one that is DRAINING already nothing changes. Else FAILED_PRECONDITION: it has not begun, is being
+ * cancelled or is over. */
+int job_start_draining(struct job *job, struct status *st);
+
 /* That somebody asked for the job's end; for a run that is only just being started. */
 void job_request_cancel(struct job *job);
 bool job_cancel_is_requested(const struct job *job);

@@ -118,12 +118,16 @@ static void split_bundle(struct job_run *run, const struct engine_action *action
                         (int64_t)action->element_count);
 }
 
+bool run_succeeded(const struct job_run *run) {
+    return run->is_over && (run->end == ENGINE_ACTION_JOB_DONE || run->end == ENGINE_ACTION_JOB_DRAINED);
+}
+
 /* The engine is done; the workers are asked to end. */
 static void job_ended(struct job_run *run, const struct engine_action *action) {
     run->is_over = true;
     run->end = action->type;
     run->end_error = action->error ? xstrdup(action->error) : NULL;
-    if (run->end != ENGINE_ACTION_JOB_DONE || !run_metrics_ask_last(run))
+    if (!run_succeeded(run) || !run_metrics_ask_last(run))
         run_workers_stop(run);
 }
 
@@ -132,8 +136,8 @@ static void publish_end(struct job_run *run) {
     run->is_published = true;
     run_metrics_publish(run);
     run_memory_report(run);
-    if (run->end == ENGINE_ACTION_JOB_DONE)
-        job_set_state(run->job, JOB_DONE);
+    if (run_succeeded(run))
+        job_succeed(run->job);
     else if (run->end == ENGINE_ACTION_JOB_CANCELLED)
         job_set_state(run->job, JOB_CANCELLED);
     else
@@ -202,6 +206,7 @@ static void perform(struct job_run *run, struct engine_action *action) {
         job_add_message(run->job, JOB_MESSAGE_WARNING, "%s", action->error);
         break;
     case ENGINE_ACTION_JOB_DONE:
+    case ENGINE_ACTION_JOB_DRAINED:
     case ENGINE_ACTION_JOB_FAILED:
     case ENGINE_ACTION_JOB_CANCELLED:
         job_ended(run, action);
@@ -270,6 +275,11 @@ static void elements_arrived(struct job_run *run, struct run_event *event) {
         fn_worker_consumed(harness, bytes);
 }
 
+static void drain(struct job_run *run) {
+    if (!run->is_over)
+        run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_DRAIN});
+}
+
 static void cancel(struct job_run *run) {
     if (run->is_over)
         return;
@@ -321,6 +331,9 @@ static void handle(struct job_run *run, struct run_event *event) {
         break;
     case RUN_EVENT_WAKE:
         break;
+    case RUN_EVENT_DRAIN:
+        drain(run);
+        break;
     case RUN_EVENT_CANCEL:
         cancel(run);
         break;
@@ -362,25 +375,10 @@ static int64_t check_deadlines(struct job_run *run) {
     return run->is_over ? next_ns : MIN(next_ns, run->wake_ns);
 }
 
-/* Bounded or not, a grouping gives its groups when its input ends; for a source that never ends that is never. */
-static void warn_of_unbounded_groupings(struct job_run *run) {
-    for (size_t i = 0; i < run->plan->stage_count; i++) {
-        const struct plan_stage *stage = &run->plan->stages[i];
-
-        if (stage->kind == PLAN_GROUP_BY_KEY && !run->plan->collections[stage->inputs[0]].is_bounded)
-            job_add_message(
-                run->job, JOB_MESSAGE_WARNING,
-                "%s groups an unbounded PCollection: its groups come when the source ends, because streaming is "
-                "not supported yet",
-                stage->name);
-    }
-}
-
 static void *run_thread(void *user) {
     struct job_run *run = user;
 
     job_set_state(run->job, JOB_STARTING);
-    warn_of_unbounded_groupings(run);
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_TIME});
     if (job_cancel_is_requested(run->job))
         cancel(run);

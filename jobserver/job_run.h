@@ -33,6 +33,7 @@ enum run_event_type {
     RUN_EVENT_STATUS,          /* worker: what it says of itself (text), asked for because of engine.bundle */
     RUN_EVENT_HANDED_ON,       /* worker: it serves others now; nothing comes of it after this */
     RUN_EVENT_WAKE,            /* nothing but a reason to look at the time (worker_shelf.c) */
+    RUN_EVENT_DRAIN,           /* the job's state says so already */
     RUN_EVENT_CANCEL,
 };
 
@@ -122,6 +123,9 @@ void host_run_finished(struct host *host, struct job_run *run);
  * goes back. */
 event_time run_now_ms(const struct job_run *run);
 void run_engine_event(struct job_run *run, struct engine_event *event);
+
+/* The job is over, and did all it was to do. */
+bool run_succeeded(const struct job_run *run);
 
 /* The harness of that worker, NULL when there is none that could be called. */
 struct fn_worker *run_usable_harness(struct job_run *run, unsigned worker);

@@ -299,12 +299,21 @@ static void get_pipeline(struct rpc_stream *call, void *context, struct slice re
     job_unref(job);
 }
 
+/* Answers at once: what a drain has to finish may take as long as it likes. */
 static void drain(struct rpc_stream *call, void *context, struct slice request) {
-    struct job *job = job_of_call(context, call, request);
+    struct job_service *service = context;
+    Job__DrainJobResponse response = JOB__DRAIN_JOB_RESPONSE__INIT;
+    CLEANUP_STATUS struct status st = {0};
+    struct job *job = job_of_call(service, call, request);
 
     if (!job)
         return;
-    rpc_fail(call, STATUS_UNIMPLEMENTED, "this server cannot drain a job yet; Cancel stops it");
+    if (host_drain_job(service->options.host, job, &st) < 0) {
+        fail(call, &st);
+    } else {
+        response.state = (Job__JobState__Enum)job_current_state(job);
+        rpc_reply(call, PB_PACK(&response, NULL));
+    }
     job_unref(job);
 }
 

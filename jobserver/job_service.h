@@ -2,11 +2,12 @@
  *
  *   job_service.c   the unary methods          job_streams.c   GetStateStream and GetMessageStream
  *
- * What SDK clients rely on (docs: the Job API page):
+ * What SDK clients rely on (docs/job-api.md):
  *   - Prepare checks and translates, so that what is wrong with a pipeline reaches the submitter there.
  *   - Streams answer NOT_FOUND for a preparation id: Python then opens them again, without a deadline, on the job id.
  *   - Run returns at once. Both streams begin with the whole history and end after the terminal state; the message stream holds
  *     the state changes as well (Go reads nothing else).
+ *   - Drain answers DRAINING at once; the job's end is in its state (docs/job-api.md).
  *   - Cancel answers with the terminal state when there is one within cancel_wait_ms (TypeScript takes it as final).
  *
  * Threads: methods run on RPC threads and do not block; Prepare works on the pool. */

@@ -433,8 +433,7 @@ void run_workers_stop(struct job_run *run) {
     list_foreach (node, &run->workers) {
         struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
 
-        if (run->end == ENGINE_ACTION_JOB_DONE && worker->sdk->identity.size && !worker->disconnect_reason &&
-            !worker->is_closing) {
+        if (run_succeeded(run) && worker->sdk->identity.size && !worker->disconnect_reason && !worker->is_closing) {
             worker->is_leaving = true;
             worker->leave_by_ns = after_ms(LAST_WORDS_MS);
             worker->deadline_ns = quiet_ns(worker);

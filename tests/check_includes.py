@@ -21,7 +21,8 @@ MAY_INCLUDE = {
     'rpc': ['base'],
     'fnapi': ['base', 'proto', 'wire', 'model', 'rpc', 'translate/plan.h', 'engine/engine.h'],
     'worker': ['base', 'proto', 'wire', 'rpc', 'fnapi'],
-    'jobserver': EVERYTHING,
+    'jobserver': ['base', 'proto', 'wire', 'model', 'rpc', 'translate', 'engine', 'fnapi', 'worker'],
+    'cli': ['base', 'proto', 'wire', 'rpc', 'worker', 'jobserver'],
     'tests': EVERYTHING,
     'bench': EVERYTHING,
 }

@@ -1,9 +1,15 @@
 #include "fixture.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { LONG_MS = 30000 };
 
 struct daemon_process test_daemon;
 struct submitter test_client;
@@ -27,6 +33,33 @@ const char *harness_binary(void) {
 void begin_pipeline(struct pipeline *p) {
     pipeline_init_process(p, harness_binary(), NULL);
     pipeline_add_impulse(p, "Start");
+}
+
+pid_t worker_of(struct job *job) {
+    int pid = 0;
+
+    pthread_mutex_lock(&job->lock);
+    vec_foreach (line, &job->lines) {
+        const char *at = strstr(line->text, "process ");
+
+        if (at && sscanf(at, "process %d;", &pid) == 1)
+            break;
+    }
+    pthread_mutex_unlock(&job->lock);
+    ck_assert_msg(pid > 0, "the worker did not say which process it is (state %d: %s)", (int)job->end,
+                  job->error ? job->error : "no error");
+    return (pid_t)pid;
+}
+
+void expect_end_of(pid_t pid) {
+    struct pollfd poller = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+
+    if (poller.fd < 0) {
+        ck_assert_int_eq(errno, ESRCH);
+        return;
+    }
+    ck_assert_msg(poll(&poller, 1, LONG_MS) == 1, "process %d did not end", (int)pid);
+    close(poller.fd);
 }
 
 void add_good_pipeline(struct pipeline *p) {

@@ -18,6 +18,10 @@ void fixture_teardown(void);
 const char *harness_binary(void);
 /* A pipeline in a PROCESS environment that begins with an impulse "Start". */
 void begin_pipeline(struct pipeline *p);
+/* The process that the job's worker is: the first that a log_process in it named. */
+pid_t worker_of(struct job *job);
+/* Until nothing is left of it. */
+void expect_end_of(pid_t pid);
 /* 1000 elements of 10 keys, grouped and counted; the counts are logged. Expects it to be done and right. */
 void expect_good_job(struct job *job);
 void add_good_pipeline(struct pipeline *p);

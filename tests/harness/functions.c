@@ -17,6 +17,7 @@
  *                             often, and logs "asked" after the first time
  *   count_and_fail:ASKS       the same, and then raises
  *   fail:MESSAGE              raises
+ *   until_opened:FIFO         waits until somebody opens that FIFO to write to it; the element on
  *   until_split:MANNER        the element whose key is k0 waits for a split of its bundle (split.c)
  *
  * The benchmarks' (groups.c; SHAPE is TOTAL:KEYS:SIZE:RANDOM, as in records.h):
@@ -39,6 +40,7 @@
  *   split_element             output cut into two messages inside an element
  *   nonsense_control, nonsense_data   bytes that are no message
  *   exit:CODE[:TEXT], signal:NUMBER[:TEXT]   the process ends, after TEXT on its standard error */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -290,6 +292,15 @@ static int fail(struct bundle *bundle, const struct node *node, const struct val
     return bundle_fail(bundle, "%s [while running '%s']", node->text, node->name);
 }
 
+static int until_opened(struct bundle *bundle, const struct node *node, const struct value *value) {
+    int fd = open(node->text, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return bundle_fail(bundle, "%s: %s", node->text, strerror(errno));
+    close(fd);
+    return node_emit(bundle, node, value);
+}
+
 /* ---- misbehaviour ---- */
 
 static int response_without_data(struct bundle *bundle, const struct node *node, const struct value *value) {
@@ -412,6 +423,7 @@ const struct function *function_find(const char *name, size_t size) {
         {"log_process", log_process, NULL},
         {"log_value", log_value, NULL},
         {"fail", fail, NULL},
+        {"until_opened", until_opened, NULL},
         {"until_split", until_split, NULL},
         {"response_without_data", response_without_data, NULL},
         {"data_without_end", data_without_end, NULL},

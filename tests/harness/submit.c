@@ -200,13 +200,29 @@ void job_wait_for_lines(struct job *job, const char *text, size_t count) {
     pthread_mutex_unlock(&job->lock);
 }
 
-void job_cancel(struct submitter *s, struct job *job) {
+void job_wait_for_state(struct job *job, Job__JobState__Enum state) {
+    pthread_mutex_lock(&job->lock);
+    while (!job->is_over && job->state != state)
+        pthread_cond_wait(&job->changed, &job->lock);
+    pthread_mutex_unlock(&job->lock);
+}
+
+/* Requests about one job are all {string job_id = 1}. */
+static void call_with_id(struct submitter *s, const char *path, struct job *job) {
     Job__CancelJobRequest request = JOB__CANCEL_JOB_REQUEST__INIT;
     struct slice response = SLICE_EMPTY;
 
     request.job_id = job->id;
-    call(s, JOB_SERVICE "Cancel", pb_pack(&request.base, NULL), &response, NULL);
+    call(s, path, pb_pack(&request.base, NULL), &response, NULL);
     slice_unref(&response);
+}
+
+void job_cancel(struct submitter *s, struct job *job) {
+    call_with_id(s, JOB_SERVICE "Cancel", job);
+}
+
+void job_drain(struct submitter *s, struct job *job) {
+    call_with_id(s, JOB_SERVICE "Drain", job);
 }
 
 void job_run(struct submitter *s, struct pipeline *p, const char *name, struct job *ret) {

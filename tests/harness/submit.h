@@ -47,7 +47,10 @@ void job_wait(struct job *job);
 void job_wait_for_line(struct job *job, const char *text);
 /* Until so many lines hold the text, or the job is over. */
 void job_wait_for_lines(struct job *job, const char *text, size_t count);
+/* Until the job is in this state, or over. */
+void job_wait_for_state(struct job *job, Job__JobState__Enum state);
 void job_cancel(struct submitter *s, struct job *job);
+void job_drain(struct submitter *s, struct job *job);
 /* Start and wait. */
 void job_run(struct submitter *s, struct pipeline *p, const char *name, struct job *ret);
 bool job_has_line(struct job *job, const char *text);

@@ -5,6 +5,7 @@
 
 #include <check.h>
 
+void add_drain_tests(Suite *suite);
 void add_end_tests(Suite *suite);
 void add_error_tests(Suite *suite);
 void add_protocol_tests(Suite *suite);

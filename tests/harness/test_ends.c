@@ -1,11 +1,9 @@
 /* The end of a job whose workers do nothing for it: a harness that does not react at all (its process is stopped), and one that never
  * falls silent. */
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -28,21 +26,6 @@ static void start_daemon(const char *workers) {
 static void stop_daemon(void) {
     submitter_clear(&client);
     ck_assert_msg(daemon_stop(&own), "the daemon did not end well");
-}
-
-static pid_t worker_of(struct job *job) {
-    int pid = 0;
-
-    pthread_mutex_lock(&job->lock);
-    vec_foreach (line, &job->lines) {
-        const char *at = strstr(line->text, "process ");
-
-        if (at && sscanf(at, "process %d;", &pid) == 1)
-            break;
-    }
-    pthread_mutex_unlock(&job->lock);
-    ck_assert_int_gt(pid, 0);
-    return (pid_t)pid;
 }
 
 /* A job whose one worker stands still from now on. */
@@ -70,15 +53,6 @@ static long processor_ms(pid_t pid) {
                      2);
     fclose(file);
     return (long)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
-}
-
-static void wait_for_end_of(pid_t pid) {
-    struct pollfd poller = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
-
-    if (poller.fd < 0)
-        return;
-    ck_assert_int_eq(poll(&poller, 1, 20000), 1);
-    close(poller.fd);
 }
 
 START_TEST(a_job_ends_although_its_worker_does_not_react)
@@ -119,7 +93,7 @@ START_TEST(waiting_for_a_worker_that_does_not_react_takes_no_processor_time)
     before = processor_ms(own.pid);
     job_wait(&job);
     ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__CANCELLED);
-    wait_for_end_of(pid); /* killed when stop_grace is over */
+    expect_end_of(pid); /* killed when stop_grace is over */
     used = processor_ms(own.pid) - before;
     ck_assert_msg(used < 300, "%ld ms", used);
     job_clear(&job);

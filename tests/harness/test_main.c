@@ -32,6 +32,7 @@ int main(void) {
     add_split_tests(suite);
     add_warm_tests(suite);
     add_watch_tests(suite);
+    add_drain_tests(suite);
     add_end_tests(suite);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -1,19 +1,16 @@
 /* Workers that are kept for the next job: which job gets them, which ones are kept, and that none is left behind. Each test has a daemon of
  * its own, with one worker for an environment. */
-#include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
 #include "suites.h"
-
-enum { LONG_MS = 30000 };
 
 static struct daemon_process own;
 static struct submitter client;
@@ -30,21 +27,6 @@ static void start_daemon(const char *workers) {
 static void stop_daemon(void) {
     submitter_clear(&client);
     ck_assert_msg(daemon_stop(&own), "the daemon did not end well");
-}
-
-/* The process that the job's worker is. */
-static pid_t worker_of(struct job *job) {
-    int pid = 0;
-
-    vec_foreach (line, &job->lines) {
-        const char *at = strstr(line->text, "process ");
-
-        if (at && sscanf(at, "process %d;", &pid) == 1)
-            break;
-    }
-    ck_assert_msg(pid > 0, "the worker did not say which process it is (state %d: %s)", (int)job->end,
-                  job->error ? job->error : "no error");
-    return (pid_t)pid;
 }
 
 static void begin(struct pipeline *p) {
@@ -69,18 +51,6 @@ static pid_t run_job(const char *name) {
 
     begin(&p);
     return run_pipeline(&p, name, JOB__JOB_STATE__ENUM__DONE);
-}
-
-/* Until nothing is left of it: the launcher reaps what it started. */
-static void expect_end_of(pid_t pid) {
-    struct pollfd poller = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
-
-    if (poller.fd < 0) {
-        ck_assert_int_eq(errno, ESRCH);
-        return;
-    }
-    ck_assert_msg(poll(&poller, 1, LONG_MS) == 1, "process %d did not end", (int)pid);
-    close(poller.fd);
 }
 
 START_TEST(a_second_job_of_the_same_kind_gets_the_same_process)
@@ -225,6 +195,33 @@ START_TEST(a_cancelled_jobs_worker_is_not_kept)
 }
 END_TEST
 
+START_TEST(a_drained_jobs_worker_is_kept)
+{
+    CLEANUP(freep) char *gate = NULL, *hold = NULL;
+    struct pipeline p;
+    struct job job;
+    pid_t pid;
+
+    start_daemon("");
+    gate = xasprintf("%s/gate", own.directory);
+    hold = xasprintf("until_opened:%s", gate);
+    ck_assert_int_eq(mkfifo(gate, 0600), 0);
+    begin(&p);
+    pipeline_add_fn(&p, "Hold", hold, "Process", "bytes");
+    job_start(&client, &p, "drains", &job);
+    job_wait_for_line(&job, "process ");
+    job_drain(&client, &job);
+    close(open(gate, O_WRONLY | O_CLOEXEC));
+    job_wait(&job);
+    ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__DRAINED);
+    pid = worker_of(&job);
+    job_clear(&job);
+    pipeline_clear(&p);
+    ck_assert_int_eq(run_job("next"), pid);
+    stop_daemon();
+}
+END_TEST
+
 START_TEST(a_worker_is_kept_for_the_configured_time_and_no_longer)
 {
     start_daemon("  keep_warm: 50ms\n");
@@ -302,6 +299,7 @@ void add_warm_tests(Suite *suite) {
     tcase_add_test(tcase, a_failed_jobs_worker_is_not_kept);
     tcase_add_test(tcase, a_worker_that_broke_the_protocol_is_not_kept);
     tcase_add_test(tcase, a_cancelled_jobs_worker_is_not_kept);
+    tcase_add_test(tcase, a_drained_jobs_worker_is_kept);
     tcase_add_test(tcase, a_worker_is_kept_for_the_configured_time_and_no_longer);
     tcase_add_test(tcase, nothing_is_kept_where_the_time_is_none);
     tcase_add_test(tcase, the_oldest_goes_when_there_are_too_many);

@@ -195,9 +195,9 @@ static void trace_action(struct world *world, const struct engine_action *action
 }
 
 static void print_action(const struct world *world, const struct engine_action *action) {
-    static const char *const names[] = {"START_BUNDLE",  "SEND",     "REPLY_STATE", "SPLIT",        "FINALIZE",
-                                        "FORGET_BUNDLE", "STORE",    "LOAD",        "DROP",         "WAKE",
-                                        "MESSAGE",       "JOB_DONE", "JOB_FAILED",  "JOB_CANCELLED"};
+    static const char *const names[] = {"START_BUNDLE",  "SEND",     "REPLY_STATE", "SPLIT",      "FINALIZE",
+                                        "FORGET_BUNDLE", "STORE",    "LOAD",        "DROP",       "WAKE",
+                                        "MESSAGE",       "JOB_DONE", "JOB_DRAINED", "JOB_FAILED", "JOB_CANCELLED"};
 
     printf("%8" PRId64 "  %-13s worker %u bundle %" PRIu64 " stage %u %zu bytes%s %s\n", world->now,
            names[action->type], action->worker, action->bundle, action->stage, action->bytes.size,
@@ -429,7 +429,7 @@ static void check_memory(struct world *world) {
 }
 
 static void end_job(struct world *world, struct engine_action *action) {
-    if (action->type == ENGINE_ACTION_JOB_DONE) {
+    if (action->type == ENGINE_ACTION_JOB_DONE || action->type == ENGINE_ACTION_JOB_DRAINED) {
         world->end = WORLD_DONE;
         if (world->bundles.count)
             world_violation(world, "the job is done but %zu bundles were never forgotten", world->bundles.count);
@@ -508,6 +508,7 @@ static void handle_action(struct world *world, struct engine_action *action) {
             world_violation(world, "a message without a text");
         break;
     case ENGINE_ACTION_JOB_DONE:
+    case ENGINE_ACTION_JOB_DRAINED:
     case ENGINE_ACTION_JOB_FAILED:
     case ENGINE_ACTION_JOB_CANCELLED:
         end_job(world, action);

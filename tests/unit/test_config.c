@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "jobserver/config.h"
-#include "jobserver/options.h"
 
 static char path[] = "/tmp/trestle-config-XXXXXX";
 static struct config config;
@@ -319,73 +318,6 @@ START_TEST(the_state_directory_is_the_services_or_the_users)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- the command line */
-
-#define ARGUMENTS(...) ((char *[]){"trestle", __VA_ARGS__})
-#define PARSE(options, ...)                                                                                            \
-    options_parse(options, (int)ARRAY_COUNT(ARGUMENTS(__VA_ARGS__)), ARGUMENTS(__VA_ARGS__), &st)
-
-START_TEST(flags_override_the_file)
-{
-    struct options options;
-
-    write_file("listen: file:1\nstate_dir: from-file\nworkers: {per_environment: 3}\n");
-    ck_assert_int_eq(PARSE(&options, "serve", "--listen", "flag:2", "--config", path), 0);
-    ck_assert_int_eq(options.command, OPTIONS_SERVE);
-    ck_assert_str_eq(options.config.listen, "flag:2");
-    ck_assert_str_eq(options.config.state_dir, "from-file");
-    ck_assert_uint_eq(options.config.workers_per_environment, 3);
-    options_clear(&options);
-    ck_assert_int_eq(PARSE(&options, "serve", "--state-dir=/x=y", "--log-level=error"), 0);
-    ck_assert_str_eq(options.config.state_dir, "/x=y");
-    ck_assert_uint_eq(options.config.log_level, LOG_LEVEL_ERROR);
-    options_clear(&options);
-}
-END_TEST
-
-START_TEST(help_and_version_are_commands)
-{
-    struct options options;
-    char *help = options_help_text();
-
-    ck_assert_int_eq(PARSE(&options, "--help"), 0);
-    ck_assert_int_eq(options.command, OPTIONS_HELP);
-    ck_assert_int_eq(PARSE(&options, "serve", "--listen", "a:1", "--help"), 0);
-    ck_assert_int_eq(options.command, OPTIONS_HELP);
-    options_clear(&options);
-    ck_assert_int_eq(PARSE(&options, "--version"), 0);
-    ck_assert_int_eq(options.command, OPTIONS_VERSION);
-    ck_assert_int_eq(strncmp(options_version_text(), "trestle ", 8), 0);
-    ck_assert_ptr_nonnull(strstr(help, "--listen ADDRESS"));
-    ck_assert_ptr_nonnull(strstr(help, "(127.0.0.1:8099)"));
-    free(help);
-}
-END_TEST
-
-#define REFUSED(expected, ...)                                                                                         \
-    do {                                                                                                               \
-        ck_assert_int_eq(PARSE(&options, __VA_ARGS__), -STATUS_INVALID_ARGUMENT);                                      \
-        ck_assert_str_eq(status_message(&st), expected);                                                               \
-    } while (0)
-
-START_TEST(a_wrong_command_line_is_told_what_to_do)
-{
-    struct options options;
-
-    ck_assert_int_eq(options_parse(&options, 1, (char *[]){"trestle"}, &st), -STATUS_INVALID_ARGUMENT);
-    ck_assert_str_eq(status_message(&st), "what to do? Try: trestle serve, or trestle --help");
-    REFUSED("\"run\" is not a command; try: trestle serve, or trestle --help", "run");
-    REFUSED("serve does not know \"--port\"; see trestle --help", "serve", "--port", "8099");
-    REFUSED("serve does not know \"--listened=1\"; see trestle --help", "serve", "--listened=1");
-    REFUSED("--listen needs a value: --listen ADDRESS", "serve", "--listen");
-    REFUSED("--state-dir needs a value: --state-dir DIR", "serve", "--state-dir=");
-    REFUSED("--listen is given twice", "serve", "--listen", "a:1", "--listen", "b:1");
-    REFUSED("--listen: listen: \"8099\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", "serve",
-            "--listen", "8099");
-    ck_assert_int_eq(PARSE(&options, "serve", "--config", "/no/such"), -STATUS_NOT_FOUND);
-}
-END_TEST
-
 int main(void) {
     Suite *suite = suite_create("config");
     TCase *tests = tcase_create("config");
@@ -407,9 +339,6 @@ int main(void) {
     tcase_add_test(tests, every_key_is_documented_and_has_a_possible_default);
     tcase_add_test(tests, advertised_addresses_go_from_special_to_general);
     tcase_add_test(tests, the_state_directory_is_the_services_or_the_users);
-    tcase_add_test(tests, flags_override_the_file);
-    tcase_add_test(tests, help_and_version_are_commands);
-    tcase_add_test(tests, a_wrong_command_line_is_told_what_to_do);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

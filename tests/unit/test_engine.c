@@ -102,15 +102,11 @@ static void worker_up(struct bench *b, unsigned worker) {
 /* All actions as text, sends as the number of their bytes: "start 2@1 send:35 send:0! wake done". */
 static char *actions(struct bench *b) {
     static const char *const names[] = {
-        [ENGINE_ACTION_START_BUNDLE] = "start",
-        [ENGINE_ACTION_REPLY_STATE] = "reply",
-        [ENGINE_ACTION_FINALIZE] = "finalize",
-        [ENGINE_ACTION_FORGET_BUNDLE] = "forget",
-        [ENGINE_ACTION_WAKE] = "wake",
-        [ENGINE_ACTION_MESSAGE] = "message",
-        [ENGINE_ACTION_JOB_DONE] = "done",
-        [ENGINE_ACTION_JOB_FAILED] = "failed",
-        [ENGINE_ACTION_JOB_CANCELLED] = "cancelled",
+        [ENGINE_ACTION_START_BUNDLE] = "start", [ENGINE_ACTION_REPLY_STATE] = "reply",
+        [ENGINE_ACTION_FINALIZE] = "finalize",  [ENGINE_ACTION_FORGET_BUNDLE] = "forget",
+        [ENGINE_ACTION_WAKE] = "wake",          [ENGINE_ACTION_MESSAGE] = "message",
+        [ENGINE_ACTION_JOB_DONE] = "done",      [ENGINE_ACTION_JOB_DRAINED] = "drained",
+        [ENGINE_ACTION_JOB_FAILED] = "failed",  [ENGINE_ACTION_JOB_CANCELLED] = "cancelled",
     };
     struct engine_action action;
     char *text = xstrdup("");
@@ -386,6 +382,35 @@ START_TEST(what_ran_when_the_job_failed_was_attempted_once)
 }
 END_TEST
 
+START_TEST(a_drained_job_finishes_what_it_holds_and_says_so)
+{
+    struct bench b;
+
+    run_first_stage(&b);
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_DRAIN});
+    expect(&b, "");
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_DRAIN});
+    end_timers(&b, 2);
+    done(&b, 2);
+    expect(&b, "forget drained ");
+    bench_close(&b);
+}
+END_TEST
+
+START_TEST(a_job_that_drains_can_be_cancelled)
+{
+    struct bench b;
+
+    run_first_stage(&b);
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_DRAIN});
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_CANCEL});
+    expect(&b, "cancelled ");
+    done(&b, 2);
+    expect(&b, "");
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(cancel_ends_the_job_at_once)
 {
     struct bench b;
@@ -465,6 +490,8 @@ int main(void) {
     tcase_add_test(tc, progress_is_attempted_and_only_a_response_is_committed);
     tcase_add_test(tc, what_ran_when_the_job_failed_was_attempted_once);
     tcase_add_test(tc, cancel_ends_the_job_at_once);
+    tcase_add_test(tc, a_drained_job_finishes_what_it_holds_and_says_so);
+    tcase_add_test(tc, a_job_that_drains_can_be_cancelled);
     tcase_add_test(tc, a_share_of_the_input_is_left_for_slots_that_are_still_to_come);
     tcase_add_test(tc, bundles_are_numbered_from_where_the_host_says);
     suite_add_tcase(suite, tc);

@@ -108,6 +108,77 @@ START_TEST(states_do_not_repeat_and_end_with_the_terminal_one)
 }
 END_TEST
 
+START_TEST(a_running_job_drains_and_ends_drained)
+{
+    struct job *job = make_job(&roomy);
+
+    job_set_state(job, JOB_RUNNING);
+    ck_assert_int_eq(job_start_draining(job, NULL), 0);
+    ck_assert_int_eq(job_current_state(job), JOB_DRAINING);
+    ck_assert_int_eq(job_start_draining(job, NULL), 0);
+    job_succeed(job);
+    expect_history(job, "STOPPED RUNNING DRAINING DRAINED ");
+    ck_assert(job_state_is_terminal(JOB_DRAINED));
+    job_unref(job);
+}
+END_TEST
+
+START_TEST(a_job_that_nobody_drained_ends_done)
+{
+    struct job *job = make_job(&roomy);
+
+    job_set_state(job, JOB_RUNNING);
+    job_succeed(job);
+    expect_history(job, "STOPPED RUNNING DONE ");
+    job_unref(job);
+}
+END_TEST
+
+START_TEST(a_draining_job_can_be_cancelled_and_can_fail)
+{
+    struct job *cancelled = make_job(&roomy), *failed = make_job(&roomy);
+
+    job_set_state(cancelled, JOB_RUNNING);
+    ck_assert_int_eq(job_start_draining(cancelled, NULL), 0);
+    job_set_state(cancelled, JOB_CANCELLING);
+    job_set_state(cancelled, JOB_CANCELLED);
+    job_succeed(cancelled);
+    expect_history(cancelled, "STOPPED RUNNING DRAINING CANCELLING CANCELLED ");
+    job_unref(cancelled);
+
+    job_set_state(failed, JOB_RUNNING);
+    ck_assert_int_eq(job_start_draining(failed, NULL), 0);
+    job_fail(failed, "why");
+    expect_history(failed, "STOPPED RUNNING DRAINING 5:why FAILED ");
+    job_unref(failed);
+}
+END_TEST
+
+static void expect_no_drain(const enum job_state *states, size_t count, const char *why) {
+    CLEANUP_STATUS struct status st = {0};
+    struct job *job = make_job(&roomy);
+    enum job_state before;
+
+    for (size_t i = 0; i < count; i++)
+        job_set_state(job, states[i]);
+    before = job_current_state(job);
+    ck_assert_int_eq(job_start_draining(job, &st), -STATUS_FAILED_PRECONDITION);
+    ck_assert_msg(strstr(status_message(&st), why) && strstr(status_message(&st), job_id(job)), "%s",
+                  status_message(&st));
+    ck_assert_int_eq(job_current_state(job), before);
+    job_unref(job);
+}
+
+START_TEST(only_a_running_job_can_be_drained)
+{
+    expect_no_drain(NULL, 0, "has not begun to run (STOPPED)");
+    expect_no_drain((enum job_state[]){JOB_STARTING}, 1, "has not begun to run (STARTING)");
+    expect_no_drain((enum job_state[]){JOB_RUNNING, JOB_CANCELLING}, 2, "is being cancelled");
+    expect_no_drain((enum job_state[]){JOB_RUNNING, JOB_DONE}, 2, "is over (DONE)");
+    expect_no_drain((enum job_state[]){JOB_RUNNING, JOB_DRAINING, JOB_DRAINED}, 3, "is over (DRAINED)");
+}
+END_TEST
+
 START_TEST(the_reason_is_the_last_error_before_failed)
 {
     struct job *job = make_job(&roomy);
@@ -276,6 +347,10 @@ int main(void) {
     tcase_add_test(tests, a_new_job_is_stopped_and_says_so);
     tcase_add_test(tests, a_subscriber_gets_the_history_and_then_what_is_new);
     tcase_add_test(tests, states_do_not_repeat_and_end_with_the_terminal_one);
+    tcase_add_test(tests, a_running_job_drains_and_ends_drained);
+    tcase_add_test(tests, a_job_that_nobody_drained_ends_done);
+    tcase_add_test(tests, a_draining_job_can_be_cancelled_and_can_fail);
+    tcase_add_test(tests, only_a_running_job_can_be_drained);
     tcase_add_test(tests, the_reason_is_the_last_error_before_failed);
     tcase_add_test(tests, text_that_is_not_utf8_is_mended_and_long_text_is_cut);
     tcase_add_test(tests, beyond_the_limit_the_oldest_small_talk_goes_first_and_a_note_says_how_much);

@@ -54,6 +54,11 @@ void host_cancel_job(struct host *host, struct job *job) {
         job_set_state(job, JOB_CANCELLED);
 }
 
+int host_drain_job(struct host *host, struct job *job, struct status *st) {
+    (void)host;
+    return job_start_draining(job, st);
+}
+
 /* ------------------------------------------------------------------ the fixture */
 
 static char *directory;
@@ -630,6 +635,62 @@ START_TEST(cancel_does_not_wait_longer_than_it_may)
 }
 END_TEST
 
+START_TEST(drain_answers_at_once_and_as_often_as_it_is_asked)
+{
+    const char *id = start_job();
+    struct follower *follower = follow_job(JOB_PATH("GetStateStream"), id);
+    Job__DrainJobResponse *response;
+
+    job_set_state(started_job(), JOB_RUNNING);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(call_with_id(JOB_PATH("Drain"), id, &job__drain_job_response__descriptor, &response, NULL),
+                         STATUS_OK);
+        ck_assert_int_eq(response->state, JOB_DRAINING);
+    }
+    job_succeed(started_job());
+    ck_assert_int_eq(next_state(follower), JOB_STOPPED);
+    ck_assert_int_eq(next_state(follower), JOB_RUNNING);
+    ck_assert_int_eq(next_state(follower), JOB_DRAINING);
+    ck_assert_int_eq(next_state(follower), JOB_DRAINED);
+    ck_assert_int_eq(end_of(follower), STATUS_OK);
+}
+END_TEST
+
+START_TEST(drain_is_refused_before_a_job_runs_and_after_its_end)
+{
+    const char *id = start_job();
+    Job__DrainJobResponse *response;
+
+    for (int i = 0; i < 2; i++) {
+        CLEANUP_STATUS struct status st = {0};
+
+        ck_assert_int_eq(call_with_id(JOB_PATH("Drain"), id, &job__drain_job_response__descriptor, &response, &st),
+                         STATUS_FAILED_PRECONDITION);
+        ck_assert_ptr_nonnull(strstr(status_message(&st), id));
+        ck_assert_ptr_nonnull(strstr(status_message(&st), i ? "is over (DONE)" : "has not begun"));
+        job_set_state(started_job(), JOB_DONE);
+    }
+}
+END_TEST
+
+START_TEST(a_draining_job_is_cancelled_as_any_other)
+{
+    const char *id = start_job();
+    Job__DrainJobResponse *drained;
+    Job__CancelJobResponse *cancelled;
+
+    job_set_state(started_job(), JOB_RUNNING);
+    ck_assert_int_eq(call_with_id(JOB_PATH("Drain"), id, &job__drain_job_response__descriptor, &drained, NULL),
+                     STATUS_OK);
+    stage.cancel_ends = true;
+    ck_assert_int_eq(call_with_id(JOB_PATH("Cancel"), id, &job__cancel_job_response__descriptor, &cancelled, NULL),
+                     STATUS_OK);
+    ck_assert_int_eq(cancelled->state, JOB_CANCELLED);
+    ck_assert_int_eq(call_with_id(JOB_PATH("Drain"), id, &job__drain_job_response__descriptor, &drained, NULL),
+                     STATUS_FAILED_PRECONDITION);
+}
+END_TEST
+
 START_TEST(metrics_come_as_monitoring_infos)
 {
     const char *id = start_job();
@@ -1027,6 +1088,9 @@ int main(void) {
     tcase_add_test(tests, get_state_and_get_pipeline_answer);
     tcase_add_test(tests, cancel_answers_with_the_end_when_it_comes);
     tcase_add_test(tests, cancel_waits_for_the_end_without_a_thread);
+    tcase_add_test(tests, drain_answers_at_once_and_as_often_as_it_is_asked);
+    tcase_add_test(tests, drain_is_refused_before_a_job_runs_and_after_its_end);
+    tcase_add_test(tests, a_draining_job_is_cancelled_as_any_other);
     tcase_add_test(tests, metrics_come_as_monitoring_infos);
     tcase_add_test(tests, the_servers_own_options_are_described);
     tcase_add_test(tests, artifacts_go_into_the_store_and_out_again);

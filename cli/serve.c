@@ -1,5 +1,5 @@
-/* trestle: the program. What it does is in daemon.c; here is what belongs to a process: arguments, signals, the launcher's fork,
- * the allocator's knobs, exit codes (0: a clean end; 1: it could not serve, or not go on; 2: wrong usage). */
+/* serve: the daemon. What it does is in daemon.c; here is what belongs to its process: configuration, signals, the launcher's fork, the
+ * allocator's knobs. */
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -9,11 +9,10 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cli/command.h"
+#include "cli/serve.h"
 #include "jobserver/daemon.h"
-#include "jobserver/options.h"
 #include "rpc/rpc.h"
-
-enum { EXIT_USAGE = 2 };
 
 /* Messages of some megabytes come and go all the time. glibc would give each one's memory back to the kernel, and every page of the next
  * would be a fault again; so it keeps some. Blocks travel between threads and live long or very briefly, so that few arenas do. */
@@ -72,63 +71,87 @@ static void launcher_died(void *user) {
     kill(getpid(), SIGTERM); /* to the process: this thread has it blocked, main waits for it */
 }
 
-static int fail(const struct status *st) {
-    fprintf(stderr, "trestle: %s\n", status_message(st));
-    return EXIT_FAILURE;
-}
-
-static int serve(const struct config *config) {
-    CLEANUP_STATUS struct status st = {0};
+static int serve(const struct config *config, struct status *st) {
     atomic_bool is_launcher_lost = false;
     struct launcher *launcher;
     struct daemon *daemon;
-    int result = EXIT_SUCCESS;
+    int result = EXIT_FAILURE;
 
-    if (launcher_create(&launcher, &st) < 0)
-        return fail(&st);
+    tune_allocator();
+    if (launcher_create(&launcher, st) < 0)
+        return EXIT_FAILURE;
     block_signals();
     launcher_on_death(launcher, launcher_died, &is_launcher_lost);
     launcher_start(launcher);
     rpc_init();
-    if (daemon_create(config, launcher, &daemon, &st) == 0) {
+    if (daemon_create(config, launcher, &daemon, st) == 0) {
         printf("listening on %s\n", daemon_endpoint(daemon));
         fflush(stdout);
         wait_for_end();
         daemon_destroy(daemon);
-    } else {
-        result = fail(&st);
+        result = EXIT_SUCCESS;
     }
     launcher_destroy(launcher);
     rpc_shutdown();
     return is_launcher_lost ? EXIT_FAILURE : result;
 }
 
-int main(int argc, char **argv) {
-    CLEANUP_STATUS struct status st = {0};
-    struct options options;
-    int result = EXIT_SUCCESS;
+static const struct flag flags[] = {
+    {"--listen", "ADDRESS", "HOST:PORT, [IPv6]:PORT or unix:PATH to serve on; port 0: the system picks", "listen"},
+    {"--state-dir", "DIR", "where staged files, job data and scratch files go", "state_dir"},
+    {"--log-level", "LEVEL", "debug, info, warning or error", "log.level"},
+    {"--config", "FILE", "a YAML file with these and all other settings; flags win over it", NULL},
+};
 
-    tune_allocator();
-    if (options_parse(&options, argc, argv, &st) < 0) {
-        fail(&st);
+static int set_keys(const struct arguments *arguments, struct config *config, struct status *st) {
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_COUNT(flags) && r == 0; i++) {
+        if (!flags[i].config_key || !arguments->values[i])
+            continue;
+        r = config_set(config, config_find_key(flags[i].config_key), arguments->values[i], st);
+        if (r < 0)
+            r = status_prefix(st, "%s", flags[i].name);
+    }
+    return r;
+}
+
+int serve_configure(const struct arguments *arguments, struct config *ret, struct status *st) {
+    const char *file = arguments_value(arguments, "--config");
+    struct config config;
+    int r = 0;
+
+    config_init_defaults(&config);
+    if (file)
+        r = config_load(&config, file, st);
+    if (r == 0)
+        r = set_keys(arguments, &config, st);
+    if (r < 0) {
+        config_clear(&config);
+        return r;
+    }
+    config_settle_state_dir(&config);
+    *ret = config;
+    return 0;
+}
+
+static int run(const struct arguments *arguments, struct status *st) {
+    struct config config;
+    int result;
+
+    if (serve_configure(arguments, &config, st) < 0)
         return EXIT_USAGE;
-    }
-    switch (options.command) {
-    case OPTIONS_HELP: {
-        CLEANUP(freep) char *text = options_help_text();
-
-        fputs(text, stdout);
-        break;
-    }
-    case OPTIONS_VERSION:
-        puts(options_version_text());
-        break;
-    case OPTIONS_SERVE:
-        log_set_level((enum log_level)options.config.log_level);
-        log_set_journal(options.config.log_format == CONFIG_LOG_JOURNAL);
-        result = serve(&options.config);
-        break;
-    }
-    options_clear(&options);
+    log_set_level((enum log_level)config.log_level);
+    log_set_journal(config.log_format == CONFIG_LOG_JOURNAL);
+    result = serve(&config, st);
+    config_clear(&config);
     return result;
 }
+
+const struct command command_serve = {
+    .name = "serve",
+    .summary = "serve in the foreground, until SIGTERM",
+    .flags = flags,
+    .flag_count = ARRAY_COUNT(flags),
+    .run = run,
+};
