@@ -173,7 +173,8 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
     if (engine->plan->stages[plan->producer].kind != PLAN_EXECUTABLE)
         tally_elements(&engine->tally, collection, run->count);
     for (size_t i = 0; i < plan->consumer_count; i++)
-        deliver_to(engine, &engine->stages[plan->consumers[i]], run);
+        if (drain_admits(engine, plan, &engine->stages[plan->consumers[i]]))
+            deliver_to(engine, &engine->stages[plan->consumers[i]], run);
     vec_foreach (view, &engine->views) {
         if ((*view)->collection != collection || (*view)->is_unused)
             continue;
@@ -201,10 +202,12 @@ void claim_release(struct stage *stage, struct claim *claim) {
 }
 
 void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms,
-                        event_time hold) {
+                        event_time hold, bool is_unbounded) {
     struct input_item item = {.run = {.bytes = element, .count = 1}, .least_ms = hold};
     struct delayed_residual delayed = {.due_ms = time_add(engine_clock(engine), delay_ms), .item = item};
 
+    if (drain_takes(engine, stage, item, is_unbounded))
+        return;
     if (delay_ms == 0) {
         input_queue_push(&stage->queue, item);
         return;
@@ -222,7 +225,7 @@ static void deliver_output(struct engine *engine, unsigned collection, struct ru
     run_list_clear(output);
 }
 
-void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
+void engine_apply_commit(struct engine *engine, struct bundle_commit *commit, const struct claim *claim) {
     struct stage *stage = &engine->stages[commit->stage];
 
     tally_commit(&engine->tally, commit);
@@ -235,9 +238,10 @@ void engine_apply_commit(struct engine *engine, struct bundle_commit *commit) {
     }
     map_foreach (entry, &commit->state.mutations)
         state_apply(&stage->state, engine->options.account, slice_of_static(entry->key, entry->key_size), entry->value);
-    firing_apply_timers(engine, stage, commit);
+    firing_apply_timers(engine, stage, commit, claim);
     vec_foreach (residual, &commit->residuals)
-        stage_add_residual(engine, stage, slice_ref(residual->element), residual->delay_ms, residual->hold);
+        stage_add_residual(engine, stage, slice_ref(residual->element), residual->delay_ms, residual->hold,
+                           residual->is_unbounded);
     engine->needs_schedule = true;
 }
 
@@ -354,7 +358,7 @@ static void flush_group(struct engine *engine, struct stage *stage) {
     engine->needs_schedule = true;
 }
 
-static bool has_pending(const struct stage *stage) {
+bool stage_has_pending(const struct stage *stage) {
     return stage->queue.count || stage->shard_count || stage->delayed.count || stage->retries.count || stage->running;
 }
 
@@ -416,14 +420,23 @@ static void move_stage(struct engine *engine, struct stage *stage) {
         paned_advance(engine, stage);
     if (stage->shards)
         firing_collect(engine, stage);
-    watermark_move_output(engine, stage);
+    if (stage->plan->kind == PLAN_TEST_STREAM)
+        played_move_watermarks(engine, stage);
+    else
+        watermark_move_output(engine, stage);
+}
+
+/* A stage that truncates has nothing left when the one whose restrictions it would truncate has none. */
+static bool may_be_given_more(const struct engine *engine, const struct stage *stage) {
+    return stage_is_playing(engine, stage) ||
+           (stage->plan->is_for_drain && stage_has_pending(&engine->stages[stage->plan->drained_stage]));
 }
 
 /* Whether the stage will put out nothing more, as far as it depends on the stage itself. */
 static bool has_nothing_left(const struct engine *engine, const struct stage *stage) {
-    return !has_pending(stage) && !firing_is_pending(engine, stage) && backlog_is_empty(&stage->leaving) &&
-           rebucket_is_idle(stage) && (!stage->gate || gate_count(stage->gate) == 0) &&
-           (!stage->panes || pane_group_is_empty(stage->panes));
+    return !stage_has_pending(stage) && !may_be_given_more(engine, stage) && !firing_is_pending(engine, stage) &&
+           backlog_is_empty(&stage->leaving) && rebucket_is_idle(stage) &&
+           (!stage->gate || gate_count(stage->gate) == 0) && (!stage->panes || pane_group_is_empty(stage->panes));
 }
 
 /* Of side inputs that change: what all readers have left behind (MODEL 8.8). */

@@ -93,8 +93,6 @@ static int check_fan_out(const struct plan *plan, struct status *st) {
 }
 
 static int check_stage(const struct plan *plan, const struct plan_stage *stage, struct status *st) {
-    if (stage->kind == PLAN_TEST_STREAM)
-        return status_set(st, STATUS_UNIMPLEMENTED, "%s: TestStream is not supported yet", stage->name);
     if (stage->requires_time_sorted_input && !stage->is_keyed)
         return status_set(st, STATUS_UNIMPLEMENTED,
                           "%s: time-sorted input is sorted by key, so it needs a DoFn with state or timers",

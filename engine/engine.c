@@ -6,6 +6,7 @@
 #include "engine/gate.h"
 #include "engine/liveview.h"
 #include "engine/panes.h"
+#include "engine/teststream.h"
 
 static struct engine_options with_defaults(const struct engine_options *options) {
     struct engine_options o = options ? *options : (struct engine_options){0};
@@ -118,6 +119,7 @@ struct engine *engine_create(const struct plan *plan, const struct engine_option
         engine->watermarks[i] = TIME_MIN;
     for (size_t i = 0; i < plan->stage_count; i++)
         stage_init(engine, &engine->stages[i], &plan->stages[i]);
+    played_create(engine);
     for (size_t i = 0; i < plan->stage_count; i++)
         if (plan->stages[i].kind == PLAN_IMPULSE)
             deliver_impulse(engine, &engine->stages[i]);
@@ -160,6 +162,7 @@ void engine_destroy(struct engine *engine) {
         stage_clear(engine, &engine->stages[i]);
     free(engine->stages);
     free(engine->watermarks);
+    played_destroy(engine);
     vec_foreach (view, &engine->views) {
         backlog_clear(engine, (*view)->backlog);
         free((*view)->backlog);
@@ -302,11 +305,11 @@ static void finalized(struct engine *engine, uint64_t bundle) {
 }
 
 event_time engine_clock(const struct engine *engine) {
-    return time_add(engine->now_ms, engine->clock_ahead_ms);
+    return engine->stream_count ? engine->clock_ms : engine->now_ms;
 }
 
 /* Everything whose time has come. */
-static void time_passed(struct engine *engine) {
+void engine_time_passed(struct engine *engine) {
     /* The host may have stopped reading until the disk has caught up: then output that is late may be there already. */
     bool may_be_paused = engine->excess_bytes && engine->store.storing_bytes;
 
@@ -351,8 +354,7 @@ static void time_passed(struct engine *engine) {
             forget_finalization(engine, i);
 }
 
-/* By the engine's clock: when something that waits for nothing else is due; TIME_MAX: nothing does. */
-static event_time next_due(struct engine *engine) {
+event_time engine_next_due(struct engine *engine) {
     event_time at = TIME_MAX, next;
 
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
@@ -378,7 +380,7 @@ static void ask_to_be_woken(struct engine *engine) {
     if (!engine->needs_wake)
         return;
     engine->needs_wake = false;
-    at = next_due(engine);
+    at = engine->stream_count ? TIME_MAX : engine_next_due(engine);
     vec_foreach (bundle, &engine->running)
         if ((*bundle)->response)
             at = MIN(at, (*bundle)->response_deadline_ms);
@@ -395,8 +397,11 @@ static void ask_to_be_woken(struct engine *engine) {
 static void check_stuck(struct engine *engine) {
     struct buf text = {0};
 
-    if (engine->store.fetches.count || next_due(engine) != TIME_MAX)
+    if (engine->store.fetches.count || engine_next_due(engine) != TIME_MAX)
         return;
+    for (size_t i = 0; i < engine->stream_count; i++)
+        if (test_stream_is_open(engine->streams[i]))
+            return;
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         struct stage *stage = &engine->stages[i];
         bool has_worker = false;
@@ -499,7 +504,7 @@ static void handle(struct engine *engine, struct engine_event *event) {
         engine_fail(engine, "%s", event->error ? event->error : "the job's data could not be stored");
         break;
     case ENGINE_EVENT_DRAIN:
-        engine->is_draining = true;
+        engine_drain(engine);
         break;
     case ENGINE_EVENT_CANCEL:
         engine_add_action(engine, ENGINE_ACTION_JOB_CANCELLED);
@@ -526,8 +531,21 @@ void engine_event_clear(struct engine_event *event) {
     *event = (struct engine_event){0};
 }
 
+/* What follows from what happened. */
+static void settle(struct engine *engine) {
+    if (engine->is_over || !engine->needs_schedule)
+        return;
+    engine->needs_schedule = false;
+    engine_advance(engine);
+    if (!engine->is_over)
+        engine_schedule(engine);
+    engine->split_at_ms = engine->now_ms;
+}
+
 void engine_step(struct engine *engine, struct engine_event *event) {
     if (!engine->is_over) {
+        if (engine->now_ms == TIME_MIN)
+            engine->clock_ms = event->now_ms;
         if (event->now_ms > engine->now_ms)
             engine->now_ms = event->now_ms;
         engine->excess_bytes = event->excess_bytes;
@@ -539,17 +557,13 @@ void engine_step(struct engine *engine, struct engine_event *event) {
         if (engine->now_ms >= engine->wake_ms) {
             engine->wake_ms = TIME_MAX;
             engine->needs_wake = true;
-            time_passed(engine);
+            engine_time_passed(engine);
         }
         if (!engine->is_over)
             handle(engine, event);
-        if (!engine->is_over && engine->needs_schedule) {
-            engine->needs_schedule = false;
-            engine_advance(engine);
-            if (!engine->is_over)
-                engine_schedule(engine);
-            engine->split_at_ms = engine->now_ms;
-        }
+        settle(engine);
+        while (!engine->is_over && engine_play(engine))
+            settle(engine);
         if (!engine->is_over && engine->now_ms >= engine->split_at_ms)
             engine_split(engine);
         if (!engine->is_over)

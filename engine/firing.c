@@ -109,11 +109,14 @@ void firing_clear_shard(struct engine *engine, struct key_shard *shard) {
     map_clear(&shard->seen, seen_window_free);
 }
 
-void firing_apply_timers(struct engine *engine, struct stage *stage, const struct bundle_commit *commit) {
+void firing_apply_timers(struct engine *engine, struct stage *stage, const struct bundle_commit *commit,
+                         const struct claim *claim) {
     struct timer_rules rules = {.allowed_lateness_ms = stage_allowed_lateness(engine, stage),
+                                .fired = &claim->timers,
                                 .is_streaming = stage_is_streaming(stage),
                                 .input_watermark = stage->in_watermark,
-                                .clock_ahead_ms = engine->clock_ahead_ms};
+                                .clock_ahead_ms = engine_clock(engine) - engine->now_ms,
+                                .is_draining = engine->is_draining};
 
     for (unsigned family = 0; family < commit->timer_family_count; family++) {
         const struct coder *coder = stage->plan->timer_families[family].coder;
@@ -138,6 +141,11 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
     }
 }
 
+/* The last processing time of which timers may fire now. A drain waits for none. */
+static event_time clock_limit_of(const struct engine *engine, const struct stage *stage) {
+    return engine->is_draining && stage_input_watermark(engine, stage) == TIME_MAX ? TIME_MAX : engine_clock(engine);
+}
+
 static bool is_expired(const struct engine *engine, const struct stage *stage, event_time end) {
     return window_collected_ms(end, stage_allowed_lateness(engine, stage)) < stage_input_watermark(engine, stage);
 }
@@ -151,7 +159,7 @@ static bool has_expired(const struct engine *engine, const struct stage *stage, 
 }
 
 bool firing_is_due(const struct engine *engine, const struct stage *stage, struct key_shard *shard) {
-    if (timer_set_earliest(&shard->timers, TIMER_PROCESSING_TIME) <= engine_clock(engine))
+    if (timer_set_earliest(&shard->timers, TIMER_PROCESSING_TIME) <= clock_limit_of(engine, stage))
         return true;
     if (timer_set_earliest(&shard->timers, TIMER_EVENT_TIME) <= stage_timers_limit(engine, stage))
         return true;
@@ -185,6 +193,7 @@ static void fire_expiration(struct engine *engine, struct stage *stage, struct s
                                      engine->options.account);
 
     timer->has_hold = stage_is_streaming(stage);
+    timer->held_ms = seen->end;
     vec_push(&claim->timers, timer);
     seen_window_free(seen);
 }
@@ -209,7 +218,7 @@ static event_time clock_limit(void *user, struct slice key) {
 
 void firing_take(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim) {
     struct timers_limit watermark = {shard, stage_timers_limit(engine, stage)};
-    struct timers_limit clock = {shard, engine_clock(engine)};
+    struct timers_limit clock = {shard, clock_limit_of(engine, stage)};
     size_t before = claim->timers.count;
 
     engine->needs_wake = true; /* the next timer of these keys may be nearer than what was asked for */

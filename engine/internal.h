@@ -10,6 +10,7 @@
  *   watermark.c how far the event time of each streaming stage has come
  *   firing.c    timers: set by commits, due, and the expiration of windows
  *   paned.c     groupings of a stream
+ *   drain.c     the end of a stream that is asked to end
  *   played.c    TestStreams, and the clock that they move
  *   answer.c    state requests
  *   store.c     extents: data outside of memory
@@ -196,7 +197,9 @@ struct engine {
     VEC(struct finalization) finalizing;
     VEC(struct engine_action) actions;
     size_t next_action;
-    int64_t clock_ahead_ms; /* of processing time, when TestStreams move it, to now_ms */
+    struct test_stream **streams; /* one per TEST_STREAM stage; when there are any: */
+    size_t stream_count;
+    event_time clock_ms;    /* processing time, which they move */
     event_time wake_ms;     /* last asked for; TIME_MAX: none */
     bool is_draining;       /* ENGINE_EVENT_DRAIN came */
     bool is_over;           /* the last action was given */
@@ -211,6 +214,10 @@ struct engine_action *engine_add_action(struct engine *engine, enum engine_actio
 void engine_add_message(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Ends the job; takes no action when it is over already. */
 void engine_fail(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Makes everything due whose time has come. */
+void engine_time_passed(struct engine *engine);
+/* By the engine's clock: when something that waits for nothing else is due; TIME_MAX: nothing does. */
+event_time engine_next_due(struct engine *engine);
 /* Processing time: the host's, or that of the TestStreams. */
 event_time engine_clock(const struct engine *engine);
 struct worker_slot *engine_worker(const struct engine *engine, unsigned number);
@@ -235,6 +242,22 @@ int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *
 
 /* As of the PCollection's producer: for its side inputs that change. */
 struct pane_clock view_clock(const struct engine *engine, const struct view *view);
+
+/* played.c: TestStreams. Several stages in the plan make several of them. */
+void played_create(struct engine *engine);
+void played_destroy(struct engine *engine);
+/* Whether the stage is a TestStream that has something left to play. */
+bool stage_is_playing(const struct engine *engine, const struct stage *stage);
+void played_move_watermarks(struct engine *engine, struct stage *stage);
+/* When nothing runs and nothing can run: the next event. Whether anything happened. */
+bool engine_play(struct engine *engine);
+
+/* drain.c: sources stop, what is under way is finished (MODEL 14.2). */
+void engine_drain(struct engine *engine);
+/* Whether the residual is dropped or handed to the stage that truncates, instead of waiting for its turn. Takes the item over if so. */
+bool drain_takes(struct engine *engine, struct stage *stage, struct input_item item, bool is_unbounded);
+/* Whether this consumer gets the elements of the collection: before a drain, or during it. */
+bool drain_admits(const struct engine *engine, const struct plan_collection *collection, const struct stage *consumer);
 
 /* paned.c: groupings of a stream, which put out panes. */
 void paned_create(struct engine *engine, struct stage *stage);
@@ -287,7 +310,8 @@ void engine_split(struct engine *engine);
 void bundle_split_answered(struct engine *engine, struct bundle *bundle, struct bundle_split *split);
 
 /* apply.c */
-void engine_apply_commit(struct engine *engine, struct bundle_commit *commit);
+/* `claim` is the input that the bundle had. */
+void engine_apply_commit(struct engine *engine, struct bundle_commit *commit, const struct claim *claim);
 /* Borrows the run. */
 void engine_deliver(struct engine *engine, unsigned collection, const struct run *run);
 /* What the backlogs do with an item; `owner` is a stage, a view, a stage. */
@@ -296,12 +320,14 @@ void view_absorb(struct engine *engine, void *owner, struct input_item *item);
 void stage_write_out(struct engine *engine, void *owner, struct input_item *item);
 /* Hands a grouping's bucket, which it takes over, to the consumers. */
 void stage_deliver_bucket(struct engine *engine, struct stage *stage, struct group_bucket *bucket);
+/* Whether the stage has input, in hand or in bundles. */
+bool stage_has_pending(const struct stage *stage);
 /* Closes every stage that has nothing left to come, and what follows from it. */
 void engine_advance(struct engine *engine);
 void claim_release(struct stage *stage, struct claim *claim);
 /* Makes a residual pending input of the stage, now or in delay_ms; `hold` bounds what it will still produce. Takes the element's reference. */
 void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms,
-                        event_time hold);
+                        event_time hold, bool is_unbounded);
 bool stage_inputs_are_done(const struct engine *engine, const struct stage *stage);
 
 /* firing.c */
@@ -309,7 +335,8 @@ struct key_shard *stage_shard(const struct engine *engine, struct stage *stage, 
 /* Notes the windows of an element of a keyed stage, for @OnWindowExpiration. `element` is borrowed. */
 void firing_note_windows(const struct engine *engine, const struct stage *stage, struct key_shard *shard,
                          struct slice key, const struct windowed_value *element);
-void firing_apply_timers(struct engine *engine, struct stage *stage, const struct bundle_commit *commit);
+void firing_apply_timers(struct engine *engine, struct stage *stage, const struct bundle_commit *commit,
+                         const struct claim *claim);
 /* Whether a free shard without elements has timers to fire now. */
 bool firing_is_due(const struct engine *engine, const struct stage *stage, struct key_shard *shard);
 /* Moves what is due into the claim. */

@@ -68,8 +68,8 @@ static void replace(void *user, const struct pane_firing *firing) {
     snapshot->view.access = live->view->access;
     snapshot->view.coder = live->view->coder;
     snapshot->view.account = live->view->account;
-    vec_foreach (page, &firing->values->pages)
-        add_values(&snapshot->view, window, cursor_of(page->block->data, page->used));
+    for (const struct group_chunk *chunk = firing->values; chunk; chunk = chunk->next)
+        add_values(&snapshot->view, window, cursor_of(group_chunk_values(chunk), chunk->size));
     snapshot_unref(*slot);
     *slot = snapshot;
 }

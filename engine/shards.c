@@ -45,6 +45,13 @@ bool shards_have_work(const struct engine *engine, struct stage *stage, const st
     return stage->shards && count_work(engine, stage, worker) > 0;
 }
 
+bool shards_have_any_work(const struct engine *engine, struct stage *stage) {
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++)
+        if (has_work(engine, stage, &stage->shards[i]))
+            return true;
+    return false;
+}
+
 /* ---- claims ---- */
 
 /* Whether the shard should have a bundle, and so a token, to itself: enough to do now, and its state was cached or will be wanted again. */

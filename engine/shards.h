@@ -19,6 +19,8 @@
 bool shards_can_cache(const struct plan_stage *plan);
 /* Whether a shard that this worker should run has elements, or timers to fire. */
 bool shards_have_work(const struct engine *engine, struct stage *stage, const struct worker_slot *worker);
+/* ... whoever should run it. */
+bool shards_have_any_work(const struct engine *engine, struct stage *stage);
 /* Moves the worker's share of what waits into the claim; `slots` are all that may run shards of this stage. */
 void shards_claim(struct engine *engine, struct stage *stage, const struct worker_slot *worker, struct claim *claim,
                   size_t max_bytes, unsigned slots);

@@ -254,7 +254,7 @@ static void apply_element_split(struct engine *engine, struct bundle *bundle, st
         struct residual *residual = &split->residuals[i];
 
         stage_add_residual(engine, bundle->stage, residual->element, MAX(residual->delay_ms, (int64_t)0),
-                           residual_hold(residual));
+                           residual_hold(residual), residual->is_unbounded);
         residual->element = SLICE_EMPTY;
     }
     bundle->splits.is_element_split = true;

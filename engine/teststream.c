@@ -113,6 +113,12 @@ enum test_stream_result test_streams_next(struct test_stream *const *streams, si
     return all;
 }
 
+void test_stream_end(struct test_stream *stream) {
+    while (take_event(stream))
+        ;
+    stream->is_open = false;
+}
+
 static int check_appended(const struct test_stream *stream, const struct plan_test_event *event, struct status *st) {
     if (event->kind == PLAN_TEST_PROCESSING_TIME)
         return event->advance_ms >= 0

@@ -38,6 +38,9 @@ enum test_stream_result test_stream_next(struct test_stream *stream, const struc
 enum test_stream_result test_streams_next(struct test_stream *const *streams, size_t count,
                                           struct test_stream **ret_stream, const struct plan_test_event **ret_event);
 
+/* What is left is not played: the stream is at its end. */
+void test_stream_end(struct test_stream *stream);
+
 /* ---- from outside ---- */
 
 bool test_stream_is_open(const struct test_stream *stream);

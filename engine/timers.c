@@ -63,6 +63,10 @@ static struct slice timer_key_bytes(const struct timer *timer) {
     return slice_of_static(timer->bytes.data, timer->key_size);
 }
 
+static struct slice timer_window_bytes(const struct timer *timer) {
+    return slice_of_static(timer->bytes.data + timer->window_at, timer->window_size);
+}
+
 static void identity_of(struct buf *out, unsigned family, struct slice key, struct cursor tag, struct slice window) {
     buf_add_varint(out, family);
     key_add_part(out, key.data, key.size);
@@ -205,31 +209,61 @@ event_time window_collected_ms(event_time window_end, int64_t allowed_lateness_m
     return MIN(time_add(window_end, allowed_lateness_ms), TIME_GLOBAL_WINDOW_END);
 }
 
-/* Whether the timer will fire some day. */
-static bool can_fire(const struct timer_record *record, enum timer_domain domain, event_time window_end,
-                     const struct timer_rules *rules) {
+/* Whether the window's last timers, which fired in the bundle, set this one. */
+static bool is_set_at_the_end(const struct plan_stage *stage, const struct timer_record *record, struct slice window,
+                              event_time window_end, const struct timer_rules *rules) {
     event_time collected = window_collected_ms(window_end, rules->allowed_lateness_ms);
+    struct slice key = slice_of_static(record->key.at, cursor_left(&record->key));
 
+    if (!rules->fired)
+        return false;
+    vec_foreach (timer, rules->fired)
+        if (domain_of(stage, (*timer)->family) == TIMER_EVENT_TIME && (*timer)->fire_ms >= collected &&
+            slice_equal(timer_key_bytes(*timer), key) && slice_equal(timer_window_bytes(*timer), window))
+            return true;
+    return false;
+}
+
+/* Whether the timer will fire some day. */
+static bool can_fire(const struct plan_stage *stage, const struct timer_record *record, enum timer_domain domain,
+                     struct slice window, event_time window_end, const struct timer_rules *rules) {
     if (record->is_clear)
         return false;
     /* A processing time at the end of time never comes; it must not hold the job up. At the end of the input windows wait for those that do. */
     if (domain == TIMER_PROCESSING_TIME)
         return record->fire_ms < TIME_GLOBAL_WINDOW_END &&
-               (!rules->is_streaming || rules->input_watermark == TIME_MAX || collected >= rules->input_watermark);
-    return window_end >= TIME_GLOBAL_WINDOW_END || record->fire_ms <= collected;
+               !(rules->is_draining && rules->input_watermark == TIME_MAX) &&
+               (!rules->is_streaming || rules->input_watermark == TIME_MAX ||
+                window_collected_ms(window_end, rules->allowed_lateness_ms) >= rules->input_watermark);
+    return window_end >= TIME_GLOBAL_WINDOW_END ||
+           record->fire_ms <= window_collected_ms(window_end, rules->allowed_lateness_ms) ||
+           !is_set_at_the_end(stage, record, window, window_end, rules);
 }
 
-/* Behind the end of the window there is nothing to hold: SDKs say so that an output has no time of its own (MODEL 7.11). */
+/* Nothing fires in a window that is gone: a timer set for later, as "the end of the window" is by a millisecond, fires with the last ones
+ * (MODEL 7.9). The global window is never gone. */
+static event_time fire_time(const struct timer_record *record, enum timer_domain domain, event_time window_end,
+                            const struct timer_rules *rules) {
+    event_time collected = window_collected_ms(window_end, rules->allowed_lateness_ms);
+
+    if (domain == TIMER_PROCESSING_TIME)
+        return time_add(record->fire_ms, rules->clock_ahead_ms);
+    return window_end >= TIME_GLOBAL_WINDOW_END ? record->fire_ms : MIN(record->fire_ms, collected);
+}
+
+/* Times behind the end of the global window say that there is nothing to hold (MODEL 7.11). */
 static void hold(struct timer_set *set, struct timer *timer, const struct timer_rules *rules) {
-    timer->has_hold =
-        rules->is_streaming && timer->hold_ms <= window_collected_ms(timer->window_end, rules->allowed_lateness_ms);
+    event_time collected = window_collected_ms(timer->window_end, rules->allowed_lateness_ms);
+
+    timer->has_hold = rules->is_streaming && timer->hold_ms < TIME_GLOBAL_WINDOW_END;
+    timer->held_ms = MIN(timer->hold_ms, collected);
     if (timer->has_hold)
-        holds_add(&set->holds, timer->hold_ms);
+        holds_add(&set->holds, timer->held_ms);
 }
 
 static void release(struct timer_set *set, const struct timer *timer) {
     if (timer->has_hold)
-        holds_remove(&set->holds, timer->hold_ms);
+        holds_remove(&set->holds, timer->held_ms);
 }
 
 static void apply_in_window(struct timer_set *set, const struct plan_stage *stage, unsigned family,
@@ -247,10 +281,9 @@ static void apply_in_window(struct timer_set *set, const struct plan_stage *stag
         release(set, old);
         timer_free(old);
     }
-    if (can_fire(record, domain, window_end, rules)) {
+    if (can_fire(stage, record, domain, window, window_end, rules)) {
         timer = timer_of_parts(family, key, record->tag, window, record->rest, account);
-        timer->fire_ms =
-            domain == TIMER_PROCESSING_TIME ? time_add(record->fire_ms, rules->clock_ahead_ms) : record->fire_ms;
+        timer->fire_ms = fire_time(record, domain, window_end, rules);
         timer->hold_ms = record->hold_ms;
         timer->window_end = window_end;
         hold(set, timer, rules);
@@ -296,8 +329,7 @@ static void forget_identity(struct timer_set *set, const struct timer *timer) {
 
     assert(ok);
     (void)ok;
-    identity_of(&identity, timer->family, timer_key_bytes(timer), tag,
-                slice_of_static(timer->bytes.data + timer->window_at, timer->window_size));
+    identity_of(&identity, timer->family, timer_key_bytes(timer), tag, timer_window_bytes(timer));
     map_remove(&set->by_identity, buf_data(&identity), identity.size);
     buf_clear(&identity);
 }
@@ -364,7 +396,7 @@ void timer_set_remove_window(struct timer_set *set, struct slice key, struct sli
         for (size_t i = 0; i < heap->timers.count;) {
             struct timer *timer = heap->timers.items[i];
 
-            if (!slice_equal(slice_of_static(timer->bytes.data + timer->window_at, timer->window_size), window)) {
+            if (!slice_equal(timer_window_bytes(timer), window)) {
                 i++;
                 continue;
             }

@@ -23,7 +23,8 @@ struct timer {
     unsigned family;
     event_time fire_ms;
     event_time hold_ms;
-    bool has_hold;         /* of a stream's: hold_ms is in the set's holds */
+    event_time held_ms;    /* hold_ms, or the window's last time if that is behind it: */
+    bool has_hold;         /* of a stream's: it is among the set's holds, or those of the bundle that fires the timer */
     event_time window_end; /* the window's maximum timestamp */
     uint64_t sequence;     /* ties fire in the order in which they were set */
     size_t heap_place;
@@ -50,17 +51,21 @@ struct timer_set {
 
 enum timer_domain { TIMER_EVENT_TIME = 0, TIMER_PROCESSING_TIME = 1 };
 
+typedef VEC(struct timer *) timer_vec;
+
 /* What is to be made of times in timer records. Zeros: a bounded stage, without allowed lateness. */
 struct timer_rules {
     int64_t allowed_lateness_ms;
-    bool is_streaming; /* holds are kept, and: */
+    const timer_vec *fired; /* by the bundle that set them; NULL: none */
+    bool is_streaming;      /* holds are kept, and: */
     event_time input_watermark;
     int64_t clock_ahead_ms; /* of the engine's processing time, when that is played, to the SDK's */
+    bool is_draining;       /* at the end of the input no timer is to wait for a processing time */
 };
 
-/* Applies encoded timer records, in order, of one family; they were checked when they arrived. Event-time timers that would fire after their
- * window is gone, which is the allowed lateness behind its end, are not kept (MODEL 7.9), nor are processing-time timers of a window that is
- * (MODEL 7.14). The global window is never gone. */
+/* Applies encoded timer records, in order, of one family; they were checked when they arrived. Event-time timers fire at the latest with the
+ * window, which is gone the allowed lateness behind its end (MODEL 7.9), but none that its last ones set for later, so that a timer which always sets itself again comes to an end; processing-time timers of a window that is gone are not kept (MODEL
+ * 7.14). The global window is never gone. */
 void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family,
                      const struct timer_rules *rules, struct slice records, struct account *account);
 /* When the state and the timers of a window go: MODEL 3.11. */
@@ -69,8 +74,6 @@ event_time window_collected_ms(event_time window_end, int64_t allowed_lateness_m
 struct timer *timer_make(unsigned family, struct slice key, struct slice window, event_time window_end,
                          event_time fire_ms, event_time hold_ms, struct account *account);
 void timer_free(struct timer *timer);
-
-typedef VEC(struct timer *) timer_vec;
 
 /* The last time at which a timer of this key may fire now. */
 typedef event_time (*timer_limit_fn)(void *user, struct slice key);

@@ -25,7 +25,7 @@ static void note_claim(struct stage *stage, const struct claim *claim) {
     stage->flight_ms = MIN(stage->flight_ms, claim->least_ms);
     vec_foreach (timer, &claim->timers)
         if ((*timer)->has_hold)
-            stage->flight_hold_ms = MIN(stage->flight_hold_ms, (*timer)->hold_ms);
+            stage->flight_hold_ms = MIN(stage->flight_hold_ms, (*timer)->held_ms);
 }
 
 void watermark_note_flight(struct engine *engine) {

@@ -19,8 +19,10 @@ event_time keyed_last_time(const struct function *function, event_time window_en
     return MIN(time_add(keyed_window_max(window_end), function->allowed_lateness_ms), TIME_GLOBAL_WINDOW_END);
 }
 
-event_time keyed_due(const struct keyed_timer *timer) {
-    return time_add(timer->fire, 0);
+event_time keyed_due(const struct function *function, const struct keyed_timer *timer) {
+    event_time last = keyed_last_time(function, timer->window_end), fire = time_add(timer->fire, 0);
+
+    return function->families[timer->family].is_processing_time ? fire : MIN(fire, last);
 }
 
 uint64_t keyed_add_item(const struct operation *operation, uint64_t hash, struct cursor item) {
@@ -238,7 +240,7 @@ static void read_map(struct operations *ops, const char *key, bool is_ordered) {
 static void event_timer_fired(const struct function *function, const struct keyed_timer *timer, unsigned generation,
                               uint64_t h, struct operations *ops) {
     struct element in = {.window_start = timer->window_start, .window_end = timer->window_end};
-    int64_t since_start = keyed_due(timer) - timer->window_start;
+    int64_t since_start = keyed_due(function, timer) - timer->window_start;
     struct operation *op;
     char tag[24];
 

@@ -66,8 +66,8 @@ void keyed_element(const struct function *function, const struct element *in, un
 void keyed_timer_fired(const struct function *function, const struct keyed_timer *timer, struct operations *ret);
 /* No event-time timer of the window fires later. */
 event_time keyed_last_time(const struct function *function, event_time window_end);
-/* When it fires: times outside of Beam's own ends are those ends. */
-event_time keyed_due(const struct keyed_timer *timer);
+/* When it fires: times outside of Beam's own ends are those ends, and an event time behind the window's last one is that (MODEL 7.9). */
+event_time keyed_due(const struct function *function, const struct keyed_timer *timer);
 event_time keyed_window_max(event_time window_end);
 /* What one item of a read adds to its hash: by its place, or by a sum. */
 uint64_t keyed_add_item(const struct operation *operation, uint64_t hash, struct cursor item);

@@ -67,10 +67,6 @@ static bool is_processing_time(const struct ledger_key *key, const struct keyed_
     return key->function->families[timer->family].is_processing_time;
 }
 
-static bool can_fire(const struct ledger_key *key, const struct keyed_timer *timer) {
-    return is_processing_time(key, timer) || keyed_due(timer) <= keyed_last_time(key->function, timer->window_end);
-}
-
 /* Elements of a key come in the order of time, and its event-time timers between them. */
 static void check_sorted(struct world *world, const struct sim_bundle *bundle, struct ledger_key *key,
                          event_time timestamp) {
@@ -84,8 +80,7 @@ static void check_sorted(struct world *world, const struct sim_bundle *bundle, s
         world_violation(world, "bundle %" PRIu64 ": the element at %" PRId64 " comes behind a timer at %" PRId64,
                         bundle->id, timestamp, key->last_fired);
     vec_foreach (entry, &key->timers)
-        if (!is_processing_time(key, &entry->timer) && can_fire(key, &entry->timer) &&
-            keyed_due(&entry->timer) < timestamp)
+        if (!is_processing_time(key, &entry->timer) && keyed_due(key->function, &entry->timer) < timestamp)
             world_violation(world,
                             "bundle %" PRIu64 ": the element at %" PRId64 " comes before timer \"%s\" at %" PRId64,
                             bundle->id, timestamp, entry->timer.tag, entry->timer.fire);
@@ -133,7 +128,7 @@ static void expire(struct world *world, struct sim_bundle *bundle, struct ledger
     if (timer->fire != end || timer->hold != end || timer->tag[0])
         world_violation(world, "bundle %" PRIu64 ": an expiration with the wrong time or tag", bundle->id);
     vec_foreach (entry, &key->timers)
-        if (same_window(&entry->timer, timer) && can_fire(key, &entry->timer))
+        if (same_window(&entry->timer, timer))
             world_violation(world, "bundle %" PRIu64 ": a window expires before its timer \"%s\" has fired", bundle->id,
                             entry->timer.tag);
     window->expiring = bundle->id;
@@ -146,14 +141,14 @@ static void check_order(struct world *world, const struct sim_bundle *bundle, co
     vec_foreach (entry, &key->timers) {
         const struct keyed_timer *other = &entry->timer;
 
-        if (is_processing_time(key, other) != own || !can_fire(key, other))
+        if (is_processing_time(key, other) != own)
             continue;
-        if (entry->bundle == 0 && keyed_due(other) < keyed_due(timer))
+        if (entry->bundle == 0 && keyed_due(key->function, other) < keyed_due(key->function, timer))
             world_violation(world,
                             "bundle %" PRIu64 ": timer \"%s\" at %" PRId64 " fires before \"%s\" at %" PRId64
                             " of the same key",
                             bundle->id, timer->tag, timer->fire, other->tag, other->fire);
-        if (entry->bundle == bundle->id && keyed_due(other) != keyed_due(timer))
+        if (entry->bundle == bundle->id && keyed_due(key->function, other) != keyed_due(key->function, timer))
             world_violation(world, "bundle %" PRIu64 ": timers of one key with different times in one bundle",
                             bundle->id);
     }
@@ -175,13 +170,11 @@ void ledger_timer(struct world *world, struct sim_bundle *bundle, const struct k
     }
     check_order(world, bundle, key, timer);
     entry->bundle = bundle->id;
-    if (!can_fire(key, timer))
-        world_violation(world, "bundle %" PRIu64 ": timer \"%s\" fires behind the end of its window", bundle->id,
-                        timer->tag);
     if (is_processing_time(key, timer) && timer->fire > world->now)
         world_violation(world, "bundle %" PRIu64 ": timer \"%s\" fires before its time", bundle->id, timer->tag);
     if (!is_processing_time(key, timer)) {
-        key->last_fired = key->has_fired ? MAX(key->last_fired, keyed_due(timer)) : keyed_due(timer);
+        key->last_fired =
+            key->has_fired ? MAX(key->last_fired, keyed_due(key->function, timer)) : keyed_due(key->function, timer);
         key->has_fired = true;
     }
     if (!window_of_key(key, timer->window_start, timer->window_end))
@@ -205,6 +198,20 @@ static void expire_for_good(struct ledger_key *key, const struct keyed_timer *ti
             remove_entry(key, &key->timers.items[i]);
 }
 
+/* Nothing is kept that the last timers of a window set behind its end. */
+static bool is_set_at_the_end(const struct ledger_key *key, const struct sim_bundle *bundle,
+                              const struct keyed_timer *timer) {
+    event_time last = keyed_last_time(key->function, timer->window_end);
+
+    if (is_processing_time(key, timer) || time_add(timer->fire, 0) <= last)
+        return false;
+    vec_foreach (fired, &bundle->timers)
+        if (!is_processing_time(key, fired) && same_window(fired, timer) && slice_equal(fired->key, timer->key) &&
+            keyed_due(key->function, fired) >= last)
+            return true;
+    return false;
+}
+
 void ledger_commit(struct world *world, struct sim_bundle *bundle) {
     vec_foreach (timer, &bundle->timers) {
         struct ledger_key *key = key_of_timer(world, bundle, timer);
@@ -219,7 +226,7 @@ void ledger_commit(struct world *world, struct sim_bundle *bundle) {
 
         if (entry)
             remove_entry(key, entry);
-        if (!write->is_clear)
+        if (!write->is_clear && !is_set_at_the_end(key, bundle, &write->timer))
             vec_push(&key->timers, ((struct ledger_entry){.timer = write->timer}));
     }
     vec_foreach (timer, &bundle->timers)
@@ -268,9 +275,8 @@ static void check_key(struct world *world, const struct ledger_key *key) {
     for (unsigned i = 0; i < key->function->family_count; i++)
         has_expiration |= key->function->families[i].is_expiration;
     vec_foreach (entry, &key->timers)
-        if (can_fire(key, &entry->timer))
-            world_violation(world, "timer \"%s\" at %" PRId64 " was set and never fired", entry->timer.tag,
-                            entry->timer.fire);
+        world_violation(world, "timer \"%s\" at %" PRId64 " was set and never fired", entry->timer.tag,
+                        entry->timer.fire);
     vec_foreach (window, &key->windows)
         if (has_expiration && !window->is_expired)
             world_violation(world, "the window that ends at %" PRId64 " never expired", window->end);

@@ -31,6 +31,7 @@ struct key_state {
     struct slice key;
     VEC(struct key_window *) windows;
     VEC(struct keyed_timer) timers;
+    VEC(struct keyed_timer) firing; /* together */
     emit_fn emit;
     void *user;
 };
@@ -147,6 +148,20 @@ static void drop_timer(struct key_state *key, const struct operation *op, event_
     key->timers.count = kept;
 }
 
+/* Behind the last time of the window, by what fires there. */
+static bool is_set_at_the_end(const struct key_state *key, const struct keyed_timer *timer) {
+    event_time last = keyed_last_time(key->function, timer->window_end);
+
+    if (key->function->families[timer->family].is_processing_time || time_add(timer->fire, 0) <= last)
+        return false;
+    vec_foreach (firing, &key->firing)
+        if (!key->function->families[firing->family].is_processing_time &&
+            firing->window_start == timer->window_start && firing->window_end == timer->window_end &&
+            keyed_due(key->function, firing) >= last)
+            return true;
+    return false;
+}
+
 /* One timer for each window; a set replaces. */
 static void write_timer(struct key_state *key, const struct key_window *window, const struct operation *op) {
     for (unsigned i = 0; i < op->windows; i++) {
@@ -160,7 +175,7 @@ static void write_timer(struct key_state *key, const struct key_window *window, 
 
         drop_timer(key, op, timer.window_start, timer.window_end);
         memcpy(timer.tag, op->text, sizeof(op->text));
-        if (op->kind == OP_SET_TIMER)
+        if (op->kind == OP_SET_TIMER && !is_set_at_the_end(key, &timer))
             vec_push(&key->timers, timer);
     }
 }
@@ -230,14 +245,13 @@ static void fire(struct key_state *key, const struct keyed_timer *timer) {
  * taken before any of them is fired. Only event-time timers before `until` when more is to come. */
 static bool fire_next(struct key_state *key, event_time until, bool is_end) {
     const struct function *function = key->function;
-    VEC(struct keyed_timer) due = {0};
     event_time first = INT64_MAX;
     size_t kept = 0;
     bool any, is_event_time = false;
 
     vec_foreach (timer, &key->timers)
         if (!function->families[timer->family].is_processing_time) {
-            first = MIN(first, keyed_due(timer));
+            first = MIN(first, keyed_due(function, timer));
             is_event_time = true;
         }
     if (!is_end && !(is_event_time && first < until))
@@ -245,17 +259,16 @@ static bool fire_next(struct key_state *key, event_time until, bool is_end) {
     vec_foreach (timer, &key->timers) {
         bool is_processing_time = function->families[timer->family].is_processing_time;
 
-        if (is_event_time ? !is_processing_time && keyed_due(timer) == first : due.count == 0)
-            vec_push(&due, *timer);
+        if (is_event_time ? !is_processing_time && keyed_due(function, timer) == first : key->firing.count == 0)
+            vec_push(&key->firing, *timer);
         else
             key->timers.items[kept++] = *timer;
     }
     any = key->timers.count > 0;
     key->timers.count = kept;
-    vec_foreach (timer, &due)
-        if (!is_event_time || timer->fire <= keyed_last_time(function, timer->window_end))
-            fire(key, timer);
-    vec_free(&due);
+    vec_foreach (timer, &key->firing)
+        fire(key, timer);
+    key->firing.count = 0;
     return any;
 }
 
@@ -343,6 +356,7 @@ void reference_keyed(const struct function *function, const struct element_list 
         }
         vec_free(&key.windows);
         vec_free(&key.timers);
+        vec_free(&key.firing);
     }
     free(is_taken);
 }
