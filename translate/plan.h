@@ -102,6 +102,10 @@ struct plan_test_stream {
     size_t event_count;
     /* Of the TestStreamService that sends the events; there are none here then. NULL: none. */
     const char *endpoint;
+    const char *const *tags; /* the stage's outputs in the events that the service sends */
+    /* In those events, of times and durations: 1, or 1000 from Python's service, which gives microseconds
+     * (apache_beam/testing/test_stream_service.py) though the payload has milliseconds. */
+    unsigned service_units_per_ms;
 };
 
 struct plan_stage {

@@ -296,6 +296,19 @@ static int plan_event(struct graph *graph, const struct graph_transform *transfo
     }
 }
 
+/* What reading the events of a service takes. Only Python and Go can name one. */
+static void plan_service(struct graph *graph, const struct graph_transform *transform, struct plan_stage *stage) {
+    const char **tags = arena_new_array(graph->plan_arena, const char *, stage->output_count);
+    size_t count = 0;
+
+    for (size_t i = 0; i < transform->output_count; i++)
+        if (transform->outputs[i].collection->crosses)
+            tags[count++] = arena_string(graph->plan_arena, transform->outputs[i].name);
+    stage->test_stream.endpoint = arena_string(graph->plan_arena, endpoint_of(transform));
+    stage->test_stream.tags = tags;
+    stage->test_stream.service_units_per_ms = is_go(graph, transform) ? 1 : 1000;
+}
+
 static unsigned output_index(const struct plan_stage *stage, const struct graph_collection *collection) {
     for (unsigned i = 0; i < stage->output_count; i++)
         if (stage->outputs[i] == collection->plan_index)
@@ -328,11 +341,10 @@ int graph_plan_test_stream(struct graph *graph, const struct graph_transform *tr
                            struct status *st) {
     const Beam__TestStreamPayload *payload = transform->test_stream;
     struct plan_test_stream *made = &stage->test_stream;
-    const char *endpoint = endpoint_of(transform);
     int r = check_windows(graph, transform, st);
 
-    if (endpoint)
-        made->endpoint = arena_string(graph->plan_arena, endpoint);
+    if (endpoint_of(transform))
+        plan_service(graph, transform, stage);
     made->events = arena_new_array(graph->plan_arena, struct plan_test_event, payload->n_events);
     for (size_t i = 0; i < payload->n_events && r == 0; i++) {
         const char *tag = event_tag(payload->events[i]);

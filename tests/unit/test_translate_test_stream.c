@@ -398,6 +398,23 @@ START_TEST(the_events_of_a_service_come_with_a_length)
 }
 END_TEST
 
+START_TEST(a_service_is_asked_by_local_name_in_the_units_of_its_sdk)
+{
+    Beam__ApiServiceDescriptor endpoint = BEAM__API_SERVICE_DESCRIPTOR__INIT;
+
+    start_script("bytes");
+    endpoint.url = (char *)"localhost:1234";
+    script.endpoint = &endpoint;
+    build_payload(build_source("bytes"), &script.base);
+    ck_assert_msg(build_dump() != NULL, "%s", status_message(&build.st));
+    ck_assert_str_eq(build.plan->stages[0].test_stream.tags[0], "out");
+    ck_assert_uint_eq(build.plan->stages[0].test_stream.service_units_per_ms, 1000);
+    speak_go();
+    ck_assert_msg(build_dump() != NULL, "%s", status_message(&build.st));
+    ck_assert_uint_eq(build.plan->stages[0].test_stream.service_units_per_ms, 1);
+}
+END_TEST
+
 START_TEST(an_endpoint_without_address_is_none)
 {
     Beam__ApiServiceDescriptor endpoint = BEAM__API_SERVICE_DESCRIPTOR__INIT;
@@ -442,6 +459,7 @@ int main(void) {
         a_coder_that_is_not_there_is_refused,
         windows_other_than_the_global_one_are_refused,
         the_events_of_a_service_come_with_a_length,
+        a_service_is_asked_by_local_name_in_the_units_of_its_sdk,
         an_endpoint_without_address_is_none,
     };
 
