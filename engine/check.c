@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "engine/engine.h"
+#include "engine/trigger.h"
 #include "engine/view.h"
 
 /* Whether two coders read the same bytes the same way. */
@@ -92,7 +93,18 @@ static int check_fan_out(const struct plan *plan, struct status *st) {
     return r;
 }
 
+/* Triggers matter where windows of a stream are grouped, or read as side inputs. */
+static int check_trigger(const struct plan *plan, unsigned collection, struct status *st) {
+    const struct plan_collection *grouped = &plan->collections[collection];
+
+    if (grouped->is_bounded || trigger_check(plan->windowings[grouped->windowing].trigger, st) == 0)
+        return 0;
+    return status_prefix(st, "the trigger of \"%s\"", grouped->name);
+}
+
 static int check_stage(const struct plan *plan, const struct plan_stage *stage, struct status *st) {
+    int r = 0;
+
     if (stage->requires_time_sorted_input && !stage->is_keyed)
         return status_set(st, STATUS_UNIMPLEMENTED,
                           "%s: time-sorted input is sorted by key, so it needs a DoFn with state or timers",
@@ -100,15 +112,18 @@ static int check_stage(const struct plan *plan, const struct plan_stage *stage, 
     if (stage->is_keyed && stage->process_transform_id)
         return status_set(st, STATUS_UNIMPLEMENTED, "%s: splittable DoFns with state or timers are not supported yet",
                           stage->name);
-    for (size_t i = 0; i < stage->side_input_count; i++) {
+    if (stage->kind == PLAN_GROUP_BY_KEY)
+        r = check_trigger(plan, stage->inputs[0], st);
+    for (size_t i = 0; i < stage->side_input_count && r == 0; i++) {
         const struct plan_side_input *side = &stage->side_inputs[i];
 
-        if (!view_coder_fits(plan->collections[side->collection].coder, side->access))
+        r = check_trigger(plan, side->collection, st);
+        if (r == 0 && !view_coder_fits(plan->collections[side->collection].coder, side->access))
             return status_set(st, STATUS_INVALID_ARGUMENT,
                               "%s: side input \"%s\" is read as a multimap, but its elements are no KVs", stage->name,
                               side->local_name);
     }
-    return stage->kind == PLAN_EXECUTABLE ? 0 : check_windows(plan, stage, st);
+    return r < 0 || stage->kind == PLAN_EXECUTABLE ? r : check_windows(plan, stage, st);
 }
 
 int engine_check_plan(const struct plan *plan, struct status *st) {

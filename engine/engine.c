@@ -544,8 +544,6 @@ static void settle(struct engine *engine) {
 
 void engine_step(struct engine *engine, struct engine_event *event) {
     if (!engine->is_over) {
-        if (engine->now_ms == TIME_MIN)
-            engine->clock_ms = event->now_ms;
         if (event->now_ms > engine->now_ms)
             engine->now_ms = event->now_ms;
         engine->excess_bytes = event->excess_bytes;

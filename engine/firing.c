@@ -115,7 +115,9 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
                                 .fired = &claim->timers,
                                 .is_streaming = stage_is_streaming(stage),
                                 .input_watermark = stage->in_watermark,
-                                .clock_ahead_ms = engine_clock(engine) - engine->now_ms,
+                                .is_clock_played = engine->stream_count > 0,
+                                .played_ms = engine->clock_ms,
+                                .host_ms = engine->now_ms,
                                 .is_draining = engine->is_draining};
 
     for (unsigned family = 0; family < commit->timer_family_count; family++) {

@@ -199,7 +199,7 @@ struct engine {
     size_t next_action;
     struct test_stream **streams; /* one per TEST_STREAM stage; when there are any: */
     size_t stream_count;
-    event_time clock_ms;    /* processing time, which they move */
+    event_time clock_ms;    /* processing time, which they move, from 0 on */
     event_time wake_ms;     /* last asked for; TIME_MAX: none */
     bool is_draining;       /* ENGINE_EVENT_DRAIN came */
     bool is_over;           /* the last action was given */

@@ -59,8 +59,9 @@ struct timer_rules {
     const timer_vec *fired; /* by the bundle that set them; NULL: none */
     bool is_streaming;      /* holds are kept, and: */
     event_time input_watermark;
-    int64_t clock_ahead_ms; /* of the engine's processing time, when that is played, to the SDK's */
-    bool is_draining;       /* at the end of the input no timer is to wait for a processing time */
+    bool is_clock_played; /* processing time is a TestStream's: */
+    event_time played_ms, host_ms;
+    bool is_draining; /* at the end of the input no timer is to wait for a processing time */
 };
 
 /* Applies encoded timer records, in order, of one family; they were checked when they arrived. Event-time timers fire at the latest with the

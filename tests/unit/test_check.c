@@ -11,6 +11,8 @@ struct sketch {
     unsigned links[64][4];
 };
 
+static const struct trigger by_default = {.kind = TRIGGER_DEFAULT};
+
 /* A plan of `count` stages, each with one output collection of the same number; `kinds` gives them. */
 static void sketch_init(struct sketch *s, const enum plan_stage_kind *kinds, size_t count) {
     memset(s, 0, sizeof(*s));
@@ -21,6 +23,7 @@ static void sketch_init(struct sketch *s, const enum plan_stage_kind *kinds, siz
                             .collection_count = count,
                             .windowings = s->windowings,
                             .windowing_count = 2};
+    s->windowings[0].trigger = s->windowings[1].trigger = &by_default;
     for (unsigned i = 0; i < count; i++) {
         unsigned *output = arena_new(&s->f.arena, unsigned);
 
@@ -147,13 +150,20 @@ START_TEST(flattens_that_double_each_other_are_refused)
 }
 END_TEST
 
-START_TEST(a_test_stream_is_refused_by_name)
+/* Where it would have to be heeded. */
+START_TEST(a_trigger_that_makes_no_sense_is_refused_in_a_stream)
 {
-    static const enum plan_stage_kind kinds[] = {PLAN_TEST_STREAM};
+    static const enum plan_stage_kind kinds[] = {PLAN_IMPULSE, PLAN_GROUP_BY_KEY};
+    static const struct trigger never_mind = {.kind = TRIGGER_REPEAT};
     struct sketch s;
 
-    sketch_init(&s, kinds, 1);
-    check_refused(&s, "TestStream");
+    sketch_init(&s, kinds, 2);
+    sketch_link(&s, 0, 1);
+    s.windowings[0].trigger = &never_mind;
+    s.collections[0].is_bounded = true;
+    ck_assert_int_eq(engine_check_plan(&s.plan, NULL), 0);
+    s.collections[0].is_bounded = false;
+    check_refused(&s, "trigger");
 }
 END_TEST
 
@@ -168,7 +178,7 @@ int main(void) {
     tcase_add_test(tc, merged_groups_keep_the_kind_of_window_that_was_asked_about);
     tcase_add_test(tc, an_impulse_is_in_the_global_window);
     tcase_add_test(tc, flattens_that_double_each_other_are_refused);
-    tcase_add_test(tc, a_test_stream_is_refused_by_name);
+    tcase_add_test(tc, a_trigger_that_makes_no_sense_is_refused_in_a_stream);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

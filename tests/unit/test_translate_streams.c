@@ -55,7 +55,12 @@ END_TEST
 
 START_TEST(a_test_stream_is_a_stream)
 {
-    build_step("Source", "beam:transform:teststream:v1", NULL, "a", "bytes")->environment_id = (char *)"";
+    Beam__TestStreamPayload script = BEAM__TEST_STREAM_PAYLOAD__INIT;
+    Beam__PTransform *source = build_step("Source", URN_TEST_STREAM, NULL, "a", "bytes");
+
+    script.coder_id = (char *)"bytes";
+    source->environment_id = (char *)"";
+    build_payload(source, &script.base);
     build_step("Use", URN_MAP, "a", "u", "bytes");
     translate();
     ck_assert(!build.plan->collections[0].is_bounded);
