@@ -132,14 +132,17 @@ static struct pane_cell *make_cell(struct pane_group *group, uint64_t hash, uint
     return cell;
 }
 
-struct pane_cell *pane_cell_of(struct pane_group *group, uint64_t key_hash, struct cursor key, struct cursor window,
-                               event_time window_end) {
-    uint64_t hash = group_hash(key_hash, window);
+void pane_cells_init(struct pane_group *group) {
+    resize_table(group, TABLE_MIN);
+}
+
+struct pane_cell *pane_cell_of(struct pane_group *group, uint64_t key_hash, uint64_t hash, struct cursor key,
+                               struct cursor window, event_time window_end) {
     struct pane_cell *cell, **bucket;
 
     if (group->cell_count == group->table_size)
-        resize_table(group, MAX((size_t)TABLE_MIN, group->table_size * 2));
-    bucket = &group->table[hash & (group->table_size - 1)];
+        resize_table(group, group->table_size * 2);
+    bucket = pane_cell_bucket(group, hash);
     for (cell = *bucket; cell; cell = cell->next)
         if (cell_is(cell, hash, key, window))
             return cell;
@@ -156,7 +159,7 @@ void pane_cell_set_state(struct pane_group *group, struct pane_cell *cell, enum 
 }
 
 void pane_cell_remove(struct pane_group *group, struct pane_cell *cell) {
-    struct pane_cell **place = &group->table[cell->hash & (group->table_size - 1)];
+    struct pane_cell **place = pane_cell_bucket(group, cell->hash);
 
     while (*place != cell)
         place = &(*place)->next;

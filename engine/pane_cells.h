@@ -104,13 +104,19 @@ struct pane_group {
     struct list gone; /* cells in state CELL_MERGED */
 };
 
-/* The cell of this window and key, made (CELL_NEW) when absent. `key_hash` is hash_bytes() of the key. */
-struct pane_cell *pane_cell_of(struct pane_group *group, uint64_t key_hash, struct cursor key, struct cursor window,
-                               event_time window_end);
+/* The cell of this window and key, made (CELL_NEW) when absent. `key_hash` is hash_bytes() of the key, `hash` group_hash() of that. */
+struct pane_cell *pane_cell_of(struct pane_group *group, uint64_t key_hash, uint64_t hash, struct cursor key,
+                               struct cursor window, event_time window_end);
+/* Where the cells of this hash begin; the table is never empty. */
+static inline struct pane_cell **pane_cell_bucket(const struct pane_group *group, uint64_t hash) {
+    return &group->table[hash & (group->table_size - 1)];
+}
 /* Takes it out of the table, its timers and its hold away, its values too; the cell is still there, in no list. */
 void pane_cell_remove(struct pane_group *group, struct pane_cell *cell);
 /* After pane_cell_remove(); its key goes with the last cell. */
 void pane_cell_free(struct pane_group *group, struct pane_cell *cell);
+/* For the group's creation. */
+void pane_cells_init(struct pane_group *group);
 void pane_cell_set_state(struct pane_group *group, struct pane_cell *cell, enum cell_state state);
 size_t pane_cell_bytes(const struct pane_group *group, const struct pane_cell *cell);
 
@@ -135,6 +141,9 @@ void pane_await_end(struct pane_group *group, struct pane_cell *cell, const stru
 
 /* Waits for what the trigger says, or for nothing when the cell is not open. */
 void pane_await_processing_time(struct pane_group *group, struct pane_cell *cell, const struct pane_clock *clock);
+
+/* engine/pane_add.c. Puts the run's elements into cells; those that got some are group->touched. */
+void pane_add_run(struct pane_group *group, const struct run *run, const struct pane_clock *clock);
 
 /* engine/pane_merge.c. Merges the windows of the keys that the batch touched. */
 void pane_merge_windows(struct pane_group *group, const struct pane_clock *clock);

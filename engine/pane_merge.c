@@ -20,10 +20,14 @@ static void merge_triggers(struct pane_group *group, struct pane_cell *into, str
                            size_t source_count, const struct pane_clock *clock) {
     struct trigger_clock trigger_clock = {into->window_end, clock->input_watermark, clock->processing_time};
     unsigned words = group->trigger->words;
-    const int64_t **states = xcalloc(source_count, sizeof(*states));
-    int64_t *own = xcalloc(words + 1, sizeof(*own));
+    const int64_t **states;
+    int64_t *own;
     size_t count = 0;
 
+    if (!words)
+        return;
+    states = xcalloc(source_count, sizeof(*states));
+    own = xcalloc(words, sizeof(*own));
     if (!is_active(into))
         trigger_start(group->trigger, into->trigger);
     memcpy(own, into->trigger, words * sizeof(*own));
@@ -35,28 +39,23 @@ static void merge_triggers(struct pane_group *group, struct pane_cell *into, str
     free(states);
 }
 
-/* MODEL 4.12: an end of window moves with the window, and what was held elsewhere is combined. */
+/* MODEL 4.12: an end of window moves with the window, and what was held elsewhere is combined. Some source is open. */
 static void merge_holds(struct pane_group *group, struct pane_cell *into, struct pane_cell *const *sources,
                         size_t source_count, const struct pane_clock *clock) {
     event_time merged = NO_HOLD;
-    bool any = false;
 
     for (size_t i = 0; i < source_count; i++) {
         event_time hold = sources[i]->element_hold;
 
-        if (!is_active(sources[i]))
-            continue;
-        any = true;
         if (hold != NO_HOLD)
             merged = merged == NO_HOLD ? hold : group_combine_timestamps(group->windowing, merged, hold, 0);
     }
     into->element_hold = into->extra_hold = NO_HOLD;
     if (group->windowing->timestamp_combiner != OUTPUT_TIME_END_OF_WINDOW)
         into->element_hold = merged;
-    else if (any)
+    else
         pane_add_element_hold(group, into, into->window_end, clock);
-    if (any)
-        pane_add_gc_hold(group, into, clock);
+    pane_add_gc_hold(group, into, clock);
 }
 
 static void merge_values(struct pane_cell *into, struct pane_cell *const *sources, size_t source_count) {
@@ -91,7 +90,7 @@ void pane_merge_into(struct pane_group *group, struct pane_key *key, struct curs
 
     assert(result == CODER_OK);
     (void)result;
-    into = pane_cell_of(group, key->hash, cursor_of(key->bytes, key->size), window, end);
+    into = pane_cell_of(group, key->hash, group_hash(key->hash, window), cursor_of(key->bytes, key->size), window, end);
     for (size_t i = 0; i < source_count; i++)
         has_data = has_data || is_active(sources[i]);
     if (has_data) {

@@ -3,14 +3,16 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/map.h"
 #include "engine/pane_cells.h"
+
+enum { KEPT_PLACES = 16 << 10 }; /* from one run to the next */
 
 struct pane_group *pane_group_create(const struct coder *input, const struct windowing *windowing, bool has_keys,
                                      struct account *account) {
     struct pane_group *group = xcalloc(1, sizeof(*group));
 
     assert(input->kind == CODER_WINDOWED_VALUE && (!has_keys || input->components[0]->kind == CODER_KV));
+    assert(!windowing->needs_merge || windowing->fn == WINDOW_FN_SESSIONS);
     group->input = input;
     group->windowing = windowing;
     group->has_keys = has_keys;
@@ -19,6 +21,7 @@ struct pane_group *pane_group_create(const struct coder *input, const struct win
     group->holds.account = account;
     group->trigger = trigger_program_create(windowing->trigger, group->is_merging);
     list_init(&group->gone);
+    pane_cells_init(group);
     return group;
 }
 
@@ -153,77 +156,6 @@ static void fire_if_due(const struct firing *f, struct pane_cell *cell) {
 
 /* ---- elements ---- */
 
-static void add_in_cell(struct pane_group *group, struct pane_cell *cell, event_time timestamp, struct cursor value,
-                        const struct pane_clock *clock) {
-    if (cell->state == CELL_CLOSED) {
-        group->dropped_closed++;
-        return;
-    }
-    if (cell->state == CELL_NEW)
-        pane_cell_set_state(group, cell, CELL_OPEN);
-    if (!cell->batch_count++)
-        vec_push(&group->touched, cell);
-    cell->is_nonempty = true;
-    pane_await_end(group, cell, clock);
-    if (!pane_add_element_hold(group, cell, timestamp, clock))
-        pane_add_gc_hold(group, cell, clock);
-    pane_values_add(&cell->values, group->account, value);
-}
-
-/* Where windows merge: the element waits until this is done for those of the whole batch. */
-static void put_off(struct pane_group *group, struct pane_cell *cell, event_time timestamp, struct cursor value) {
-    struct pane_item item = {cell, timestamp, value};
-
-    cell->batch = group->batch;
-    if (cell->of_key->batch != group->batch) {
-        cell->of_key->batch = group->batch;
-        vec_push(&group->touched_keys, cell->of_key);
-    }
-    vec_push(&group->items, item);
-}
-
-static void add_element(struct pane_group *group, const struct windowed_value *element,
-                        const struct pane_clock *clock) {
-    const struct coder *window_coder = group->input->components[1];
-    struct cursor key = {0}, value = element->value, windows = element->windows, window;
-    enum coder_result result = CODER_OK;
-    uint64_t key_hash;
-
-    if (group->has_keys) {
-        key = value;
-        result = coder_skip(group->input->components[0]->components[0], &value);
-        assert(result == CODER_OK);
-        key.end = value.at;
-    }
-    key_hash = hash_bytes(key.at, cursor_left(&key));
-    for (uint32_t i = 0; i < element->window_count; i++) {
-        struct pane_cell *cell;
-        event_time end = 0;
-
-        window = windows;
-        result = window_max_timestamp(window_coder, &windows, &end);
-        assert(result == CODER_OK);
-        window.end = windows.at;
-        if (pane_gc_time(group->windowing, end) < clock->input_watermark) {
-            group->dropped_late++;
-            continue;
-        }
-        cell = pane_cell_of(group, key_hash, key, window, end);
-        if (group->is_merging)
-            put_off(group, cell, element->timestamp, value);
-        else
-            add_in_cell(group, cell, element->timestamp, value, clock);
-    }
-    (void)result;
-}
-
-static void place_items(struct pane_group *group, const struct pane_clock *clock) {
-    pane_merge_windows(group, clock);
-    vec_foreach (item, &group->items)
-        add_in_cell(group, pane_merge_result(item->cell), item->timestamp, item->value, clock);
-    group->items.count = 0;
-}
-
 static void fire_touched(const struct firing *f) {
     struct pane_group *group = f->group;
 
@@ -243,22 +175,16 @@ static void fire_touched(const struct firing *f) {
 void pane_group_add(struct pane_group *group, const struct run *run, const struct pane_clock *clock, pane_fn fn,
                     void *user) {
     struct firing firing = {group, clock, fn, user};
-    struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
 
     group->batch++;
-    while (cursor_left(&at)) {
-        struct windowed_value element;
-        enum coder_result result = windowed_value_read(group->input, &at, &element);
-
-        assert(result == CODER_OK);
-        (void)result;
-        add_element(group, &element, clock);
-    }
-    if (group->is_merging)
-        place_items(group, clock);
+    pane_add_run(group, run, clock);
     fire_touched(&firing);
     if (group->is_merging)
         pane_merge_end(group);
+    if (group->touched.capacity > KEPT_PLACES)
+        vec_free(&group->touched);
+    if (group->items.capacity > KEPT_PLACES)
+        vec_free(&group->items);
 }
 
 /* ---- time ---- */

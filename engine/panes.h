@@ -38,8 +38,8 @@ struct pane_firing {
 typedef void (*pane_fn)(void *user, const struct pane_firing *firing);
 
 /* `input` is the coder of the elements, a windowed value's. With keys its value is a KV, whose key is grouped by and whose value is kept;
- * without, the elements of a window are one group, and kept whole. The trigger was checked (trigger_check). All three outlive the
- * group. */
+ * without, the elements of a window are one group, and kept whole. The trigger was checked (trigger_check). Windows that merge are sessions.
+ * What is passed outlives the group. */
 struct pane_group *pane_group_create(const struct coder *input, const struct windowing *windowing, bool has_keys,
                                      struct account *account);
 /* NULL is fine. */

@@ -83,7 +83,7 @@ START_TEST(sessions_need_interval_windows)
     struct sketch s;
 
     sketch_init(&s, kinds, 2);
-    s.windowings[0] = (struct windowing){.fn = WINDOW_FN_SESSIONS, .needs_merge = true};
+    s.windowings[0] = (struct windowing){.trigger = &by_default, .fn = WINDOW_FN_SESSIONS, .needs_merge = true};
     sketch_link(&s, 0, 1);
     check_refused(&s, "interval_window");
 }
@@ -95,7 +95,8 @@ START_TEST(windows_of_a_fn_that_never_merges_cannot_need_it)
     struct sketch s;
 
     sketch_init(&s, kinds, 2);
-    s.windowings[0] = (struct windowing){.fn = WINDOW_FN_FIXED, .fn_urn = "fixed", .needs_merge = true};
+    s.windowings[0] =
+        (struct windowing){.trigger = &by_default, .fn = WINDOW_FN_FIXED, .fn_urn = "fixed", .needs_merge = true};
     sketch_link(&s, 0, 1);
     check_refused(&s, "which \"fixed\" never does");
 }
@@ -108,7 +109,7 @@ START_TEST(merged_groups_keep_the_kind_of_window_that_was_asked_about)
     struct sketch s;
 
     sketch_init(&s, kinds, 4);
-    s.windowings[0] = (struct windowing){.fn = WINDOW_FN_CUSTOM, .needs_merge = true};
+    s.windowings[0] = (struct windowing){.trigger = &by_default, .fn = WINDOW_FN_CUSTOM, .needs_merge = true};
     s.stages[1].asks_for_merges = true;
     s.stages[3].grouping = 1;
     s.collections[0].coder = s.f.interval;
