@@ -180,29 +180,37 @@ static void split_channel(struct sim_bundle *bundle, struct bundle_split *split)
     set_channel(bundle, split, (int64_t)stop - 1, (int64_t)stop);
 }
 
-/* The windows of the element that are done stay, those that are not begun stay or go, the one in work is split. */
+/* As SDKs do it: either the restriction in work is split and all windows behind it go, or it stays whole and the windows from a later one on
+ * go. So the window whose restriction was split is the last of its element, and windows that are done are reported whole. */
 static void split_element(struct sim_bundle *bundle, struct bundle_split *split) {
     struct sim_splits *splits = &bundle->splits;
     struct rng *rng = &bundle->world->rng;
     uint64_t index = splits->wire.items[bundle->next_input];
-    size_t end = MIN(bundle->input.all.count, splits->entry_stop);
-    bool keeps_windows = rng_chance(rng, 50);
+    size_t end = MIN(bundle->input.all.count, splits->entry_stop), stop = bundle->next_input + 1, whole;
     unsigned point = rng_between(rng, splits->restriction.at, splits->restriction.to);
+    bool is_inside;
 
+    while (splits->wire.items[end - 1] != index)
+        end--;
+    is_inside = end == stop || rng_chance(rng, 50);
+    if (!is_inside)
+        stop = rng_between(rng, (unsigned)stop, (unsigned)end - 1);
+    whole = is_inside ? bundle->next_input : stop;
     set_channel(bundle, split, (int64_t)index - 1, (int64_t)index + 1);
     for (size_t i = 0; i < end; i++)
-        if (splits->wire.items[i] == index && (i < bundle->next_input || (i > bundle->next_input && keeps_windows)))
+        if (splits->wire.items[i] == index && i < whole)
             split->primaries[split->primary_count++] = application_of(bundle, &bundle->input.all.items[i]);
-        else if (splits->wire.items[i] == index && i > bundle->next_input)
+        else if (splits->wire.items[i] == index && i >= stop)
             split->residuals[split->residual_count++] = application_of(bundle, &bundle->input.all.items[i]);
-    split->primaries[split->primary_count++] =
-        with_restriction(bundle, &splits->restriction.base, splits->restriction.from, point);
-    split->residuals[split->residual_count++] =
-        with_restriction(bundle, &splits->restriction.base, point, splits->restriction.to);
-    split->residuals[split->residual_count - 1].delay_ms = random_delay(bundle);
-    if (!keeps_windows)
-        splits->entry_stop = MIN(splits->entry_stop, bundle->next_input + 1);
-    splits->restriction.to = point;
+    if (is_inside) {
+        split->primaries[split->primary_count++] =
+            with_restriction(bundle, &splits->restriction.base, splits->restriction.from, point);
+        split->residuals[split->residual_count++] =
+            with_restriction(bundle, &splits->restriction.base, point, splits->restriction.to);
+        split->residuals[split->residual_count - 1].delay_ms = random_delay(bundle);
+        splits->restriction.to = point;
+    }
+    splits->entry_stop = stop;
     splits->stop = index + 1;
 }
 
