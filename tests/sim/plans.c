@@ -539,7 +539,8 @@ void sim_plan_destroy(struct sim_plan *sim) {
 void sim_plan_print(const struct sim_plan *sim) {
     static const char *const kinds[] = {"executable",   "impulse", "group by key",
                                         "merge groups", "flatten", "test stream"};
-    static const char *const functions[] = {"create", "map", "split", "stateful", "timed", "merge", "record"};
+    static const char *const functions[] = {"create", "map",    "split",  "stateful", "timed",   "merge", "record",
+                                            "create", "source", "window", "map",      "ungroup", "keyed"};
 
     for (size_t i = 0; i < sim->plan.stage_count; i++) {
         const struct plan_stage *stage = &sim->plan.stages[i];
@@ -555,4 +556,6 @@ void sim_plan_print(const struct sim_plan *sim) {
             printf(" c%u(w%lld)", stage->outputs[j], (long long)sim_window_ms(&sim->plan, stage->outputs[j]));
         printf("\n");
     }
+    if (sim->stream)
+        stream_plan_print(sim);
 }
