@@ -154,14 +154,11 @@ static void deliver_to(struct engine *engine, struct stage *stage, const struct 
 }
 
 static void add_to_view(struct engine *engine, struct view *view, const struct run *run) {
-    struct pane_clock clock;
-
     if (!view->live) {
         view_add(view, run);
         return;
     }
-    clock = view_clock(engine, view);
-    live_view_add(view->live, run, &clock);
+    live_view_add(view->live, run, engine->watermarks[view->collection], engine_clock(engine));
     engine->needs_schedule = engine->needs_wake = true;
 }
 
@@ -398,10 +395,9 @@ static void open_gate(struct engine *engine, struct stage *stage) {
 
     for (size_t i = 0; i < stage->plan->side_input_count; i++) {
         struct view *view = stage->views[i];
-        struct pane_clock clock = view_clock(engine, view);
 
         if (view->live)
-            live_view_advance(view->live, &clock);
+            live_view_advance(view->live, engine->watermarks[view->collection], engine_clock(engine));
     }
     while (gate_release(stage->gate, &run)) {
         enter(engine, stage, &run);

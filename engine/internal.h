@@ -240,9 +240,6 @@ void watermark_move_output(struct engine *engine, struct stage *stage);
 void watermark_end(struct engine *engine, struct stage *stage);
 int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage);
 
-/* As of the PCollection's producer: for its side inputs that change. */
-struct pane_clock view_clock(const struct engine *engine, const struct view *view);
-
 /* played.c: TestStreams. Several stages in the plan make several of them. */
 void played_create(struct engine *engine);
 void played_destroy(struct engine *engine);

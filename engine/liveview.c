@@ -8,7 +8,8 @@
 struct live_view {
     const struct view *view;
     struct pane_group *panes;
-    struct map windows; /* encoded -> struct snapshot */
+    event_time output_watermark; /* what a grouping's would be: behind what has not fired */
+    struct map windows;          /* encoded -> struct snapshot */
 };
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot) {
@@ -32,6 +33,7 @@ struct live_view *live_view_create(const struct view *view, const struct windowi
     struct live_view *live = xcalloc(1, sizeof(*live));
 
     live->view = view;
+    live->output_watermark = TIME_MIN;
     live->panes = pane_group_create(view->coder, windowing, false, view->account);
     return live;
 }
@@ -74,12 +76,24 @@ static void replace(void *user, const struct pane_firing *firing) {
     *slot = snapshot;
 }
 
-void live_view_add(struct live_view *live, const struct run *run, const struct pane_clock *clock) {
-    pane_group_add(live->panes, run, clock, replace, live);
+static struct pane_clock pane_clock_of(const struct live_view *live, event_time watermark, event_time processing_time) {
+    return (struct pane_clock){
+        .input_watermark = watermark, .output_watermark = live->output_watermark, .processing_time = processing_time};
 }
 
-void live_view_advance(struct live_view *live, const struct pane_clock *clock) {
-    pane_group_advance(live->panes, clock, replace, live);
+void live_view_add(struct live_view *live, const struct run *run, event_time watermark, event_time processing_time) {
+    struct pane_clock clock = pane_clock_of(live, watermark, processing_time);
+
+    pane_group_add(live->panes, run, &clock, replace, live);
+}
+
+void live_view_advance(struct live_view *live, event_time watermark, event_time processing_time) {
+    struct pane_clock clock = pane_clock_of(live, watermark, processing_time);
+    event_time hold;
+
+    pane_group_advance(live->panes, &clock, replace, live);
+    hold = pane_group_hold(live->panes);
+    live->output_watermark = MAX(live->output_watermark, MIN(watermark, hold));
 }
 
 event_time live_view_next_wake(struct live_view *live) {

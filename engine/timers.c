@@ -95,6 +95,7 @@ struct timer_record {
     struct cursor tag;
     uint32_t window_count;
     struct cursor windows;
+    bool is_global; /* its windows are the global one */
     bool is_clear;
     struct cursor rest; /* clear byte, and when it is not set: times and pane */
     event_time fire_ms, hold_ms;
@@ -112,6 +113,7 @@ static void read_record(const struct coder *coder, struct cursor *at, struct tim
     ret->key.end = at->at;
     ok = cursor_prefixed(at, &ret->tag) && cursor_be32(at, &ret->window_count);
     assert(ok);
+    ret->is_global = coder->components[1]->kind == CODER_GLOBAL_WINDOW;
     ret->windows = *at;
     for (uint32_t i = 0; i < ret->window_count; i++) {
         result = coder_skip(coder->components[1], at);
@@ -237,8 +239,7 @@ static bool can_fire(const struct plan_stage *stage, const struct timer_record *
                !(rules->is_draining && rules->input_watermark == TIME_MAX) &&
                (!rules->is_streaming || rules->input_watermark == TIME_MAX ||
                 window_collected_ms(window_end, rules->allowed_lateness_ms) >= rules->input_watermark);
-    return window_end >= TIME_GLOBAL_WINDOW_END ||
-           record->fire_ms <= window_collected_ms(window_end, rules->allowed_lateness_ms) ||
+    return record->is_global || record->fire_ms <= window_collected_ms(window_end, rules->allowed_lateness_ms) ||
            !is_set_at_the_end(stage, record, window, window_end, rules);
 }
 
@@ -258,7 +259,7 @@ static event_time fire_time(const struct timer_record *record, enum timer_domain
 
     if (domain == TIMER_PROCESSING_TIME)
         return processing_time(record->fire_ms, rules);
-    return window_end >= TIME_GLOBAL_WINDOW_END ? record->fire_ms : MIN(record->fire_ms, collected);
+    return record->is_global ? record->fire_ms : MIN(record->fire_ms, collected);
 }
 
 /* Times behind the end of the global window say that there is nothing to hold (MODEL 7.11). */

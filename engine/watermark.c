@@ -40,13 +40,6 @@ void watermark_note_flight(struct engine *engine) {
         note_claim((*bundle)->stage, (*bundle)->claim);
 }
 
-struct pane_clock view_clock(const struct engine *engine, const struct view *view) {
-    event_time watermark = engine->watermarks[view->collection];
-
-    return (struct pane_clock){
-        .input_watermark = watermark, .output_watermark = watermark, .processing_time = engine_clock(engine)};
-}
-
 static event_time inputs_watermark(const struct engine *engine, const struct stage *stage) {
     event_time least = TIME_MAX;
 
