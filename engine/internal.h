@@ -54,8 +54,8 @@ struct key_shard {
     uint64_t epoch;
     struct sorted_input *sorted; /* of a stage that wants its input by time, once that is complete (engine/sorted.h) */
     struct timer_set timers;
-    bool fired_last; /* of a stream's: its last bundle had timers, so it is the elements' turn */
-    struct map seen; /* key and window -> struct seen_window: what will expire, where that matters (firing.c) */
+    bool passed_over; /* of a stream's: timers that were due, by its last bundle, which had elements */
+    struct map seen;  /* key and window -> struct seen_window: what will expire, where that matters (firing.c) */
     event_time seen_least_ms; /* no later than the least end of those */
 };
 

@@ -266,7 +266,7 @@ static event_time fire_time(const struct timer_record *record, enum timer_domain
 static void hold(struct timer_set *set, struct timer *timer, const struct timer_rules *rules) {
     event_time collected = window_collected_ms(timer->window_end, rules->allowed_lateness_ms);
 
-    timer->has_hold = rules->is_streaming && timer->hold_ms < TIME_GLOBAL_WINDOW_END;
+    timer->has_hold = rules->is_streaming && timer->hold_ms <= TIME_GLOBAL_WINDOW_END;
     timer->held_ms = MIN(timer->hold_ms, collected);
     if (timer->has_hold)
         holds_add(&set->holds, timer->held_ms);

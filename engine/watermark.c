@@ -83,7 +83,8 @@ static void set_output(struct engine *engine, struct stage *stage, event_time wa
 }
 
 void watermark_move_output(struct engine *engine, struct stage *stage) {
-    event_time hold = MIN(stage->flight_hold_ms, stage->in_watermark);
+    /* What is in hand holds too: sorted input that is given out has not held the input watermark (MODEL 3.2). */
+    event_time hold = MIN(MIN(stage->flight_hold_ms, stage->flight_ms), stage->in_watermark);
     event_time further = TIME_MAX;
 
     if (stage->panes)
