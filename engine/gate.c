@@ -84,8 +84,8 @@ static bool map_window(const struct windowing *side, event_time end, struct buf 
     }
 }
 
-/* A window that holds something is ready; one that holds nothing is once nothing can come for it (MODEL 8.2). Of a window that is not known it
- * is assumed that it ends no later than the main one. */
+/* A window that has ended is ready, and before that one that holds something to be read early (MODEL 8.2). Of a window that is not known it is
+ * assumed that it ends no later than the main one. */
 static bool is_ready_in(const struct gate *gate, const struct view *view, event_time main_end) {
     const struct plan_collection *collection = &gate->engine->plan->collections[view->collection];
     event_time watermark = gate->engine->watermarks[view->collection], end = main_end;
@@ -93,7 +93,8 @@ static bool is_ready_in(const struct gate *gate, const struct view *view, event_
     bool is_ready = false;
 
     if (map_window(&gate->engine->plan->windowings[collection->windowing], main_end, &window, &end))
-        is_ready = live_view_find(view->live, slice_of_static(buf_data(&window), window.size)) != NULL;
+        is_ready = live_view_is_read_early(view->live) &&
+                   live_view_find(view->live, slice_of_static(buf_data(&window), window.size)) != NULL;
     buf_clear(&window);
     return is_ready || watermark > end;
 }

@@ -4,6 +4,7 @@
  * Bounded elements that come over processing time, because a timer of the pipeline gives them out, are a stream as well for a grouping whose
  * trigger waits for processing time: it is to fire while they come. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "translate/graph.h"
 
@@ -14,11 +15,11 @@ static bool reads_unbounded(const struct graph_transform *transform) {
     return false;
 }
 
-static bool waits_for_processing_time(const struct graph_transform *transform) {
+static bool has_timers(const struct graph_transform *transform) {
     const Beam__ParDoPayload *pardo = transform->pardo;
 
     for (size_t i = 0; pardo && i < pardo->n_timer_family_specs; i++)
-        if (pardo->timer_family_specs[i]->value->time_domain == BEAM__TIME_DOMAIN__ENUM__PROCESSING_TIME)
+        if (strcmp(pardo->timer_family_specs[i]->key, pardo->on_window_expiration_timer_family_spec) != 0)
             return true;
     return false;
 }
@@ -63,9 +64,9 @@ static bool observes_processing_time(const Beam__Trigger *trigger) {
     return any_child(pair, ARRAY_COUNT(pair), observes_processing_time);
 }
 
-/* The collection is spread over processing time when its producer waits for that, or reads what is. */
+/* What timers give out is spread over processing time, and what is made of it. */
 static bool comes_over_time(const struct graph_transform *transform, const bool *spread) {
-    bool does = waits_for_processing_time(transform);
+    bool does = has_timers(transform);
 
     for (size_t i = 0; i < transform->input_count; i++)
         does |= spread[transform->inputs[i].collection->index];

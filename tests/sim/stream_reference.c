@@ -98,6 +98,14 @@ static void emit_pane(void *user, const struct stream_pane *pane) {
 
 /* ---- side inputs ---- */
 
+static bool looks_at_the_end(const struct trigger *trigger) {
+    bool does = trigger->kind == TRIGGER_DEFAULT || trigger->kind == TRIGGER_AFTER_END_OF_WINDOW;
+
+    for (size_t i = 0; i < trigger->child_count; i++)
+        does |= trigger->children[i] && looks_at_the_end(trigger->children[i]);
+    return does;
+}
+
 static struct view_window *find_view(struct stage_run *run, event_time window_end) {
     vec_foreach (window, &run->view)
         if (window->window.end == window_end)
@@ -111,7 +119,21 @@ static void clear_items(item_vec *items) {
     vec_free(items);
 }
 
-/* The values of a side input's grouping are "key value". */
+/* Whether a side input's windows are read before their end, or for ever as news come in. */
+static bool is_read_early(const struct windowing *windowing) {
+    return windowing->fn == WINDOW_FN_GLOBAL || !looks_at_the_end(windowing->trigger);
+}
+
+/* What is not read early holds all that has fired when it is read: of discarding panes each has a part. */
+static bool keeps_earlier_panes(const struct stage_run *run) {
+    const struct plan *plan = &run->e->sim->plan;
+    const struct windowing *windowing =
+        &plan->windowings[plan->collections[run->function->sides[0].collection].windowing];
+
+    return !is_read_early(windowing) && windowing->accumulation == ACCUMULATION_DISCARDING;
+}
+
+/* The values of a side input's grouping are "key value". A pane with nothing in it says nothing. */
 static void replace_view(void *user, const struct stream_pane *pane) {
     struct stage_run *run = user;
     struct view_window *window = find_view(run, pane->window.end);
@@ -120,7 +142,8 @@ static void replace_view(void *user, const struct stream_pane *pane) {
         vec_push(&run->view, (struct view_window){.window = pane->window});
         window = vec_last(&run->view);
     }
-    clear_items(&window->items);
+    if (pane->value_count && !keeps_earlier_panes(run))
+        clear_items(&window->items);
     for (size_t i = 0; i < pane->value_count; i++) {
         const char *space = strchr(pane->values[i], ' ');
         struct item item = {.value = xstrdup(space + 1)};
@@ -180,7 +203,8 @@ static bool view_is_ready(struct stage_run *run, const struct element *in) {
     event_time end = side_window(&run->function->sides[0], in);
     const struct windowing *windowing = &run->e->sim->plan.windowings[run->e->sim->plan.collections[side].windowing];
 
-    return find_view(run, end) || run->e->watermarks[side] > stream_expiry(windowing, end);
+    return (is_read_early(windowing) && find_view(run, end)) ||
+           run->e->watermarks[side] > stream_expiry(windowing, end);
 }
 
 static void run_stateless(struct stage_run *run, const struct stream_element *in) {
