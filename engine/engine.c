@@ -503,6 +503,9 @@ static void handle(struct engine *engine, struct engine_event *event) {
     case ENGINE_EVENT_STORE_FAILED:
         engine_fail(engine, "%s", event->error ? event->error : "the job's data could not be stored");
         break;
+    case ENGINE_EVENT_TEST_STREAM:
+        played_take(engine, event);
+        break;
     case ENGINE_EVENT_DRAIN:
         engine_drain(engine);
         break;
@@ -527,6 +530,10 @@ void engine_event_clear(struct engine_event *event) {
     if (event->split) {
         bundle_split_clear(event->split);
         free(event->split);
+    }
+    if (event->test_event) {
+        slice_unref(&event->test_event->elements);
+        free(event->test_event);
     }
     *event = (struct engine_event){0};
 }

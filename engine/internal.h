@@ -246,6 +246,8 @@ void played_destroy(struct engine *engine);
 /* Whether the stage is a TestStream that has something left to play. */
 bool stage_is_playing(const struct engine *engine, const struct stage *stage);
 void played_move_watermarks(struct engine *engine, struct stage *stage);
+/* ENGINE_EVENT_TEST_STREAM. */
+void played_take(struct engine *engine, struct engine_event *event);
 /* When nothing runs and nothing can run: the next event. Whether anything happened. */
 bool engine_play(struct engine *engine);
 
