@@ -121,7 +121,9 @@ static void take_apart(struct engine *engine, struct stage *stage, const struct 
     if (stage->gate)
         pass_gate(engine, stage, run);
     else if (stage->plan->kind == PLAN_MERGE_GROUPS)
-        questions_answered(stage, run);
+        questions_answered(engine, stage, run);
+    else if (stage->plan->asks_for_merges && stage_is_streaming(stage))
+        questions_take(engine, stage, run);
     else if (stage->group)
         group_add_run(stage->group, run);
     else if (stage->panes)
@@ -145,7 +147,7 @@ static void deliver_to(struct engine *engine, struct stage *stage, const struct 
         input_queue_push(&stage->queue, input_item_ref(&item));
         engine->needs_schedule = true;
     } else {
-        assert(stage->group || stage->panes || stage->shards || stage->gate);
+        assert(stage->group || stage->panes || stage->plan->asks_for_merges || stage->shards || stage->gate);
         if (run->extent)
             backlog_push(engine, &stage->arriving, input_item_ref(&item));
         else
@@ -429,9 +431,10 @@ static bool may_be_given_more(const struct engine *engine, const struct stage *s
 }
 
 /* Whether the stage will put out nothing more, as far as it depends on the stage itself. */
-static bool has_nothing_left(const struct engine *engine, const struct stage *stage) {
+static bool has_nothing_left(struct engine *engine, const struct stage *stage) {
     return !stage_has_pending(stage) && !may_be_given_more(engine, stage) && !firing_is_pending(engine, stage) &&
            backlog_is_empty(&stage->leaving) && rebucket_is_idle(stage) &&
+           (!stage->plan->asks_for_merges || !questions_are_open(engine, stage)) &&
            (!stage->gate || gate_count(stage->gate) == 0) && (!stage->panes || pane_group_is_empty(stage->panes));
 }
 
@@ -467,13 +470,15 @@ void engine_advance(struct engine *engine) {
         move_stage(engine, stage);
         if (!stage_inputs_are_done(engine, stage))
             continue;
-        if (stage->plan->asks_for_merges && !stage->is_flushed)
-            questions_collect(engine, stage);
-        else if (stage->group && !stage->is_flushed)
-            flush_group(engine, stage);
+        if (stage->group && !stage->is_flushed) {
+            if (stage->plan->asks_for_merges)
+                questions_collect(engine, stage);
+            else
+                flush_group(engine, stage);
+        }
         if (!has_nothing_left(engine, stage))
             continue;
-        if (stage->plan->asks_for_merges)
+        if (stage->plan->asks_for_merges && stage->group)
             questions_ask(engine, stage);
         stage->is_done = any = true;
         watermark_end(engine, stage);

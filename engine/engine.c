@@ -62,9 +62,10 @@ static void stage_init(struct engine *engine, struct stage *stage, const struct 
     stage->arriving = (struct backlog){.absorb = stage_absorb, .owner = stage};
     stage->leaving = (struct backlog){.absorb = stage_write_out, .owner = stage};
     stage->in_watermark = stage->out_watermark = TIME_MIN;
-    if (plan->kind == PLAN_GROUP_BY_KEY && stage_is_streaming(stage)) {
+    if (stage_is_streaming(stage) &&
+        (plan->kind == PLAN_MERGE_GROUPS || (plan->kind == PLAN_GROUP_BY_KEY && !plan->asks_for_merges))) {
         paned_create(engine, stage);
-    } else if (plan->kind == PLAN_GROUP_BY_KEY) {
+    } else if (plan->kind == PLAN_GROUP_BY_KEY && !stage_is_streaming(stage)) {
         const struct plan_collection *input = &engine->plan->collections[plan->inputs[0]];
 
         stage->group = group_create(input->coder, &engine->plan->windowings[input->windowing],
@@ -503,6 +504,9 @@ static void handle(struct engine *engine, struct engine_event *event) {
     case ENGINE_EVENT_STORE_FAILED:
         engine_fail(engine, "%s", event->error ? event->error : "the job's data could not be stored");
         break;
+    case ENGINE_EVENT_TEST_STREAM:
+        played_take(engine, event);
+        break;
     case ENGINE_EVENT_DRAIN:
         engine_drain(engine);
         break;
@@ -527,6 +531,10 @@ void engine_event_clear(struct engine_event *event) {
     if (event->split) {
         bundle_split_clear(event->split);
         free(event->split);
+    }
+    if (event->test_event) {
+        slice_unref(&event->test_event->elements);
+        free(event->test_event);
     }
     *event = (struct engine_event){0};
 }

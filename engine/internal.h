@@ -102,7 +102,7 @@ struct stage {
     event_time in_watermark, out_watermark;
     event_time flight_ms;      /* least timestamp among the input of bundles that run or are to be retried */
     event_time flight_hold_ms; /* least hold of the timers that they fire */
-    struct pane_group *panes;  /* GROUP_BY_KEY */
+    struct pane_group *panes;  /* GROUP_BY_KEY; of one that asks about its windows MERGE_GROUPS has them */
     struct gate *gate;         /* EXECUTABLE, with side inputs that change */
     uint64_t dropped;          /* elements of keyed stages, once a window, that came after their window was gone */
 };
@@ -246,6 +246,8 @@ void played_destroy(struct engine *engine);
 /* Whether the stage is a TestStream that has something left to play. */
 bool stage_is_playing(const struct engine *engine, const struct stage *stage);
 void played_move_watermarks(struct engine *engine, struct stage *stage);
+/* ENGINE_EVENT_TEST_STREAM. */
+void played_take(struct engine *engine, struct engine_event *event);
 /* When nothing runs and nothing can run: the next event. Whether anything happened. */
 bool engine_play(struct engine *engine);
 
@@ -259,6 +261,8 @@ bool drain_admits(const struct engine *engine, const struct plan_collection *col
 /* paned.c: groupings of a stream, which put out panes. */
 void paned_create(struct engine *engine, struct stage *stage);
 void paned_take(struct engine *engine, struct stage *stage, const struct run *run);
+/* Of a MERGE_GROUPS: takes in what was asked about windows. */
+void paned_answer(struct engine *engine, struct stage *stage, const struct run *answers);
 /* Fires what the watermarks and the clock have made due. */
 void paned_advance(struct engine *engine, struct stage *stage);
 
@@ -404,8 +408,12 @@ void questions_collect(struct engine *engine, struct stage *stage);
 void questions_ask(struct engine *engine, struct stage *stage);
 /* A backlog's: looks at the windows in a stored bucket. */
 void questions_absorb(struct engine *engine, void *owner, struct input_item *item);
+/* Of a stream: the MERGE_GROUPS stage has the panes, and asks whenever elements come. Borrows the run, of the grouping's input. */
+void questions_take(struct engine *engine, struct stage *stage, const struct run *run);
+/* Whether it may have something to ask yet, though nothing more comes. */
+bool questions_are_open(struct engine *engine, const struct stage *stage);
 /* Borrows the run: output of a bundle that questions_check() found sound, for a MERGE_GROUPS stage. */
-void questions_answered(struct stage *stage, const struct run *answers);
+void questions_answered(struct engine *engine, struct stage *stage, const struct run *answers);
 /* Whether this output of a bundle holds answers; they stay in memory. */
 bool questions_are_answered_by(const struct engine *engine, const struct bundle *bundle, size_t sink);
 /* Fails when the output of a finished bundle holds answers that make no sense. */

@@ -62,6 +62,10 @@ static event_time pending_least(const struct engine *engine, struct stage *stage
         queued = gate_least(stage->gate);
         least = MIN(least, queued);
     }
+    if (stage->panes) {
+        queued = pane_group_parked_least(stage->panes);
+        least = MIN(least, queued);
+    }
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         queued = input_queue_least(&stage->shards[i].queue);
         least = MIN(least, queued);

@@ -515,6 +515,8 @@ static void handle_action(struct world *world, struct engine_action *action) {
         if (!action->error || !*action->error)
             world_violation(world, "a message without a text");
         break;
+    case ENGINE_ACTION_TEST_STREAM_PLAYED:
+        break;
     case ENGINE_ACTION_JOB_DONE:
     case ENGINE_ACTION_JOB_DRAINED:
     case ENGINE_ACTION_JOB_FAILED:
