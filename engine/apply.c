@@ -6,6 +6,7 @@
 #include "engine/liveview.h"
 #include "engine/mergebook.h"
 #include "engine/panes.h"
+#include "engine/sorted.h"
 #include "model/window.h"
 
 /* ---- delivery ---- */
@@ -411,6 +412,8 @@ static void move_stage(struct engine *engine, struct stage *stage) {
         return;
     if (stage->gate)
         open_gate(engine, stage);
+    if (stage->plan->requires_time_sorted_input)
+        sorted_take_arrived(engine, stage);
     watermark_move_input(engine, stage);
     if (stage->panes)
         paned_advance(engine, stage);

@@ -114,7 +114,7 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
     struct timer_rules rules = {.allowed_lateness_ms = stage_allowed_lateness(engine, stage),
                                 .fired = &claim->timers,
                                 .is_streaming = stage_is_streaming(stage),
-                                .input_watermark = stage->in_watermark,
+                                .input_watermark = stage_event_clock(engine, stage),
                                 .is_clock_played = engine->stream_count > 0,
                                 .played_ms = engine->clock_ms,
                                 .host_ms = engine->now_ms,
@@ -149,7 +149,7 @@ static event_time clock_limit_of(const struct engine *engine, const struct stage
 }
 
 static bool is_expired(const struct engine *engine, const struct stage *stage, event_time end) {
-    return window_collected_ms(end, stage_allowed_lateness(engine, stage)) < stage_input_watermark(engine, stage);
+    return window_collected_ms(end, stage_allowed_lateness(engine, stage)) < stage_event_clock(engine, stage);
 }
 
 /* Of a shard that has no event-time timers to fire now. */

@@ -230,6 +230,9 @@ static inline bool stage_is_streaming(const struct stage *stage) {
 }
 
 event_time stage_input_watermark(const struct engine *engine, const struct stage *stage);
+/* Up to where the stage's elements, timers and windows have their turn: its input watermark or, where elements are put in order, as far behind it
+ * as they may be late (MODEL 7.19). */
+event_time stage_event_clock(const struct engine *engine, const struct stage *stage);
 /* The last time of which event-time timers may fire now (MODEL 7.7). */
 event_time stage_timers_limit(const struct engine *engine, const struct stage *stage);
 /* Before stages are moved: what their bundles have in hand. */
@@ -379,6 +382,8 @@ void rebucket_clear(struct engine *engine, struct stage *stage);
 
 /* backlog.c */
 bool backlog_is_empty(const struct backlog *backlog);
+/* The least least_ms of its items, TIME_MAX when there are none. */
+event_time backlog_least(struct backlog *backlog);
 /* Takes the item over, which is stored. */
 void backlog_push(struct engine *engine, struct backlog *backlog, struct input_item item);
 /* Goes on with the next item, if none is under way. */

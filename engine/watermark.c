@@ -9,10 +9,18 @@ event_time stage_input_watermark(const struct engine *engine, const struct stage
     return stage_inputs_are_done(engine, stage) ? TIME_MAX : TIME_MIN;
 }
 
-event_time stage_timers_limit(const struct engine *engine, const struct stage *stage) {
+event_time stage_event_clock(const struct engine *engine, const struct stage *stage) {
     event_time watermark = stage_input_watermark(engine, stage);
 
-    return watermark == TIME_MAX ? TIME_MAX : watermark - 1;
+    if (!stage_is_streaming(stage) || !stage->plan->requires_time_sorted_input || watermark == TIME_MAX)
+        return watermark;
+    return time_add(watermark, -stage_allowed_lateness(engine, stage));
+}
+
+event_time stage_timers_limit(const struct engine *engine, const struct stage *stage) {
+    event_time clock = stage_event_clock(engine, stage);
+
+    return clock == TIME_MAX ? TIME_MAX : time_add(clock, -1);
 }
 
 int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage) {
@@ -51,11 +59,9 @@ static event_time inputs_watermark(const struct engine *engine, const struct sta
 /* The least timestamp of what the stage has not yet processed (MODEL 3.1). */
 static event_time pending_least(const struct engine *engine, struct stage *stage) {
     event_time least = stage->flight_ms, queued = input_queue_least(&stage->queue);
-    event_time arriving = input_queue_least(&stage->arriving.queue);
+    event_time arriving = backlog_least(&stage->arriving);
 
     least = MIN(MIN(least, queued), arriving);
-    if (stage->arriving.fetch)
-        least = MIN(least, stage->arriving.item.least_ms);
     vec_foreach (delayed, &stage->delayed)
         least = MIN(least, delayed->item.least_ms);
     if (stage->gate) {
