@@ -159,7 +159,7 @@ static void add_to_view(struct engine *engine, struct view *view, const struct r
         view_add(view, run);
         return;
     }
-    live_view_add(view->live, run, engine->watermarks[view->collection], engine_clock(engine));
+    live_view_add(view->live, run, view_watermark(engine, view), engine_clock(engine));
     engine->needs_schedule = engine->needs_wake = true;
 }
 
@@ -177,7 +177,8 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
         if ((*view)->collection != collection || (*view)->is_unused)
             continue;
         if (run->extent)
-            backlog_push(engine, (*view)->backlog, (struct input_item){.run = run_ref(run)});
+            backlog_push(engine, (*view)->backlog,
+                         (struct input_item){.run = run_ref(run), .least_ms = run_least(run, plan->coder)});
         else
             add_to_view(engine, *view, run);
     }
@@ -398,7 +399,7 @@ static void open_gate(struct engine *engine, struct stage *stage) {
         struct view *view = stage->views[i];
 
         if (view->live)
-            live_view_advance(view->live, engine->watermarks[view->collection], engine_clock(engine));
+            live_view_advance(view->live, view_watermark(engine, view), engine_clock(engine));
     }
     while (gate_release(stage->gate, &run)) {
         enter(engine, stage, &run);
@@ -449,9 +450,10 @@ static void forget_snapshots(struct engine *engine) {
         for (size_t i = 0; i < plan->side_consumer_count; i++) {
             const struct stage *reader = &engine->stages[plan->side_consumers[i]];
             event_time behind = time_add(reader->in_watermark, -stage_allowed_lateness(engine, reader));
+            event_time firing = reader->shards ? firing_least_window(engine, reader) : TIME_MAX;
 
             if (!reader->is_done)
-                least = MIN(least, behind);
+                least = MIN(least, MIN(behind, firing));
         }
         live_view_forget((*view)->live, least);
     }

@@ -304,6 +304,17 @@ void firing_collect(struct engine *engine, struct stage *stage) {
     }
 }
 
+event_time firing_least_window(const struct engine *engine, const struct stage *stage) {
+    event_time least = stage->flight_end_ms;
+
+    if (!tracks_windows(engine, stage))
+        return MIN(least, TIME_GLOBAL_WINDOW_END);
+    for (unsigned i = 0; i < engine->options.key_shards; i++)
+        if (stage->shards[i].seen.count)
+            least = MIN(least, stage->shards[i].seen_least_ms);
+    return least;
+}
+
 event_time firing_hold(struct engine *engine, struct stage *stage) {
     event_time least = TIME_MAX;
 

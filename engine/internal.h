@@ -102,6 +102,7 @@ struct stage {
     event_time in_watermark, out_watermark;
     event_time flight_ms;      /* least timestamp among the input of bundles that run or are to be retried */
     event_time flight_hold_ms; /* least hold of the timers that they fire */
+    event_time flight_end_ms;  /* least end of those timers' windows */
     struct pane_group *panes;  /* GROUP_BY_KEY */
     struct gate *gate;         /* EXECUTABLE, with side inputs that change */
     uint64_t dropped;          /* elements of keyed stages, once a window, that came after their window was gone */
@@ -243,6 +244,9 @@ void watermark_move_output(struct engine *engine, struct stage *stage);
 void watermark_end(struct engine *engine, struct stage *stage);
 int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage);
 
+/* Of a side input that changes: its producer's output watermark, but that what is still to be read back holds it. */
+event_time view_watermark(const struct engine *engine, struct view *view);
+
 /* played.c: TestStreams. Several stages in the plan make several of them. */
 void played_create(struct engine *engine);
 void played_destroy(struct engine *engine);
@@ -348,6 +352,8 @@ event_time firing_next_wake(const struct engine *engine, struct stage *stage);
 bool firing_has_due_processing_timer(const struct engine *engine, struct stage *stage);
 /* Windows that are gone lose their state, where no bundle is needed for it. */
 void firing_collect(struct engine *engine, struct stage *stage);
+/* Of a keyed stage: no window of its input that ends before this time has anything left to fire. */
+event_time firing_least_window(const struct engine *engine, const struct stage *stage);
 /* What holds the stage's output watermark: timers, and windows that are to expire. */
 event_time firing_hold(struct engine *engine, struct stage *stage);
 /* After the commit of a bundle that fired the claim's timers: expired windows lose their state. */

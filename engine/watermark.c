@@ -31,21 +31,30 @@ int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *
 
 static void note_claim(struct stage *stage, const struct claim *claim) {
     stage->flight_ms = MIN(stage->flight_ms, claim->least_ms);
-    vec_foreach (timer, &claim->timers)
+    vec_foreach (timer, &claim->timers) {
         if ((*timer)->has_hold)
             stage->flight_hold_ms = MIN(stage->flight_hold_ms, (*timer)->held_ms);
+        stage->flight_end_ms = MIN(stage->flight_end_ms, (*timer)->window_end);
+    }
 }
 
 void watermark_note_flight(struct engine *engine) {
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         struct stage *stage = &engine->stages[i];
 
-        stage->flight_ms = stage->flight_hold_ms = TIME_MAX;
+        stage->flight_ms = stage->flight_hold_ms = stage->flight_end_ms = TIME_MAX;
         vec_foreach (claim, &stage->retries)
             note_claim(stage, *claim);
     }
     vec_foreach (bundle, &engine->running)
         note_claim((*bundle)->stage, (*bundle)->claim);
+}
+
+event_time view_watermark(const struct engine *engine, struct view *view) {
+    event_time stored = backlog_least(view->backlog), watermark = MIN(stored, engine->watermarks[view->collection]);
+
+    view->watermark = MAX(view->watermark, watermark);
+    return view->watermark;
 }
 
 static event_time inputs_watermark(const struct engine *engine, const struct stage *stage) {
