@@ -358,7 +358,8 @@ static void flush_group(struct engine *engine, struct stage *stage) {
 }
 
 bool stage_has_pending(const struct stage *stage) {
-    return stage->queue.count || stage->shard_count || stage->delayed.count || stage->retries.count || stage->running;
+    return stage->queue.count || stage->shard_count || stage->delayed.count || stage->retries.count || stage->running ||
+           (stage->gate && gate_count(stage->gate));
 }
 
 /* Side inputs that nobody will read any more. */
@@ -428,15 +429,17 @@ static void move_stage(struct engine *engine, struct stage *stage) {
 
 /* A stage that truncates has nothing left when the one whose restrictions it would truncate has none. */
 static bool may_be_given_more(const struct engine *engine, const struct stage *stage) {
+    const struct stage *drained = stage->plan->is_for_drain ? &engine->stages[stage->plan->drained_stage] : NULL;
+
     return stage_is_playing(engine, stage) ||
-           (stage->plan->is_for_drain && stage_has_pending(&engine->stages[stage->plan->drained_stage]));
+           (drained && (stage_has_pending(drained) || !backlog_is_empty(&drained->arriving)));
 }
 
 /* Whether the stage will put out nothing more, as far as it depends on the stage itself. */
 static bool has_nothing_left(const struct engine *engine, const struct stage *stage) {
     return !stage_has_pending(stage) && !may_be_given_more(engine, stage) && !firing_is_pending(engine, stage) &&
            backlog_is_empty(&stage->leaving) && rebucket_is_idle(stage) &&
-           (!stage->gate || gate_count(stage->gate) == 0) && (!stage->panes || pane_group_is_empty(stage->panes));
+           (!stage->panes || pane_group_is_empty(stage->panes));
 }
 
 /* Of side inputs that change: what all readers have left behind (MODEL 8.8). */

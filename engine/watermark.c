@@ -86,8 +86,13 @@ static event_time pending_least(const struct engine *engine, struct stage *stage
 
 void watermark_move_input(struct engine *engine, struct stage *stage) {
     event_time pending = pending_least(engine, stage), inputs = inputs_watermark(engine, stage);
-    event_time watermark = MIN(pending, inputs);
+    event_time watermark = MIN(pending, inputs), drained;
 
+    /* Once the job drains it is given what that stage has in hand. */
+    if (stage->plan->is_for_drain) {
+        drained = pending_least(engine, &engine->stages[stage->plan->drained_stage]);
+        watermark = MIN(watermark, drained);
+    }
     stage->in_watermark = MAX(stage->in_watermark, watermark);
 }
 
