@@ -97,6 +97,7 @@ struct stage {
     struct view **views; /* one per side input, shared */
     struct user_state state;
     unsigned running;
+    uint64_t last_bundle; /* that was started, 0: none */
 
     /* Of a stream (engine/watermark.c): */
     event_time in_watermark, out_watermark;
@@ -303,7 +304,8 @@ bool bundle_application_is_sound(const struct engine *engine, const struct stage
                                  const struct residual *application);
 
 /* split.c */
-/* Whether it works on a restriction that is to be cut off some time. */
+/* Whether its bundles work on restrictions that are to be cut off some time. */
+bool stage_may_never_end(const struct stage *stage);
 bool bundle_may_never_end(const struct bundle *bundle);
 void bundle_start_splits(struct engine *engine, struct bundle *bundle);
 /* It would be seen if the bundle ended. */
