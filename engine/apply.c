@@ -54,6 +54,7 @@ static void drop_expired_windows(struct engine *engine, struct stage *stage, str
     if (kept == element->window_count)
         return;
     stage->dropped += element->window_count - kept;
+    tally_dropped(&engine->tally, stage->plan->index, (struct tally_dropped){.late = stage->dropped});
     element->window_count = kept;
     element->windows = cursor_of(buf_data(scratch), scratch->size);
 }
