@@ -6,6 +6,7 @@
 #include "engine/liveview.h"
 #include "engine/mergebook.h"
 #include "engine/panes.h"
+#include "engine/sorted.h"
 #include "model/window.h"
 
 /* ---- delivery ---- */
@@ -53,6 +54,7 @@ static void drop_expired_windows(struct engine *engine, struct stage *stage, str
     if (kept == element->window_count)
         return;
     stage->dropped += element->window_count - kept;
+    tally_dropped(&engine->tally, stage->plan->index, (struct tally_dropped){.late = stage->dropped});
     element->window_count = kept;
     element->windows = cursor_of(buf_data(scratch), scratch->size);
 }
@@ -160,7 +162,7 @@ static void add_to_view(struct engine *engine, struct view *view, const struct r
         view_add(view, run);
         return;
     }
-    live_view_add(view->live, run, engine->watermarks[view->collection], engine_clock(engine));
+    live_view_add(view->live, run, view_watermark(engine, view), engine_clock(engine));
     engine->needs_schedule = engine->needs_wake = true;
 }
 
@@ -178,7 +180,8 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
         if ((*view)->collection != collection || (*view)->is_unused)
             continue;
         if (run->extent)
-            backlog_push(engine, (*view)->backlog, (struct input_item){.run = run_ref(run)});
+            backlog_push(engine, (*view)->backlog,
+                         (struct input_item){.run = run_ref(run), .least_ms = run_least(run, plan->coder)});
         else
             add_to_view(engine, *view, run);
     }
@@ -358,7 +361,8 @@ static void flush_group(struct engine *engine, struct stage *stage) {
 }
 
 bool stage_has_pending(const struct stage *stage) {
-    return stage->queue.count || stage->shard_count || stage->delayed.count || stage->retries.count || stage->running;
+    return stage->queue.count || stage->shard_count || stage->delayed.count || stage->retries.count || stage->running ||
+           (stage->gate && gate_count(stage->gate));
 }
 
 /* Side inputs that nobody will read any more. */
@@ -399,7 +403,7 @@ static void open_gate(struct engine *engine, struct stage *stage) {
         struct view *view = stage->views[i];
 
         if (view->live)
-            live_view_advance(view->live, engine->watermarks[view->collection], engine_clock(engine));
+            live_view_advance(view->live, view_watermark(engine, view), engine_clock(engine));
     }
     while (gate_release(stage->gate, &run)) {
         enter(engine, stage, &run);
@@ -413,6 +417,8 @@ static void move_stage(struct engine *engine, struct stage *stage) {
         return;
     if (stage->gate)
         open_gate(engine, stage);
+    if (stage->plan->requires_time_sorted_input)
+        sorted_take_arrived(engine, stage);
     watermark_move_input(engine, stage);
     if (stage->panes)
         paned_advance(engine, stage);
@@ -426,8 +432,10 @@ static void move_stage(struct engine *engine, struct stage *stage) {
 
 /* A stage that truncates has nothing left when the one whose restrictions it would truncate has none. */
 static bool may_be_given_more(const struct engine *engine, const struct stage *stage) {
+    const struct stage *drained = stage->plan->is_for_drain ? &engine->stages[stage->plan->drained_stage] : NULL;
+
     return stage_is_playing(engine, stage) ||
-           (stage->plan->is_for_drain && stage_has_pending(&engine->stages[stage->plan->drained_stage]));
+           (drained && (stage_has_pending(drained) || !backlog_is_empty(&drained->arriving)));
 }
 
 /* Whether the stage will put out nothing more, as far as it depends on the stage itself. */
@@ -435,7 +443,7 @@ static bool has_nothing_left(struct engine *engine, const struct stage *stage) {
     return !stage_has_pending(stage) && !may_be_given_more(engine, stage) && !firing_is_pending(engine, stage) &&
            backlog_is_empty(&stage->leaving) && rebucket_is_idle(stage) &&
            (!stage->plan->asks_for_merges || !questions_are_open(engine, stage)) &&
-           (!stage->gate || gate_count(stage->gate) == 0) && (!stage->panes || pane_group_is_empty(stage->panes));
+           (!stage->panes || pane_group_is_empty(stage->panes));
 }
 
 /* Of side inputs that change: what all readers have left behind (MODEL 8.8). */
@@ -449,9 +457,10 @@ static void forget_snapshots(struct engine *engine) {
         for (size_t i = 0; i < plan->side_consumer_count; i++) {
             const struct stage *reader = &engine->stages[plan->side_consumers[i]];
             event_time behind = time_add(reader->in_watermark, -stage_allowed_lateness(engine, reader));
+            event_time firing = reader->shards ? firing_least_window(engine, reader) : TIME_MAX;
 
             if (!reader->is_done)
-                least = MIN(least, behind);
+                least = MIN(least, MIN(behind, firing));
         }
         live_view_forget((*view)->live, least);
     }

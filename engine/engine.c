@@ -48,6 +48,7 @@ static struct view *view_for(struct engine *engine, const struct plan_side_input
     view->access = side->access;
     view->coder = engine->plan->collections[side->collection].coder;
     view->account = engine->options.account;
+    view->watermark = TIME_MIN;
     view->backlog = xcalloc(1, sizeof(*view->backlog));
     *view->backlog = (struct backlog){.absorb = view_absorb, .owner = view};
     if (!engine->plan->collections[side->collection].is_bounded)

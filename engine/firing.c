@@ -114,7 +114,7 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
     struct timer_rules rules = {.allowed_lateness_ms = stage_allowed_lateness(engine, stage),
                                 .fired = &claim->timers,
                                 .is_streaming = stage_is_streaming(stage),
-                                .input_watermark = stage->in_watermark,
+                                .input_watermark = stage_event_clock(engine, stage),
                                 .is_clock_played = engine->stream_count > 0,
                                 .played_ms = engine->clock_ms,
                                 .host_ms = engine->now_ms,
@@ -149,7 +149,7 @@ static event_time clock_limit_of(const struct engine *engine, const struct stage
 }
 
 static bool is_expired(const struct engine *engine, const struct stage *stage, event_time end) {
-    return window_collected_ms(end, stage_allowed_lateness(engine, stage)) < stage_input_watermark(engine, stage);
+    return window_collected_ms(end, stage_allowed_lateness(engine, stage)) < stage_event_clock(engine, stage);
 }
 
 /* Of a shard that has no event-time timers to fire now. */
@@ -302,6 +302,17 @@ void firing_collect(struct engine *engine, struct stage *stage) {
         take_expired(engine, stage, shard, forget_seen, NULL);
         shards_forget(shard);
     }
+}
+
+event_time firing_least_window(const struct engine *engine, const struct stage *stage) {
+    event_time least = stage->flight_end_ms;
+
+    if (!tracks_windows(engine, stage))
+        return MIN(least, TIME_GLOBAL_WINDOW_END);
+    for (unsigned i = 0; i < engine->options.key_shards; i++)
+        if (stage->shards[i].seen.count)
+            least = MIN(least, stage->shards[i].seen_least_ms);
+    return least;
 }
 
 event_time firing_hold(struct engine *engine, struct stage *stage) {

@@ -86,9 +86,9 @@ static bool map_window(const struct windowing *side, event_time end, struct buf 
 
 /* A window that has ended is ready, and before that one that holds something to be read early (MODEL 8.2). Of a window that is not known it is
  * assumed that it ends no later than the main one. */
-static bool is_ready_in(const struct gate *gate, const struct view *view, event_time main_end) {
+static bool is_ready_in(const struct gate *gate, struct view *view, event_time main_end) {
     const struct plan_collection *collection = &gate->engine->plan->collections[view->collection];
-    event_time watermark = gate->engine->watermarks[view->collection], end = main_end;
+    event_time watermark = view_watermark(gate->engine, view), end = main_end;
     struct buf window = {0};
     bool is_ready = false;
 
@@ -146,10 +146,11 @@ static void keep_others(struct gate *gate, struct windowed_value *element, struc
     ready->size = 0;
     for (uint32_t i = 0; i < element->window_count; i++) {
         struct cursor window = windows;
-        bool is_admitted = is_ready(gate, &windows);
+        bool has_its_turn = is_ready(gate, &windows);
 
         window.end = windows.at;
-        if (!is_admitted) {
+        /* What came before in the window may wait although it has become ready. */
+        if (!has_its_turn || map_get(&gate->by_window, window.at, cursor_left(&window))) {
             keep(gate, element, window);
             continue;
         }

@@ -97,11 +97,13 @@ struct stage {
     struct view **views; /* one per side input, shared */
     struct user_state state;
     unsigned running;
+    uint64_t last_bundle; /* that was started, 0: none */
 
     /* Of a stream (engine/watermark.c): */
     event_time in_watermark, out_watermark;
     event_time flight_ms;      /* least timestamp among the input of bundles that run or are to be retried */
     event_time flight_hold_ms; /* least hold of the timers that they fire */
+    event_time flight_end_ms;  /* least end of those timers' windows */
     struct pane_group *panes;  /* GROUP_BY_KEY; of one that asks about its windows MERGE_GROUPS has them */
     struct gate *gate;         /* EXECUTABLE, with side inputs that change */
     uint64_t dropped;          /* elements of keyed stages, once a window, that came after their window was gone */
@@ -230,6 +232,9 @@ static inline bool stage_is_streaming(const struct stage *stage) {
 }
 
 event_time stage_input_watermark(const struct engine *engine, const struct stage *stage);
+/* Up to where the stage's elements, timers and windows have their turn: its input watermark or, where elements are put in order, as far behind it
+ * as they may be late (MODEL 7.19). */
+event_time stage_event_clock(const struct engine *engine, const struct stage *stage);
 /* The last time of which event-time timers may fire now (MODEL 7.7). */
 event_time stage_timers_limit(const struct engine *engine, const struct stage *stage);
 /* Before stages are moved: what their bundles have in hand. */
@@ -239,6 +244,9 @@ void watermark_move_output(struct engine *engine, struct stage *stage);
 /* The stage is done. */
 void watermark_end(struct engine *engine, struct stage *stage);
 int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage);
+
+/* Of a side input that changes: its producer's output watermark, but that what is still to be read back holds it. */
+event_time view_watermark(const struct engine *engine, struct view *view);
 
 /* played.c: TestStreams. Several stages in the plan make several of them. */
 void played_create(struct engine *engine);
@@ -300,7 +308,8 @@ bool bundle_application_is_sound(const struct engine *engine, const struct stage
                                  const struct residual *application);
 
 /* split.c */
-/* Whether it works on a restriction that is to be cut off some time. */
+/* Whether its bundles work on restrictions that are to be cut off some time. */
+bool stage_may_never_end(const struct stage *stage);
 bool bundle_may_never_end(const struct bundle *bundle);
 void bundle_start_splits(struct engine *engine, struct bundle *bundle);
 /* It would be seen if the bundle ended. */
@@ -349,6 +358,8 @@ event_time firing_next_wake(const struct engine *engine, struct stage *stage);
 bool firing_has_due_processing_timer(const struct engine *engine, struct stage *stage);
 /* Windows that are gone lose their state, where no bundle is needed for it. */
 void firing_collect(struct engine *engine, struct stage *stage);
+/* Of a keyed stage: no window of its input that ends before this time has anything left to fire. */
+event_time firing_least_window(const struct engine *engine, const struct stage *stage);
 /* What holds the stage's output watermark: timers, and windows that are to expire. */
 event_time firing_hold(struct engine *engine, struct stage *stage);
 /* After the commit of a bundle that fired the claim's timers: expired windows lose their state. */
@@ -383,6 +394,8 @@ void rebucket_clear(struct engine *engine, struct stage *stage);
 
 /* backlog.c */
 bool backlog_is_empty(const struct backlog *backlog);
+/* The least least_ms of its items, TIME_MAX when there are none. */
+event_time backlog_least(struct backlog *backlog);
 /* Takes the item over, which is stored. */
 void backlog_push(struct engine *engine, struct backlog *backlog, struct input_item item);
 /* Goes on with the next item, if none is under way. */

@@ -30,7 +30,7 @@ void snapshot_unref(struct snapshot *snapshot);
 /* `view` says what is read and how; it is borrowed. */
 struct live_view *live_view_create(const struct view *view, const struct windowing *windowing);
 void live_view_free(struct live_view *live);
-/* Borrows the run, which is in memory. `watermark` is the output watermark of the PCollection's producer. */
+/* Borrows the run, which is in memory. `watermark` is the view's (view_watermark). */
 void live_view_add(struct live_view *live, const struct run *run, event_time watermark, event_time processing_time);
 void live_view_advance(struct live_view *live, event_time watermark, event_time processing_time);
 /* Processing time at which to advance again, TIME_MAX: none. */

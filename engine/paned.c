@@ -55,6 +55,9 @@ void paned_take(struct engine *engine, struct stage *stage, const struct run *ru
 
     pane_group_add(stage->panes, run, &clock, write_pane, &fired);
     engine->needs_wake = true; /* a trigger may wait for the clock */
+    tally_dropped(&engine->tally, stage->plan->index,
+                  (struct tally_dropped){.late = pane_group_dropped_late(stage->panes),
+                                         .closed = pane_group_dropped_closed(stage->panes)});
     deliver(engine, stage, &fired);
 }
 

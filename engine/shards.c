@@ -16,7 +16,8 @@ bool shards_can_cache(const struct plan_stage *plan) {
 /* ---- who runs them ---- */
 
 static bool has_work(const struct engine *engine, struct stage *stage, struct key_shard *shard) {
-    return !shard->is_busy && (sorted_has_elements(stage, shard) || firing_is_due(engine, stage, shard));
+    return !shard->is_busy && !sorted_is_loading(shard) &&
+           (sorted_has_elements(stage, shard) || firing_is_due(engine, stage, shard));
 }
 
 static bool is_own(const struct key_shard *shard, const struct worker_slot *worker) {

@@ -117,8 +117,12 @@ static void split_for(struct engine *engine, unsigned environment, unsigned slot
 
 /* ---- checkpoints ---- */
 
+bool stage_may_never_end(const struct stage *stage) {
+    return stage->plan->process_transform_id && stage_is_streaming(stage);
+}
+
 bool bundle_may_never_end(const struct bundle *bundle) {
-    return bundle->stage->plan->process_transform_id && stage_is_streaming(bundle->stage);
+    return stage_may_never_end(bundle->stage);
 }
 
 static void checkpoint_bundles(struct engine *engine) {

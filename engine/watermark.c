@@ -9,10 +9,18 @@ event_time stage_input_watermark(const struct engine *engine, const struct stage
     return stage_inputs_are_done(engine, stage) ? TIME_MAX : TIME_MIN;
 }
 
-event_time stage_timers_limit(const struct engine *engine, const struct stage *stage) {
+event_time stage_event_clock(const struct engine *engine, const struct stage *stage) {
     event_time watermark = stage_input_watermark(engine, stage);
 
-    return watermark == TIME_MAX ? TIME_MAX : watermark - 1;
+    if (!stage_is_streaming(stage) || !stage->plan->requires_time_sorted_input || watermark == TIME_MAX)
+        return watermark;
+    return time_add(watermark, -stage_allowed_lateness(engine, stage));
+}
+
+event_time stage_timers_limit(const struct engine *engine, const struct stage *stage) {
+    event_time clock = stage_event_clock(engine, stage);
+
+    return clock == TIME_MAX ? TIME_MAX : time_add(clock, -1);
 }
 
 int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage) {
@@ -23,21 +31,30 @@ int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *
 
 static void note_claim(struct stage *stage, const struct claim *claim) {
     stage->flight_ms = MIN(stage->flight_ms, claim->least_ms);
-    vec_foreach (timer, &claim->timers)
+    vec_foreach (timer, &claim->timers) {
         if ((*timer)->has_hold)
             stage->flight_hold_ms = MIN(stage->flight_hold_ms, (*timer)->held_ms);
+        stage->flight_end_ms = MIN(stage->flight_end_ms, (*timer)->window_end);
+    }
 }
 
 void watermark_note_flight(struct engine *engine) {
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         struct stage *stage = &engine->stages[i];
 
-        stage->flight_ms = stage->flight_hold_ms = TIME_MAX;
+        stage->flight_ms = stage->flight_hold_ms = stage->flight_end_ms = TIME_MAX;
         vec_foreach (claim, &stage->retries)
             note_claim(stage, *claim);
     }
     vec_foreach (bundle, &engine->running)
         note_claim((*bundle)->stage, (*bundle)->claim);
+}
+
+event_time view_watermark(const struct engine *engine, struct view *view) {
+    event_time stored = backlog_least(view->backlog), watermark = MIN(stored, engine->watermarks[view->collection]);
+
+    view->watermark = MAX(view->watermark, watermark);
+    return view->watermark;
 }
 
 static event_time inputs_watermark(const struct engine *engine, const struct stage *stage) {
@@ -51,11 +68,9 @@ static event_time inputs_watermark(const struct engine *engine, const struct sta
 /* The least timestamp of what the stage has not yet processed (MODEL 3.1). */
 static event_time pending_least(const struct engine *engine, struct stage *stage) {
     event_time least = stage->flight_ms, queued = input_queue_least(&stage->queue);
-    event_time arriving = input_queue_least(&stage->arriving.queue);
+    event_time arriving = backlog_least(&stage->arriving);
 
     least = MIN(MIN(least, queued), arriving);
-    if (stage->arriving.fetch)
-        least = MIN(least, stage->arriving.item.least_ms);
     vec_foreach (delayed, &stage->delayed)
         least = MIN(least, delayed->item.least_ms);
     if (stage->gate) {
@@ -75,8 +90,13 @@ static event_time pending_least(const struct engine *engine, struct stage *stage
 
 void watermark_move_input(struct engine *engine, struct stage *stage) {
     event_time pending = pending_least(engine, stage), inputs = inputs_watermark(engine, stage);
-    event_time watermark = MIN(pending, inputs);
+    event_time watermark = MIN(pending, inputs), drained;
 
+    /* Once the job drains it is given what that stage has in hand. */
+    if (stage->plan->is_for_drain) {
+        drained = pending_least(engine, &engine->stages[stage->plan->drained_stage]);
+        watermark = MIN(watermark, drained);
+    }
     stage->in_watermark = MAX(stage->in_watermark, watermark);
 }
 
