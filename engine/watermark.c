@@ -20,7 +20,7 @@ event_time stage_event_clock(const struct engine *engine, const struct stage *st
 event_time stage_timers_limit(const struct engine *engine, const struct stage *stage) {
     event_time clock = stage_event_clock(engine, stage);
 
-    return clock == TIME_MAX ? TIME_MAX : time_add(clock, -1);
+    return clock == TIME_MAX ? TIME_MAX : clock - 1; /* at the beginning of time, none */
 }
 
 int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage) {
