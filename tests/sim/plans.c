@@ -29,6 +29,13 @@ struct builder {
 static const int64_t window_sizes[WINDOWINGS] = {0,  0,  0,  100, 100, 250, 70, 70, 70,
                                                  70, 70, 70, 70,  70,  70,  70, 70, 70};
 
+unsigned sim_groups_of(const struct plan *plan, const struct plan_stage *stage) {
+    for (size_t i = stage->index + 1; stage->asks_for_merges && i < plan->stage_count; i++)
+        if (plan->stages[i].kind == PLAN_MERGE_GROUPS && plan->stages[i].grouping == stage->index)
+            return plan->stages[i].outputs[0];
+    return stage->outputs[0];
+}
+
 int64_t sim_window_ms(const struct plan *plan, unsigned collection) {
     const struct windowing *windowing = &plan->windowings[plan->collections[collection].windowing];
 

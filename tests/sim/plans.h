@@ -29,4 +29,7 @@ void sim_plan_print(const struct sim_plan *plan);
 /* 0: the global window. */
 int64_t sim_window_ms(const struct plan *plan, unsigned collection);
 
+/* Where the groups of a GROUP_BY_KEY come out: behind the stage that merges them, if there is one. */
+unsigned sim_groups_of(const struct plan *plan, const struct plan_stage *stage);
+
 #endif

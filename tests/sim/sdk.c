@@ -645,7 +645,7 @@ static void answer_question(struct sim_bundle *bundle, const struct element *in)
     struct element out = *in;
     struct buf answer = {0};
 
-    merging_answer(in->value, rng_below(&bundle->world->rng, 16), &answer);
+    merging_answer(in->value, bundle->function->is_streaming, rng_below(&bundle->world->rng, 16), &answer);
     out.value = buf_finish(&answer);
     sdk_emit(bundle, 0, &out, 1);
     slice_unref(&out.value);

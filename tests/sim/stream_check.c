@@ -333,7 +333,7 @@ static void check_group(struct check *check) {
     const struct plan *plan = &check->sim->plan;
     const struct windowing *windowing = &plan->windowings[plan->collections[check->stage->inputs[0]].windowing];
     element_vec in = parse_all(recording_of(check, check->stage->inputs[0]));
-    element_vec out = parse_all(recording_of(check, check->stage->outputs[0]));
+    element_vec out = parse_all(recording_of(check, sim_groups_of(plan, check->stage)));
 
     for (size_t i = 0; i < in.count; i++)
         if (!was_seen(&in, i, windowing->needs_merge))

@@ -115,6 +115,7 @@ unsigned stream_assign(const struct windowing *windowing, event_time timestamp, 
         ret[0] = (struct stream_window){0, SIM_GLOBAL};
         return 1;
     case WINDOW_FN_SESSIONS:
+    case WINDOW_FN_CUSTOM: /* sessions that the SDK merges */
         ret[0] = clip(timestamp, timestamp + windowing->size_ms);
         return 1;
     default:

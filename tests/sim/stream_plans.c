@@ -20,7 +20,8 @@ struct stream_builder {
     struct rng *rng;
     struct sim_plan *sim;
     struct arena *arena;
-    const struct coder *bytes, *kv, *grouped, *global;
+    const struct coder *bytes, *kv, *global;
+    const struct coder *values[VALUE_ANSWER + 1]; /* by enum value_type */
     unsigned next_value;
 };
 
@@ -50,13 +51,13 @@ static unsigned add_collection(struct stream_builder *b, unsigned producer, enum
                                bool is_bounded) {
     struct plan *plan = &b->sim->plan;
     unsigned index = (unsigned)plan->collection_count++;
-    const struct coder *value = type == VALUE_BYTES ? b->bytes : type == VALUE_KV ? b->kv : b->grouped;
 
     assert(index < MAX_COLLECTIONS);
     plan->collections[index] = (struct plan_collection){
         .id = arena_printf(b->arena, "c%u", index),
         .name = arena_printf(b->arena, "Stage%u.out%u", producer, index),
-        .coder = coder_create(b->arena, CODER_WINDOWED_VALUE, value, plan->windowings[windowing].window_coder),
+        .coder =
+            coder_create(b->arena, CODER_WINDOWED_VALUE, b->values[type], plan->windowings[windowing].window_coder),
         .coder_id = "coder",
         .windowing = windowing,
         .is_bounded = is_bounded,
@@ -261,12 +262,33 @@ static unsigned add_ungroup(struct stream_builder *b, unsigned input) {
     return add_sink(b, function, b->sim->plan.collections[input].windowing);
 }
 
+/* The grouping asks the SDK; returns the stage that goes on with what it says. */
+static struct plan_stage *add_question(struct stream_builder *b, struct plan_stage *grouping) {
+    struct function *function;
+    struct plan_stage *stage;
+    unsigned answers;
+
+    grouping->asks_for_merges = true;
+    function = add_executable(b, FUNCTION_MERGE, add_output(b, grouping, VALUE_QUESTION, 0), false);
+    stage = last_stage(b);
+    answers = add_output(b, stage, VALUE_ANSWER, 0);
+    function->sinks[function->sink_count++] = (struct sink_spec){.type = VALUE_ANSWER};
+    stage->sinks[stage->sink_count++] =
+        (struct plan_port){.transform_id = "sink0", .local_name = "in", .collection = answers};
+    stage = add_stage(b, PLAN_MERGE_GROUPS, false);
+    stage->grouping = grouping->index;
+    add_input(b, stage, answers);
+    return stage;
+}
+
 static unsigned add_group(struct stream_builder *b, unsigned input) {
     unsigned windowing = b->sim->plan.collections[input].windowing;
     struct plan_stage *stage = add_stage(b, PLAN_GROUP_BY_KEY, false);
     struct windowing after = b->sim->plan.windowings[windowing];
 
     add_input(b, stage, input);
+    if (after.needs_merge && after.fn == WINDOW_FN_CUSTOM)
+        stage = add_question(b, stage);
     if (after.needs_merge) {
         after.needs_merge = false;
         windowing = add_windowing(b, after);
@@ -429,8 +451,23 @@ static void add_recorders(struct stream_builder *b) {
     size_t count = b->sim->plan.collection_count;
 
     for (unsigned i = 0; i < count; i++)
-        if (!b->sim->plan.collections[i].is_bounded)
+        if (!b->sim->plan.collections[i].is_bounded && b->sim->types[i] < VALUE_QUESTION)
             add_executable(b, FUNCTION_RECORD, i, false);
+}
+
+static void add_coders(struct stream_builder *b) {
+    const struct coder *window = coder_create(b->arena, CODER_INTERVAL_WINDOW, NULL, NULL);
+    const struct coder *windows = coder_create(b->arena, CODER_ITERABLE, window, NULL);
+    const struct coder *merge = coder_create(b->arena, CODER_KV, window, windows);
+    const struct coder *merges = coder_create(b->arena, CODER_ITERABLE, merge, NULL);
+
+    b->values[VALUE_BYTES] = b->bytes;
+    b->values[VALUE_KV] = b->kv;
+    b->values[VALUE_GROUPED] =
+        coder_create(b->arena, CODER_KV, b->bytes, coder_create(b->arena, CODER_ITERABLE, b->bytes, NULL));
+    b->values[VALUE_QUESTION] = coder_create(b->arena, CODER_KV, b->bytes, windows);
+    b->values[VALUE_ANSWER] =
+        coder_create(b->arena, CODER_KV, b->bytes, coder_create(b->arena, CODER_KV, windows, merges));
 }
 
 struct sim_plan *stream_plan_create(struct rng *rng) {
@@ -448,8 +485,8 @@ struct sim_plan *stream_plan_create(struct rng *rng) {
     sim->environments = rng_between(rng, 1, SIM_MAX_ENVIRONMENTS);
     b.bytes = coder_create(b.arena, CODER_BYTES, NULL, NULL);
     b.kv = coder_create(b.arena, CODER_KV, b.bytes, b.bytes);
-    b.grouped = coder_create(b.arena, CODER_KV, b.bytes, coder_create(b.arena, CODER_ITERABLE, b.bytes, NULL));
     b.global = coder_create(b.arena, CODER_GLOBAL_WINDOW, NULL, NULL);
+    add_coders(&b);
     add_windowing(&b, (struct windowing){.fn = WINDOW_FN_GLOBAL,
                                          .trigger = &default_trigger,
                                          .accumulation = ACCUMULATION_DISCARDING,

@@ -91,7 +91,7 @@ static void emit_pane(void *user, const struct stream_pane *pane) {
     }
     memcpy(out.key, pane->key, strlen(pane->key) + 1);
     out.value = text;
-    deliver(run->e, run->stage->outputs[0], &out);
+    deliver(run->e, sim_groups_of(&run->e->sim->plan, run->stage), &out);
     vec_free(&sorted);
     free(text);
 }

@@ -63,6 +63,8 @@ static void check_bound(struct world *world, const struct sim_bundle *bundle, un
 static const struct plan_stage *pane_maker(const struct plan *plan, unsigned collection) {
     const struct plan_stage *stage = &plan->stages[plan->collections[collection].producer];
 
+    if (stage->kind == PLAN_MERGE_GROUPS)
+        return &plan->stages[stage->grouping];
     return stage->kind == PLAN_GROUP_BY_KEY ? stage : NULL;
 }
 

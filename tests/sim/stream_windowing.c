@@ -141,6 +141,8 @@ struct windowing stream_random_windowing(struct rng *rng, struct arena *arena, b
     if (windowing.fn == WINDOW_FN_FIXED || windowing.fn == WINDOW_FN_SLIDING)
         windowing.offset_ms = is_side ? 0 : rng_below(rng, 30);
     windowing.needs_merge = windowing.fn == WINDOW_FN_SESSIONS;
+    if (windowing.needs_merge && rng_chance(rng, 50))
+        windowing.fn = WINDOW_FN_CUSTOM; /* the same, but that the SDK merges them */
     windowing.trigger = windowing.needs_merge ? plain_trigger(b) : random_trigger(b, rng_below(rng, 3));
     if (is_side && windowing.fn == WINDOW_FN_FIXED)
         windowing.trigger = plain_trigger(b);
