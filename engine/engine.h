@@ -159,7 +159,7 @@ int engine_check_plan(const struct plan *plan, struct status *st);
  * the last report of those that failed or still run. */
 void engine_copy_metrics(struct engine *engine, struct metric_table *ret_attempted, struct metric_table *ret_committed);
 
-/* Text for a person: every unfinished stage, what it waits for. */
+/* Text for a person: every unfinished stage, what it waits for and, of a stream, what holds its watermarks. */
 void engine_describe(const struct engine *engine, struct buf *out);
 
 #endif

@@ -232,12 +232,16 @@ void firing_take(struct engine *engine, struct stage *stage, struct key_shard *s
         take_expired(engine, stage, shard, fire_expiration, claim);
 }
 
+bool firing_awaits_expiration(const struct stage *stage, const struct key_shard *shard) {
+    return shard->seen.count && expiration_family(stage) != PLAN_NONE;
+}
+
 bool firing_is_pending(const struct engine *engine, const struct stage *stage) {
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         const struct key_shard *shard = &stage->shards[i];
 
         if (shard->timers.counts[TIMER_EVENT_TIME] || shard->timers.counts[TIMER_PROCESSING_TIME] ||
-            (shard->seen.count && expiration_family(stage) != PLAN_NONE))
+            firing_awaits_expiration(stage, shard))
             return true;
     }
     return false;
@@ -323,7 +327,7 @@ event_time firing_hold(struct engine *engine, struct stage *stage) {
         event_time held = holds_min(&shard->timers.holds), kept = sorted_hold(shard);
 
         least = MIN(MIN(least, held), kept);
-        if (shard->seen.count && expiration_family(stage) != PLAN_NONE)
+        if (firing_awaits_expiration(stage, shard))
             least = MIN(least, shard->seen_least_ms);
     }
     return least;

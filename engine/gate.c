@@ -219,3 +219,40 @@ uint64_t gate_count(const struct gate *gate) {
         count += (*waiting)->count;
     return count;
 }
+
+/* ---- for people ---- */
+
+enum { DESCRIBED_WINDOWS = 3 };
+
+static void describe_waiting(const struct gate *gate, const struct waiting *waiting, const char *name,
+                             struct view *view, event_time end, struct buf *out) {
+    const struct plan *plan = gate->engine->plan;
+    char until[TIME_TEXT_SIZE], at[TIME_TEXT_SIZE];
+
+    buf_printf(
+        out,
+        "\n    of them %llu in the window that ends at %s, for side input \"%s\" (\"%s\"), which has nothing for "
+        "it yet and whose watermark is %s",
+        (unsigned long long)waiting->count, time_describe(end, until), name ? name : "",
+        plan->collections[view->collection].name, time_describe(view_watermark(gate->engine, view), at));
+}
+
+void gate_describe(const struct gate *gate, struct buf *out) {
+    const struct plan_side_input *sides = gate->stage->plan->side_inputs;
+
+    for (size_t i = 0; i < gate->waiting.count && i < DESCRIBED_WINDOWS; i++) {
+        const struct waiting *waiting = gate->waiting.items[i];
+        struct cursor window = cursor_of(waiting->window.data, waiting->window.size);
+        event_time end = TIME_MIN;
+
+        window_max_timestamp(gate->coder->components[1], &window, &end);
+        for (size_t j = 0; j < gate->stage->plan->side_input_count; j++) {
+            struct view *view = gate->stage->views[j];
+
+            if (view->live && !is_ready_in(gate, view, end))
+                describe_waiting(gate, waiting, sides[j].local_name, view, end, out);
+        }
+    }
+    if (gate->waiting.count > DESCRIBED_WINDOWS)
+        buf_printf(out, "\n    and others in %zu more windows", gate->waiting.count - DESCRIBED_WINDOWS);
+}

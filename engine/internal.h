@@ -20,6 +20,7 @@
  *   backlog.c   stored data that the engine takes apart itself
  *   large.c     answers that wait for stored data; groups handed over as state
  *   questions.c what the SDK is asked by bundles of the engine's own
+ *   describe.c  what stages wait for, in words
  *   check.c     what cannot be run here
  *
  * Files with a header of their own know less: input.h (queues and claims), group.h and bucket.h, mergebook.h, view.h and chain.h, userstate.h
@@ -360,6 +361,8 @@ bool firing_has_due_processing_timer(const struct engine *engine, struct stage *
 void firing_collect(struct engine *engine, struct stage *stage);
 /* Of a keyed stage: no window of its input that ends before this time has anything left to fire. */
 event_time firing_least_window(const struct engine *engine, const struct stage *stage);
+/* Whether windows of the shard wait for their @OnWindowExpiration. */
+bool firing_awaits_expiration(const struct stage *stage, const struct key_shard *shard);
 /* What holds the stage's output watermark: timers, and windows that are to expire. */
 event_time firing_hold(struct engine *engine, struct stage *stage);
 /* After the commit of a bundle that fired the claim's timers: expired windows lose their state. */

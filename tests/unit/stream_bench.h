@@ -221,17 +221,6 @@ static inline void done(struct stream_bench *b, uint64_t bundle) {
 
 /* ---- what comes of it ---- */
 
-static inline void add_text(struct buf *text, const char *format, ...) PRINTF_LIKE(2, 3);
-static inline void add_text(struct buf *text, const char *format, ...) {
-    CLEANUP(freep) char *piece = NULL;
-    va_list args;
-
-    va_start(args, format);
-    piece = xvasprintf(format, args);
-    va_end(args);
-    buf_add(text, piece, strlen(piece));
-}
-
 static inline void add_elements(const struct stream_bench *b, struct buf *text, struct slice bytes) {
     struct cursor at = cursor_of(bytes.data, bytes.size);
 
@@ -241,8 +230,8 @@ static inline void add_elements(const struct stream_bench *b, struct buf *text, 
 
         ck_assert_int_eq(windowed_value_read(b->collections[0].coder, &at, &element), CODER_OK);
         ck_assert(cursor_prefixed(&element.value, &key) && cursor_prefixed(&element.value, &value));
-        add_text(text, "%.*s=%.*s@%lld ", (int)cursor_left(&key), key.at, (int)cursor_left(&value), value.at,
-                 (long long)element.timestamp);
+        buf_printf(text, "%.*s=%.*s@%lld ", (int)cursor_left(&key), key.at, (int)cursor_left(&value), value.at,
+                   (long long)element.timestamp);
     }
 }
 
@@ -259,7 +248,7 @@ static inline void add_timers(const struct stream_bench *b, struct buf *text, st
         ck_assert_int_eq(coder_skip(b->collections[0].coder->components[1], &at), CODER_OK);
         ck_assert(cursor_u8(&at, &clear) && cursor_be64(&at, &fire) && cursor_be64(&at, &hold));
         ck_assert_int_eq(pane_skip(&at), CODER_OK);
-        add_text(text, "%.*s!%lld ", (int)cursor_left(&key), key.at, (long long)time_from_wire(fire));
+        buf_printf(text, "%.*s!%lld ", (int)cursor_left(&key), key.at, (long long)time_from_wire(fire));
     }
 }
 
@@ -271,17 +260,17 @@ static inline char *actions(struct stream_bench *b) {
 
     while (engine_next_action(b->engine, &action)) {
         if (action.type == ENGINE_ACTION_START_BUNDLE)
-            add_text(&text, "%u: ", action.stage);
+            buf_printf(&text, "%u: ", action.stage);
         else if (action.type == ENGINE_ACTION_SEND && action.timer_family == PLAN_NONE)
             add_elements(b, &text, action.bytes);
         else if (action.type == ENGINE_ACTION_SEND)
             add_timers(b, &text, action.bytes);
         else if (action.type == ENGINE_ACTION_SPLIT)
-            add_text(&text, "split ");
+            buf_printf(&text, "split ");
         else if (action.type == ENGINE_ACTION_JOB_DONE || action.type == ENGINE_ACTION_JOB_DRAINED)
-            add_text(&text, "done ");
+            buf_printf(&text, "done ");
         else if (action.type == ENGINE_ACTION_JOB_FAILED)
-            add_text(&text, "failed: %s", action.error);
+            buf_printf(&text, "failed: %s", action.error);
         engine_action_clear(&action);
     }
     copy = xmemdup0(buf_data(&text), text.size);
