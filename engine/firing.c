@@ -224,9 +224,9 @@ void firing_take(struct engine *engine, struct stage *stage, struct key_shard *s
     size_t before = claim->timers.count;
 
     engine->needs_wake = true; /* the next timer of these keys may be nearer than what was asked for */
-    timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, event_time_limit, &watermark, &claim->timers);
+    timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, watermark.limit, event_time_limit, &watermark, &claim->timers);
     if (claim->timers.count == before && (stage_is_streaming(stage) || !sorted_is_pending(shard)))
-        timer_set_take_due(&shard->timers, TIMER_PROCESSING_TIME, clock_limit, &clock, &claim->timers);
+        timer_set_take_due(&shard->timers, TIMER_PROCESSING_TIME, clock.limit, clock_limit, &clock, &claim->timers);
     note_timers(engine, stage, shard, claim, before);
     if (claim->timers.count == before && expiration_family(stage) != PLAN_NONE && has_expired(engine, stage, shard))
         take_expired(engine, stage, shard, fire_expiration, claim);
