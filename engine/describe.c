@@ -55,8 +55,7 @@ static void describe_windows(const struct engine *engine, const struct stage *st
 
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         count += stage->shards[i].seen.count;
-        if (stage->shards[i].seen.count)
-            least = MIN(least, stage->shards[i].seen_least_ms);
+        least = MIN(least, firing_least_end(&stage->shards[i]));
     }
     add_time(out, separator, count, "open window", "of keys, the first until", least);
 }
@@ -147,7 +146,7 @@ static struct holder output_holder(const struct engine *engine, const struct sta
         consider(&holder, holds_min(&shard->timers.holds), "timers that are set");
         consider(&holder, sorted_hold(shard), "elements that wait for their turn in time");
         if (firing_awaits_expiration(stage, shard))
-            consider(&holder, shard->seen_least_ms, "windows whose @OnWindowExpiration is to come");
+            consider(&holder, firing_least_end(shard), "windows whose @OnWindowExpiration is to come");
     }
     return holder;
 }

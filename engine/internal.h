@@ -57,10 +57,11 @@ struct key_shard {
     struct timer_set timers;
     bool passed_over; /* of a stream's: timers that were due, by its last bundle, which had elements */
     struct map seen;  /* key and window -> struct seen_window: what will expire, where that matters (firing.c) */
-    event_time seen_least_ms; /* no later than the least end of those */
+    struct due_heap seen_by_end;
 };
 
 struct seen_window {
+    struct due_node node; /* of its end; first, so that it stands for the window */
     struct slice key;
     struct slice window;
     event_time end;
@@ -361,6 +362,8 @@ bool firing_has_due_processing_timer(const struct engine *engine, struct stage *
 void firing_collect(struct engine *engine, struct stage *stage);
 /* Of a keyed stage: no window of its input that ends before this time has anything left to fire. */
 event_time firing_least_window(const struct engine *engine, const struct stage *stage);
+/* The least end of the shard's windows, TIME_MAX when there are none. */
+event_time firing_least_end(const struct key_shard *shard);
 /* Whether windows of the shard wait for their @OnWindowExpiration. */
 bool firing_awaits_expiration(const struct stage *stage, const struct key_shard *shard);
 /* What holds the stage's output watermark: timers, and windows that are to expire. */

@@ -33,6 +33,39 @@ START_TEST(sources_that_never_end_take_turns)
 }
 END_TEST
 
+static void refuse_split(struct stream_bench *b, uint64_t bundle) {
+    step(b, (struct engine_event){
+                .type = ENGINE_EVENT_SPLIT, .bundle = bundle, .split = xcalloc(1, sizeof(struct bundle_split))});
+}
+
+START_TEST(a_restriction_is_checkpointed_after_a_while_and_sooner_once_there_is_output)
+{
+    struct stream_bench b;
+
+    stream_bench_init(&b, false);
+    stream_bench_add(&b, PLAN_EXECUTABLE, "Read", 0, true)->process_transform_id = "process";
+    stream_bench_start(&b);
+    worker_up(&b, 1);
+    comes(&b, 3, "k", "v");
+    expect(&b, "1: k=v@3 ");
+    time_is(&b, 99);
+    expect(&b, "");
+    time_is(&b, 100);
+    expect(&b, "split ");
+    time_is(&b, 1000);
+    expect(&b, ""); /* not answered */
+    refuse_split(&b, 1);
+    time_is(&b, 1199);
+    expect(&b, ""); /* a refusal doubles the time */
+    time_is(&b, 1200);
+    expect(&b, "split ");
+    refuse_split(&b, 1);
+    puts_out(&b, 1, 5, "k", "out");
+    expect(&b, "split ");
+    stream_bench_close(&b);
+}
+END_TEST
+
 START_TEST(what_a_source_has_put_out_comes_before_more_of_it)
 {
     struct stream_bench b;
@@ -89,6 +122,7 @@ int main(void) {
     tcase_add_test(tc, sources_that_never_end_take_turns);
     tcase_add_test(tc, what_a_source_has_put_out_comes_before_more_of_it);
     tcase_add_test(tc, a_few_elements_are_one_bundle_and_many_are_shared_out);
+    tcase_add_test(tc, a_restriction_is_checkpointed_after_a_while_and_sooner_once_there_is_output);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
