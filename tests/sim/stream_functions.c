@@ -267,6 +267,17 @@ static void set_processing_timer(struct stream_work *work, const struct function
     op->hold = hold;
 }
 
+/* What fires puts out at its hold, and behind the end of the global window there are no windows to assign (MODEL 4.5). To set it earlier would
+ * let a timer set itself again for ever. */
+static void drop_timers_behind_the_end(struct stream_work *work) {
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < work->count; i++)
+        if (work->ops[i].hold <= TIME_GLOBAL_WINDOW_END)
+            work->ops[kept++] = work->ops[i];
+    work->count = kept;
+}
+
 void stream_keyed_element(const struct function *function, const struct stream_element *in, unsigned bag_count,
                           struct stream_work *ret, stream_emit_fn emit, void *user) {
     uint64_t h = text_hash(function->seed ^ (uint64_t)in->window_start, in->value);
@@ -296,6 +307,7 @@ void stream_keyed_element(const struct function *function, const struct stream_e
     default:
         set_event_timer(ret, in, mix64(h), 'a', (unsigned)((h >> 4) % 3), is_late);
     }
+    drop_timers_behind_the_end(ret);
 }
 
 /* What it sets never promises more than the timer itself did. A timer that sets itself again has another hold than before, on which its further
@@ -342,5 +354,6 @@ void stream_keyed_timer(const struct function *function, const struct keyed_time
     if (!is_expiration)
         timer_sets(function, timer, &in,
                    text_hash(function->seed ^ (uint64_t)(timer->window_start + timer->hold), value), is_late, ret);
+    drop_timers_behind_the_end(ret);
     free(value);
 }
