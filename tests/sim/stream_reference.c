@@ -413,29 +413,36 @@ static void deliver(struct evaluation *e, unsigned index, const struct stream_el
 
 /* ---- time ---- */
 
-static void move_stage(struct stage_run *run) {
-    struct evaluation *e = run->e;
+/* MODEL 3.1. */
+static void move_input(struct stage_run *run) {
     event_time watermark = TIME_MAX;
 
-    if (run->stage->kind == PLAN_TEST_STREAM)
-        return;
     for (size_t i = 0; i < run->stage->input_count; i++)
-        watermark = MIN(watermark, e->watermarks[run->stage->inputs[i]]);
+        watermark = MIN(watermark, run->e->watermarks[run->stage->inputs[i]]);
     vec_foreach (parked, &run->parked)
         watermark = MIN(watermark, parked->element.timestamp);
     run->watermark = MAX(run->watermark, watermark);
+}
+
+static void move_stage(struct stage_run *run) {
+    struct evaluation *e = run->e;
+    event_time watermark;
+
+    if (run->stage->kind == PLAN_TEST_STREAM)
+        return;
+    move_input(run);
     if (run->stage->kind == PLAN_GROUP_BY_KEY) {
-        stream_panes_watermark(run->panes, watermark);
-        watermark = stream_panes_output_watermark(run->panes);
+        stream_panes_watermark(run->panes, run->watermark);
     } else if (run->function->side_count) {
         stream_panes_watermark(run->panes, e->watermarks[run->function->sides[0].collection]);
         unpark(run);
-        watermark = run->watermark;
+        move_input(run);
     } else if (run->function->kind == FUNCTION_STREAM_KEYED) {
         fire_timers(run, STREAM_EVENT_FAMILY);
-        if (watermark < TIME_MAX)
+        if (run->watermark < TIME_MAX)
             expire_cells(run);
     }
+    watermark = run->stage->kind == PLAN_GROUP_BY_KEY ? stream_panes_output_watermark(run->panes) : run->watermark;
     for (size_t i = 0; i < run->stage->output_count; i++)
         e->watermarks[run->stage->outputs[i]] = watermark;
 }
@@ -490,12 +497,12 @@ static void play(struct evaluation *e, const struct plan_stage *stage, const str
         break;
     case STREAM_WATERMARK:
         e->watermarks[stage->outputs[event->output]] = event->watermark;
-        move_watermarks(e);
         break;
     case STREAM_PROCESSING_TIME:
         move_clock(e, event->advance_ms);
         break;
     }
+    move_watermarks(e); /* also of what had waited and is done */
 }
 
 /* ---- the run ---- */
