@@ -5,8 +5,9 @@
  *      create --> source ---+                                     +--> map with a side input
  *
  * Every value is a text that tells what became of it: "0.17" is the 17th element of source 0; a letter is put in front by each stage it
- * passes. A "!" at the end says that nothing promises that it is on time: its source had reported a watermark beyond it, or it came out of
- * something of which this is true. What has no "!" is never dropped for lateness, whatever the engine is free to order. */
+ * passes. A "!" at the end says that nothing promises that it is on time: its source had reported a watermark beyond it, it is later than its
+ * window, or it came out of something of which this is true. What has no "!" is never dropped for lateness, whatever the engine is free to
+ * order. */
 #ifndef SIM_STREAM_H
 #define SIM_STREAM_H
 

@@ -332,6 +332,13 @@ static void timer_sets(const struct function *function, const struct keyed_timer
     }
 }
 
+/* Its output is then later than its window, and while that waits somewhere it does not hold the watermark back for it. */
+static bool is_behind_its_window(const struct function *function, const struct keyed_timer *timer) {
+    struct windowing windowing = {.allowed_lateness_ms = function->allowed_lateness_ms};
+
+    return timer->hold > stream_expiry(&windowing, timer->window_end);
+}
+
 void stream_keyed_timer(const struct function *function, const struct keyed_timer *timer, const char *key,
                         unsigned bag_count, bool is_late, struct stream_work *ret, stream_emit_fn emit, void *user) {
     bool is_expiration = timer->family == STREAM_EXPIRATION_FAMILY;
@@ -345,7 +352,7 @@ void stream_keyed_timer(const struct function *function, const struct keyed_time
     *ret = (struct stream_work){0};
     snprintf(in.key, sizeof(in.key), "%s", key);
     if (!is_expiration)
-        is_late = stream_is_late(timer->tag);
+        is_late = stream_is_late(timer->tag) || is_behind_its_window(function, timer);
     /* Where the clock of the harness stands is none of the model's. */
     value = is_expiration ? xasprintf("x%u%s", bag_count, is_late ? "!" : "")
                           : xasprintf("t%.2s@%" PRId64 ".%u%s", timer->tag, is_event ? timer->fire : 0, bag_count,
