@@ -310,7 +310,9 @@ void pane_await_end(struct pane_group *group, struct pane_cell *cell, const stru
 }
 
 void pane_await_processing_time(struct pane_group *group, struct pane_cell *cell, const struct pane_clock *clock) {
-    struct trigger_clock trigger_clock = {cell->window_end, clock->input_watermark, clock->processing_time};
+    struct trigger_clock trigger_clock = {.window_end = cell->window_end,
+                                          .input_watermark = clock->input_watermark,
+                                          .processing_time = clock->processing_time};
     event_time next = TIME_MAX;
 
     if (cell->state == CELL_OPEN)

@@ -18,7 +18,9 @@ static bool is_active(const struct pane_cell *cell) {
 
 static void merge_triggers(struct pane_group *group, struct pane_cell *into, struct pane_cell *const *sources,
                            size_t source_count, const struct pane_clock *clock) {
-    struct trigger_clock trigger_clock = {into->window_end, clock->input_watermark, clock->processing_time};
+    struct trigger_clock trigger_clock = {.window_end = into->window_end,
+                                          .input_watermark = clock->input_watermark,
+                                          .processing_time = clock->processing_time};
     unsigned words = group->trigger->words;
     const int64_t **states;
     int64_t *own;

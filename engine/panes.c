@@ -61,14 +61,19 @@ struct firing {
     const struct pane_clock *clock;
     pane_fn fn;
     void *user;
+    bool is_arriving;
 };
 
 static struct trigger_clock clock_of(const struct pane_cell *cell, const struct pane_clock *clock) {
-    return (struct trigger_clock){cell->window_end, clock->input_watermark, clock->processing_time};
+    return (struct trigger_clock){.window_end = cell->window_end,
+                                  .input_watermark = clock->input_watermark,
+                                  .processing_time = clock->processing_time};
 }
 
 static bool should_fire(const struct firing *f, const struct pane_cell *cell) {
     struct trigger_clock clock = clock_of(cell, f->clock);
+
+    clock.is_arriving = f->is_arriving;
 
     return trigger_should_fire(f->group->trigger, cell->trigger, &clock);
 }
@@ -184,7 +189,7 @@ static void place_answered(const struct firing *f) {
 
 void pane_group_add(struct pane_group *group, const struct run *run, const struct pane_clock *clock, pane_fn fn,
                     void *user) {
-    struct firing firing = {group, clock, fn, user};
+    struct firing firing = {group, clock, fn, user, true};
 
     group->batch++;
     pane_add_run(group, run, clock);
@@ -204,7 +209,7 @@ void pane_group_add(struct pane_group *group, const struct run *run, const struc
 
 void pane_group_answer(struct pane_group *group, const struct run *answers, const struct pane_clock *clock, pane_fn fn,
                        void *user) {
-    struct firing firing = {group, clock, fn, user};
+    struct firing firing = {group, clock, fn, user, true};
 
     pane_take_answers(group, answers);
     place_answered(&firing);
@@ -246,7 +251,7 @@ static void on_event_timer(const struct firing *f, struct pane_cell *cell) {
 }
 
 void pane_group_advance(struct pane_group *group, const struct pane_clock *clock, pane_fn fn, void *user) {
-    struct firing firing = {group, clock, fn, user};
+    struct firing firing = {group, clock, fn, user, false};
     pane_timer_heap *event = &group->timers[PANE_EVENT_TIMER], *processing = &group->timers[PANE_PROCESSING_TIMER];
 
     while (event->count && has_passed(clock, event->items[0].time))

@@ -161,13 +161,22 @@ bool trigger_is_finished(const struct trigger_program *program, const int64_t *s
     return program->words && state[0] & 1;
 }
 
+/* The time at which a node that has begun to wait is ready; TIME_MAX: it was ready when the trigger was asked last. */
+static event_time ready_time(const struct trigger *trigger, event_time target, const struct trigger_clock *clock) {
+    if (trigger->kind == TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME)
+        return target == TRIGGER_NOT_STARTED ? TIME_MAX : target;
+    return target > clock->processing_time ? target : TIME_MAX;
+}
+
 event_time trigger_next_time(const struct trigger_program *program, const int64_t *state,
                              const struct trigger_clock *clock) {
     event_time next = TIME_MAX;
 
     for (unsigned i = 0; program->words > 1 && i < program->node_count; i++)
-        if (is_delayed(program->nodes[i].trigger) && !((uint64_t)state[0] >> i & 1) &&
-            state[program->nodes[i].slot] > clock->processing_time)
-            next = MIN(next, state[program->nodes[i].slot]);
+        if (is_delayed(program->nodes[i].trigger) && !((uint64_t)state[0] >> i & 1)) {
+            event_time ready = ready_time(program->nodes[i].trigger, state[program->nodes[i].slot], clock);
+
+            next = MIN(next, ready);
+        }
     return next;
 }

@@ -29,6 +29,7 @@ struct trigger_clock {
     event_time window_end; /* the window's maximum timestamp */
     event_time input_watermark;
     event_time processing_time;
+    bool is_arriving; /* elements have just come, and the watermarks that came with them are not yet known */
 };
 
 /* Fails with UNIMPLEMENTED for trees of more than TRIGGER_MAX_NODES triggers, with INVALID_ARGUMENT for those that make no sense. */

@@ -191,6 +191,12 @@ static bool delay_should_fire(struct trigger_machine *m, unsigned node) {
     return *slot_of(m, node) != TRIGGER_NOT_STARTED && *slot_of(m, node) <= m->clock->processing_time;
 }
 
+/* There is one clock, which is synchronized at once, but not before what came together has come: if the window's end came along, that goes
+ * first. */
+static bool synchronized_should_fire(struct trigger_machine *m, unsigned node) {
+    return !m->clock->is_arriving && delay_should_fire(m, node);
+}
+
 static void delay_on_fire(struct trigger_machine *m, unsigned node) {
     delay_clear(m, node);
     finish(m, node);
@@ -419,9 +425,8 @@ const struct trigger_kind_ops trigger_kinds[] = {
     [TRIGGER_NEVER] = {.should_fire = never_should_fire},
     [TRIGGER_ELEMENT_COUNT] = {count_on_element, count_on_merge, count_should_fire, count_on_fire, count_clear},
     [TRIGGER_AFTER_PROCESSING_TIME] = {delay_on_element, delay_on_merge, delay_should_fire, delay_on_fire, delay_clear},
-    /* There is one clock: it is synchronized when it is read. */
-    [TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME] = {delay_on_element, delay_on_merge, delay_should_fire, delay_on_fire,
-                                                    delay_clear},
+    [TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME] = {delay_on_element, delay_on_merge, synchronized_should_fire,
+                                                    delay_on_fire, delay_clear},
     /* Without early and late triggers; with one of them it is the other. */
     [TRIGGER_AFTER_END_OF_WINDOW] = {NULL, end_of_window_on_merge, end_of_window_should_fire, finish, NULL},
     [TRIGGER_AFTER_ALL] = {all_on_element, all_on_merge, all_should_fire, all_on_fire, NULL},

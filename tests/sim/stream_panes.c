@@ -69,8 +69,10 @@ void stream_panes_free(struct stream_panes *panes) {
 }
 
 static struct model_trigger_moment moment_of(const struct stream_panes *panes, const struct open_window *w) {
-    return (struct model_trigger_moment){panes->watermark, stream_window_max(w->window.end), panes->now,
-                                         panes->windowing->needs_merge};
+    return (struct model_trigger_moment){.watermark = panes->watermark,
+                                         .window_max = stream_window_max(w->window.end),
+                                         .now = panes->now,
+                                         .merges = panes->windowing->needs_merge};
 }
 
 static event_time expiry_of(const struct stream_panes *panes, const struct open_window *w) {
@@ -161,9 +163,10 @@ static void output(struct stream_panes *panes, struct open_window *w, bool is_fi
         drop_values(w);
 }
 
-static void fire_if_ready(struct stream_panes *panes, struct open_window *w) {
+static void fire_if_ready(struct stream_panes *panes, struct open_window *w, bool is_arriving) {
     struct model_trigger_moment at = moment_of(panes, w);
 
+    at.is_arriving = is_arriving;
     if (w->is_closed || !model_trigger_should_fire(w->trigger, &at))
         return;
     model_trigger_on_fire(w->trigger, &at);
@@ -301,7 +304,7 @@ void stream_panes_element(struct stream_panes *panes, const char *key, const cha
     vec_push(&w->values, xstrdup(value));
     at = moment_of(panes, w);
     model_trigger_on_element(w->trigger, &at);
-    fire_if_ready(panes, w);
+    fire_if_ready(panes, w, true);
 }
 
 /* ---- time ---- */
@@ -323,7 +326,7 @@ void stream_panes_watermark(struct stream_panes *panes, event_time watermark) {
             expire(panes, w);
         } else if (!w->has_ended && stream_window_max(w->window.end) < watermark) {
             w->has_ended = true;
-            fire_if_ready(panes, w);
+            fire_if_ready(panes, w, false);
         }
     }
     stream_panes_settle(panes);
@@ -335,8 +338,14 @@ void stream_panes_clock(struct stream_panes *panes, event_time now) {
     panes->now = now;
     vec_foreach (w, &panes->windows)
         if (!(*w)->is_closed && model_trigger_comes_due((*w)->trigger, before, now))
-            fire_if_ready(panes, *w);
+            fire_if_ready(panes, *w, false);
     stream_panes_settle(panes);
+}
+
+void stream_panes_synchronize(struct stream_panes *panes) {
+    vec_foreach (w, &panes->windows)
+        if (!(*w)->is_closed && model_trigger_comes_due((*w)->trigger, panes->now - 1, panes->now))
+            fire_if_ready(panes, *w, false);
 }
 
 event_time stream_panes_output_watermark(const struct stream_panes *panes) {

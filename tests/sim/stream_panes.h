@@ -25,6 +25,8 @@ void stream_panes_element(struct stream_panes *panes, const char *key, const cha
 /* Behind the elements that come at once: only then the output watermark moves. */
 void stream_panes_settle(struct stream_panes *panes);
 void stream_panes_watermark(struct stream_panes *panes, event_time watermark);
+/* Behind all that comes at once: what waited for that. */
+void stream_panes_synchronize(struct stream_panes *panes);
 void stream_panes_clock(struct stream_panes *panes, event_time now);
 event_time stream_panes_output_watermark(const struct stream_panes *panes);
 /* What was dropped, because its window had expired or was closed. */

@@ -492,6 +492,10 @@ static void play(struct evaluation *e, const struct plan_stage *stage, const str
         for (size_t i = 0; i < e->sim->plan.stage_count; i++) {
             fire_timers(&e->stages[i], STREAM_EVENT_FAMILY);
             if (e->stages[i].panes)
+                stream_panes_synchronize(e->stages[i].panes);
+            if (e->stages[i].function->side_count)
+                unpark(&e->stages[i]);
+            if (e->stages[i].panes)
                 stream_panes_settle(e->stages[i].panes);
         }
         break;

@@ -125,8 +125,9 @@ bool model_trigger_should_fire(const struct model_trigger *node, const struct mo
         return at->watermark > at->window_max;
     case TRIGGER_ELEMENT_COUNT:
         return node->count >= node->spec->element_count;
-    case TRIGGER_AFTER_PROCESSING_TIME:
     case TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME:
+        return !at->is_arriving && node->has_target && at->now >= node->target;
+    case TRIGGER_AFTER_PROCESSING_TIME:
         return node->has_target && at->now >= node->target;
     case TRIGGER_AFTER_END_OF_WINDOW:
         if (!node->early_is_done)

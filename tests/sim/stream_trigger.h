@@ -19,6 +19,7 @@ struct model_trigger {
 struct model_trigger_moment {
     event_time watermark, window_max, now;
     bool merges;
+    bool is_arriving; /* an element has just come, and no time has passed yet */
 };
 
 struct model_trigger *model_trigger_create(const struct trigger *spec);

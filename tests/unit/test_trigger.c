@@ -223,13 +223,16 @@ START_TEST(merged_delays_end_with_the_first)
 }
 END_TEST
 
-START_TEST(synchronized_processing_time_is_due_with_the_first_element)
+START_TEST(synchronized_processing_time_is_due_when_the_first_element_has_come)
 {
     struct subject s = subject_of(leaf(TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME), false);
 
     ck_assert(!is_due(&s));
     elements(&s, 1);
-    ck_assert_int_eq(next_time(&s), TIME_MAX);
+    ck_assert_int_eq(next_time(&s), s.clock.processing_time);
+    s.clock.is_arriving = true;
+    ck_assert(!is_due(&s));
+    s.clock.is_arriving = false;
     fire(&s);
     ck_assert(is_finished(&s));
     subject_end(&s);
@@ -544,7 +547,7 @@ int main(void) {
     tcase_add_test(tcase, a_delay_runs_from_the_first_element_and_is_over_when_its_time_comes);
     tcase_add_test(tcase, delays_are_done_in_order_and_alignment_leaves_what_is_aligned);
     tcase_add_test(tcase, merged_delays_end_with_the_first);
-    tcase_add_test(tcase, synchronized_processing_time_is_due_with_the_first_element);
+    tcase_add_test(tcase, synchronized_processing_time_is_due_when_the_first_element_has_come);
     tcase_add_test(tcase, all_waits_for_each_child);
     tcase_add_test(tcase, all_with_a_child_that_never_finishes_finishes_at_once);
     tcase_add_test(tcase, any_takes_the_first_and_forgets_what_the_others_counted);
