@@ -347,16 +347,18 @@ void stream_keyed_timer(const struct function *function, const struct keyed_time
                                 .window_start = timer->window_start,
                                 .window_end = timer->window_end,
                                 .pane = PANE_NO_FIRING};
+    const char *mark;
     char *value;
 
     *ret = (struct stream_work){0};
     snprintf(in.key, sizeof(in.key), "%s", key);
     if (!is_expiration)
-        is_late = stream_is_late(timer->tag) || is_behind_its_window(function, timer);
+        is_late = stream_is_late(timer->tag);
+    mark = is_late || is_behind_its_window(function, timer) ? "!" : "";
     /* Where the clock of the harness stands is none of the model's. */
-    value = is_expiration ? xasprintf("x%u%s", bag_count, is_late ? "!" : "")
-                          : xasprintf("t%.2s@%" PRId64 ".%u%s", timer->tag, is_event ? timer->fire : 0, bag_count,
-                                      is_late ? "!" : "");
+    value = is_expiration
+                ? xasprintf("x%u%s", bag_count, mark)
+                : xasprintf("t%.2s@%" PRId64 ".%u%s", timer->tag, is_event ? timer->fire : 0, bag_count, mark);
     emit_in_own_window(&in, value, emit, user);
     if (!is_expiration)
         timer_sets(function, timer, &in,
