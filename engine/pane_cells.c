@@ -309,10 +309,12 @@ void pane_await_end(struct pane_group *group, struct pane_cell *cell, const stru
                        cell->window_end >= clock->input_watermark ? MIN(cell->window_end, gc) : gc);
 }
 
-void pane_await_processing_time(struct pane_group *group, struct pane_cell *cell, const struct pane_clock *clock) {
+void pane_await_processing_time(struct pane_group *group, struct pane_cell *cell, const struct pane_clock *clock,
+                                bool is_arriving) {
     struct trigger_clock trigger_clock = {.window_end = cell->window_end,
                                           .input_watermark = clock->input_watermark,
-                                          .processing_time = clock->processing_time};
+                                          .processing_time = clock->processing_time,
+                                          .is_arriving = is_arriving};
     event_time next = TIME_MAX;
 
     if (cell->state == CELL_OPEN)

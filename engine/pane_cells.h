@@ -152,7 +152,8 @@ void pane_add_gc_hold(const struct pane_group *group, struct pane_cell *cell, co
 void pane_await_end(struct pane_group *group, struct pane_cell *cell, const struct pane_clock *clock);
 
 /* Waits for what the trigger says, or for nothing when the cell is not open. */
-void pane_await_processing_time(struct pane_group *group, struct pane_cell *cell, const struct pane_clock *clock);
+void pane_await_processing_time(struct pane_group *group, struct pane_cell *cell, const struct pane_clock *clock,
+                                bool is_arriving);
 
 /* engine/pane_add.c. Puts the run's elements into cells; those that got some are group->touched. */
 void pane_add_run(struct pane_group *group, const struct run *run, const struct pane_clock *clock);

@@ -102,7 +102,7 @@ void pane_merge_into(struct pane_group *group, struct pane_key *key, struct curs
         pane_cell_set_state(group, into, CELL_OPEN);
         pane_cell_hold(group, into);
         pane_await_end(group, into, clock);
-        pane_await_processing_time(group, into, clock);
+        pane_await_processing_time(group, into, clock, true);
     }
     for (size_t i = 0; i < source_count; i++)
         if (sources[i] != into)

@@ -150,14 +150,14 @@ static void fire(const struct firing *f, struct pane_cell *cell) {
         cell->has_pane = false;
         pane_cell_set_state(f->group, cell, CELL_CLOSED);
     }
-    pane_await_processing_time(f->group, cell, f->clock);
+    pane_await_processing_time(f->group, cell, f->clock, f->is_arriving);
 }
 
 static void fire_if_due(const struct firing *f, struct pane_cell *cell) {
     if (cell->state == CELL_OPEN && should_fire(f, cell))
         fire(f, cell);
     else
-        pane_await_processing_time(f->group, cell, f->clock);
+        pane_await_processing_time(f->group, cell, f->clock, f->is_arriving);
 }
 
 /* ---- elements ---- */

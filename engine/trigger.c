@@ -163,8 +163,9 @@ bool trigger_is_finished(const struct trigger_program *program, const int64_t *s
 
 /* The time at which a node that has begun to wait is ready; TIME_MAX: it was ready when the trigger was asked last. */
 static event_time ready_time(const struct trigger *trigger, event_time target, const struct trigger_clock *clock) {
-    if (trigger->kind == TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME)
-        return target == TRIGGER_NOT_STARTED ? TIME_MAX : target;
+    if (trigger->kind == TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME && clock->is_arriving &&
+        target != TRIGGER_NOT_STARTED)
+        return target;
     return target > clock->processing_time ? target : TIME_MAX;
 }
 

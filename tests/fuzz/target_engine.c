@@ -257,7 +257,8 @@ static void timers(struct rng *rng) {
         mutate_bytes(rng, &bytes);
     if (write_runs(rng, &writer, &bytes, rng_below(rng, 3)))
         vec_foreach (run, &writer.list.runs)
-            timer_set_apply(&set, &stage, rng_below(rng, 2), &(struct timer_rules){.allowed_lateness_ms = rng_below(rng, 100)}, run->bytes, NULL);
+            timer_set_apply(&set, &stage, rng_below(rng, 2),
+                            &(struct timer_rules){.allowed_lateness_ms = rng_below(rng, 100)}, run->bytes, NULL);
     HOLDS(set.by_identity.count == set.counts[0] + set.counts[1]);
     for (int domain = 0; domain < 2; domain++) {
         last = (event_time)any_number(rng);

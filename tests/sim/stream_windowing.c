@@ -45,8 +45,8 @@ static struct trigger *random_leaf(const struct maker *b) {
         return new_trigger(b, TRIGGER_ALWAYS, 0);
     case 2:
         return new_trigger(b, TRIGGER_NEVER, 0);
-    case 3:
-        return new_trigger(b, TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME, 0);
+    case 3: /* what comes together is a matter of when bundles end */
+        return b->is_exact ? random_delay(b) : new_trigger(b, TRIGGER_AFTER_SYNCHRONIZED_PROCESSING_TIME, 0);
     case 4:
     case 5:
         return random_delay(b);

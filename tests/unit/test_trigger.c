@@ -229,10 +229,11 @@ START_TEST(synchronized_processing_time_is_due_when_the_first_element_has_come)
 
     ck_assert(!is_due(&s));
     elements(&s, 1);
-    ck_assert_int_eq(next_time(&s), s.clock.processing_time);
     s.clock.is_arriving = true;
     ck_assert(!is_due(&s));
+    ck_assert_int_eq(next_time(&s), s.clock.processing_time);
     s.clock.is_arriving = false;
+    ck_assert_int_eq(next_time(&s), TIME_MAX);
     fire(&s);
     ck_assert(is_finished(&s));
     subject_end(&s);
