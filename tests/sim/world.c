@@ -594,6 +594,7 @@ static void choose_options(struct world *world) {
         .group_partitions = rng_between(rng, 1, 8),
         .key_shards = rng_between(rng, 1, 8),
         .split_after_ms = rng_chance(rng, 20) ? -1 : (int64_t)rng_between(rng, 1, 100),
+        .open_ahead_ms = rng_chance(rng, 30) ? -1 : (int64_t)rng_between(rng, 1, 20),
         .account = account_create("sim", NULL, 0),
         .verify_commits = true,
     };
