@@ -335,6 +335,7 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     bundle_take_commit(bundle, &commit);
     if (engine->options.verify_commits)
         through_encoding(engine, &commit);
+    bundle_note_pace(engine, bundle, &commit);
     engine_apply_commit(engine, &commit, bundle->claim);
     tally_claim(&engine->tally, bundle->stage->plan->index, bundle->claim);
     firing_expire(engine, bundle->stage, bundle->claim);

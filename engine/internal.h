@@ -100,6 +100,7 @@ struct stage {
     struct user_state state;
     unsigned running;
     uint64_t last_bundle; /* that was started, 0: none */
+    int64_t checkpoint_ms; /* how long a bundle that may never end runs before it is cut off; 0: checkpoint_after_ms */
     event_time open_until_ms; /* what is in the queue is not sent before */
     bool has_committed;       /* since ahead_settle() */
     bool leads_on;            /* what the last bundle committed became input of another stage at once */
@@ -332,6 +333,8 @@ bool bundle_application_is_sound(const struct engine *engine, const struct stage
 bool stage_may_never_end(const struct stage *stage);
 bool bundle_may_never_end(const struct bundle *bundle);
 void bundle_start_splits(struct engine *engine, struct bundle *bundle);
+/* How much output it had says how long the next one runs. */
+void bundle_note_pace(const struct engine *engine, const struct bundle *bundle, const struct bundle_commit *commit);
 /* It would be seen if the bundle ended. */
 void bundle_has_output(struct engine *engine, struct bundle *bundle);
 /* Asks running bundles to split for the slots that found no work; sets split_at_ms. After engine_schedule(). */
