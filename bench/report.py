@@ -6,7 +6,7 @@
                                                      holds, and puts the tables into DOCS/performance.md, each between its two
                                                      marks: <!-- bench:NAME --> and <!-- /bench -->
 
-NAME of a file: `loopback` and `processes` (bench/run), `limit`, `engine`, `large`. Exit code 1: a run failed or a target was missed.
+NAME of a file: `loopback` and `processes` (bench/run), `latency`, `soak`, `limit`, `engine`, `large`. Exit code 1: a run failed or a target was missed.
 """
 import argparse
 import os
@@ -242,12 +242,66 @@ def large_judged(result):
   return [t.verdict() for t in large_targets(result)]
 
 
+# ------------------------------------------------------------------ latency
+
+LATENCY_TITLES = {'every': 'pane at every element', 'early': 'early panes, accumulating', 'polled': 'source that waits itself', 'flood': 'source without waits'}
+
+
+def latency_targets(c):
+  """The issue's own are for `every` and `flood`."""
+  for work in c.works:
+    if work == 'flood':
+      yield Target(work, 'elements a second ÷ Prism\'s', 2, c.ratio(work, 'elements_per_s'), at_least=True)
+    else:
+      yield Target(work, 'p50 ÷ Prism\'s', 0.6, c.ratio(work, 'p50_ms'))
+      yield Target(work, 'p99 ÷ Prism\'s', 0.5, c.ratio(work, 'p99_ms'))
+
+
+def latency_tables(result):
+  c = Comparison(result)
+  yield provenance(result)
+  yield ''
+  columns = [('p50', 'p50_ms', 'ms'), ('p99', 'p99_ms', 'ms'), ('elements a second', 'elements_per_s', ''), ('runner CPU', 'runner_cpu_s', 's'),
+             ('runner peak memory', 'runner_peak_mb', 'MB')]
+  yield '| pipeline | runner | runs | failed | %s |' % ' | '.join(title for title, _, _ in columns)
+  yield '| --- | --- | --- | --- |%s' % (' ---: |' * len(columns))
+  for work in c.works:
+    for runner in c.runners:
+      found = [(c.figure(work, runner, figure), unit) for _, figure, unit in columns]
+      yield '| %s: %s | %s | %d | %d | %s |' % (work, LATENCY_TITLES[work], comparison.title(runner), len(c.good(work, runner)), c.failed(work, runner),
+                                              ' | '.join(f.text(unit) if f else '–' for f, unit in found))
+  yield ''
+  if comparison.BASE in c.runners and comparison.OURS in c.runners:
+    yield '| pipeline | target | limit | measured | |'
+    yield '| --- | --- | ---: | ---: | --- |'
+    for target in latency_targets(c):
+      yield target.row()
+  for line in comparison.failures(c):
+    yield ''
+    yield line[:LINE_LIMIT]
+
+
+def latency_judged(result):
+  c = Comparison(result)
+  verdicts = [t.verdict() for t in latency_targets(c)] if comparison.BASE in c.runners and comparison.OURS in c.runners else []
+  return verdicts + ['failed'] * sum(c.failed(work, comparison.OURS) for work in c.works)
+
+
+def latency_charts(result):
+  c = Comparison(result)
+  groups = [('%s, %s' % (work, part), [(comparison.title(runner), c.figure(work, runner, part + '_ms'), None) for runner in c.runners])
+            for work in c.works if work != 'flood' for part in ('p50', 'p99')]
+  yield 'latency', Chart('An element\'s way from the source through a GroupByKey', 'milliseconds, less is better',
+                         {comparison.title(runner): i for i, runner in enumerate(c.runners)}, groups, logarithmic=True,
+                         note='An element each 20 ms; the worker is the client itself (LOOPBACK). Medians with their 95 % interval.')
+
+
 # ------------------------------------------------------------------ all
 
 
-TABLES = {'runners': runners_tables, 'limit': limit_tables, 'engine': engine_tables, 'large': large_tables}
-JUDGED = {'runners': runners_judged, 'limit': limit_judged, 'engine': engine_judged, 'large': large_judged}
-CHARTS = {'runners': runners_charts, 'limit': limit_charts, 'engine': engine_charts}
+TABLES = {'latency': latency_tables, 'runners': runners_tables, 'limit': limit_tables, 'engine': engine_tables, 'large': large_tables}
+JUDGED = {'latency': latency_judged, 'runners': runners_judged, 'limit': limit_judged, 'engine': engine_judged, 'large': large_judged}
+CHARTS = {'latency': latency_charts, 'runners': runners_charts, 'limit': limit_charts, 'engine': engine_charts}
 
 
 def put_into_page(page, name, lines):

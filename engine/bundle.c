@@ -445,7 +445,8 @@ static void take_output(struct engine *engine, struct bundle *bundle, struct run
         return;
     }
     group_output(bundle, writer, stream);
-    bundle_has_output(engine, bundle);
+    if (!is_last)
+        bundle_has_output(engine, bundle);
     /* More may follow as long as something comes. */
     if (bundle->response)
         bundle->response_deadline_ms = time_add(engine->now_ms, engine->options.output_timeout_ms);

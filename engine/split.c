@@ -183,7 +183,9 @@ static int64_t split_interval(const struct engine *engine, const struct bundle *
 }
 
 void bundle_start_splits(struct engine *engine, struct bundle *bundle) {
-    bundle->splits.due_ms = time_add(engine->now_ms, split_interval(engine, bundle));
+    event_time begin = MAX(engine->now_ms, bundle->send_at_ms);
+
+    bundle->splits.due_ms = time_add(begin, split_interval(engine, bundle));
 }
 
 void engine_split(struct engine *engine) {

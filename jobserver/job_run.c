@@ -439,6 +439,10 @@ int job_run_start(struct job_run *run, struct status *st) {
             run->attempts_wanted ? run->attempts_wanted : run->options->config->retry_user_exception_attempts,
         .output_timeout_ms = (int64_t)run->options->config->bundle_output_timeout_ms,
         .split_after_ms = (int64_t)run->options->config->bundle_split_after_ms,
+        .latency_ms = (int64_t)run->options->config->stream_latency_ms,
+        .checkpoint_after_ms = (int64_t)run->options->config->stream_checkpoint_after_ms,
+        .open_ahead_ms =
+            run->options->config->stream_open_ahead_ms ? (int64_t)run->options->config->stream_open_ahead_ms : -1,
         .max_element_bytes = run->options->config->limits_max_element_bytes,
         .max_inline_bytes = run->options->config->limits_max_inline_group_bytes,
         .account = run->account,
