@@ -162,7 +162,7 @@ START_TEST(a_bundle_that_was_opened_for_one_that_fails_ends_empty)
     step(&b, (struct engine_event){.type = ENGINE_EVENT_BUNDLE_FAILED, .bundle = 3, .error = xstrdup("no")});
     expect(&b, "message#0 forget#3 end#4 ");
     done(&b, 4, -1);
-    expect(&b, "forget#4 start:1 data#5 end#5 wake:1100 ");
+    expect(&b, "forget#4 start:1 data#5 end#5 ");
     bench_close(&b);
 }
 END_TEST
