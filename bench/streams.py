@@ -5,21 +5,20 @@ An element is (number, when the source put it out), the time in seconds since 19
 each of them out when its time has come, and gives the rest back until then (self-checkpoint with a resume time), or waits itself. Its watermark is the time of the
 last element.
 """
-import os
 import threading
 import time
 
 import apache_beam as beam
+from apache_beam.coders import VarIntCoder
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
-from apache_beam.transforms import trigger, window
+from apache_beam.transforms import trigger, userstate, window
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.utils.timestamp import Timestamp
 
 KEYS = 10
 EVERY = 'every'  # panes of what is new, at every element
 EARLY = 'early'  # panes of the whole window at every element, and one when the watermark has passed it
-TRIGGERS = (EVERY, EARLY)
 
 
 class Records:
@@ -47,7 +46,24 @@ class Records:
     return seen
 
 
+class Counters:
+  """Sums of what was added, by place."""
+  def __init__(self, places):
+    self._lock, self._sums = threading.Lock(), [0] * places
+
+  def add(self, *values):
+    with self._lock:
+      self._sums = [a + b for a, b in zip(self._sums, values)]
+
+  def get(self):
+    with self._lock:
+      return tuple(self._sums)
+
+
 RECORDS = Records()
+COUNTED = Counters(2)  # of soak: elements in bags when their window ended, bags
+SILENCES = Counters(1)
+SILENCE_S = 0.05
 
 
 class Numbers(RestrictionProvider):
@@ -121,3 +137,44 @@ def build_latency(pipeline, how, interval_s, count, polls=False):
   elements = source(pipeline, interval_s, count, polls)
   keyed = elements | 'Key' >> beam.Map(lambda e: (e[0] % KEYS, e)).with_output_types(tuple[int, tuple[int, float]])
   _ = windowed(keyed, how) | beam.GroupByKey() | beam.Map(record_group if how == EVERY else record_new)
+
+
+class Keep(beam.DoFn):
+  """State and timers: the numbers of a window in a bag, the last one in a cell, a timer for the end of the window, which counts the bag, and one
+  that goes off when a key was silent for a while."""
+  BAG = userstate.BagStateSpec('bag', VarIntCoder())
+  LAST = userstate.ReadModifyWriteStateSpec('last', VarIntCoder())
+  END = userstate.TimerSpec('end', userstate.TimeDomain.WATERMARK)
+  SILENCE = userstate.TimerSpec('silence', userstate.TimeDomain.REAL_TIME)
+
+  def process(self, element, window=beam.DoFn.WindowParam, bag=beam.DoFn.StateParam(BAG), last=beam.DoFn.StateParam(LAST),
+              end=beam.DoFn.TimerParam(END), silence=beam.DoFn.TimerParam(SILENCE)):
+    number, sent_s = element[1]
+    bag.add(number)
+    last.write(max(number, last.read() or 0))
+    end.set(window.end)
+    silence.set(Timestamp(time.time() + SILENCE_S))
+    RECORDS.add(number, sent_s)
+
+  @userstate.on_timer(END)
+  def count(self, bag=beam.DoFn.StateParam(BAG), last=beam.DoFn.StateParam(LAST)):
+    COUNTED.add(sum(1 for _ in bag.read()), 1)
+    bag.clear()
+    last.clear()
+
+  @userstate.on_timer(SILENCE)
+  def note_silence(self):
+    SILENCES.add(1)
+
+
+def apart(group):
+  for value in group[1]:
+    yield group[0], value
+
+
+def build_soak(pipeline, interval_s):
+  """Source without an end -> keys -> windows of a second -> GroupByKey, a pane at every element -> ParDo with state and timers."""
+  keyed = source(pipeline, interval_s, 1 << 40) | 'Key' >> beam.Map(lambda e: (e[0] % KEYS, e)).with_output_types(tuple[int, tuple[int, float]])
+  _ = (
+      windowed(keyed, EVERY) | beam.GroupByKey() | beam.FlatMap(apart).with_output_types(tuple[int, tuple[int, float]])
+      | beam.ParDo(Keep()))
