@@ -324,7 +324,8 @@ void engine_time_passed(struct engine *engine) {
             struct delayed_residual *delayed = &stage->delayed.items[j];
 
             if (ahead_of_residual(engine, stage, delayed->due_ms) <= engine_clock(engine)) {
-                stage->open_until_ms = MAX(stage->open_until_ms, delayed->due_ms);
+                if (delayed->due_ms > engine_clock(engine))
+                    stage->open_until_ms = MAX(stage->open_until_ms, delayed->due_ms);
                 input_queue_push(&stage->queue, delayed->item);
                 engine->needs_schedule = true;
             } else {

@@ -99,7 +99,7 @@ struct stage {
     struct view **views; /* one per side input, shared */
     struct user_state state;
     unsigned running;
-    uint64_t last_bundle; /* that was started, 0: none */
+    uint64_t last_bundle;  /* that was started, 0: none */
     int64_t checkpoint_ms; /* how long a bundle that may never end runs before it is cut off; 0: checkpoint_after_ms */
     event_time open_until_ms; /* what is in the queue is not sent before */
     bool has_committed;       /* since ahead_settle() */
