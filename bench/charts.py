@@ -162,7 +162,7 @@ class Curves(Chart):
   HEIGHT = 260
 
   def __init__(self, title, unit, series, lines, note='', high=None):
-    super().__init__(title, unit, series, [], note=note)
+    super().__init__('%s, %s' % (title, unit), unit, series, [], note=note)
     self.lines = lines
     points = [p for _, line in lines for p in line]
     self.last = max([x for x, _ in points] + [1e-9])
@@ -183,7 +183,6 @@ class Curves(Chart):
       self.text(x, bottom + 17, '%g' % tick, 'small', 'middle')
     self.add('<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" class="axis"/>', LABEL_WIDTH, WIDTH - RIGHT, bottom, bottom)
     self.text((LABEL_WIDTH + WIDTH - RIGHT) / 2, bottom + 35, 'minutes', 'small', 'middle')
-    self.text(LABEL_WIDTH - 8, TOP - 8, self.unit, 'small', 'end')
     for name, line in self.lines:
       path = ' '.join('%.1f,%.1f' % self.point(x, y) for x, y in line)
       self.add('<polyline points="%s" class="line s%d"/>', path, self.series[name])
