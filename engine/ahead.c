@@ -6,7 +6,7 @@
  *   a bundle is about to end        all of its output has ended and only the response is missing: where its commits have led to input for another
  *                                   stage before, that stage's next bundle is opened, and given what the commit leads to
  *
- * A bundle that was opened has its worker's slot. The second kind begins without a claim's items; it takes what waits once the bundle before it is
+ * A bundle that was opened takes one of its worker's slots, which has to be free. The second kind begins without a claim's items; it takes what waits once the bundle before it is
  * gone, and where there is nothing it ends empty, and its kind is not opened again until a commit has led to input once more. Nothing is
  * visible before a commit in either case: what is ahead is the request to process, not the data.
  *
@@ -58,7 +58,7 @@ void ahead_open_follower(struct engine *engine, const struct bundle *bundle) {
     follower = find_follower(engine, bundle->stage);
     worker = engine_worker(engine, bundle->worker);
     if (!follower || !worker || worker->is_lost || follower->plan->environment != worker->environment ||
-        worker->busy > worker->slots || follower->running || follower->queue.count || follower->retries.count ||
+        worker->busy >= worker->slots || follower->running || follower->queue.count || follower->retries.count ||
         !stage_side_inputs_are_ready(engine, follower))
         return;
     bundle_start(engine, follower, claim_create(), worker, bundle->id);

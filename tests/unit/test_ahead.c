@@ -4,14 +4,14 @@
 enum { WORKER = 4 };
 
 /* impulse --> [stage 1: a splittable DoFn without an end] --> [stage 2: Work] */
-static void begin(struct bench *b, int64_t open_ahead_ms) {
+static void begin(struct bench *b, int64_t open_ahead_ms, unsigned slots) {
     bench_open(b);
     b->stages[1].is_bounded = b->stages[2].is_bounded = false;
     b->stages[1].process_transform_id = "process";
     b->collections[1].is_bounded = false;
     b->windowing.window_coder = b->f.global->components[1];
     b->engine = engine_create(&b->plan, &(struct engine_options){.open_ahead_ms = open_ahead_ms});
-    worker_up(b, WORKER);
+    step(b, (struct engine_event){.type = ENGINE_EVENT_WORKER_UP, .worker = WORKER, .slots = slots});
 }
 
 /* What the engine wants, in words; bundles are numbered from 1 on. */
@@ -75,7 +75,7 @@ START_TEST(the_bundle_of_a_restriction_is_opened_a_moment_before_its_time)
 {
     struct bench b;
 
-    begin(&b, 5);
+    begin(&b, 5, 2);
     expect(&b, "start:1 data#1 end#1 wake:100 ");
     put_out(&b, 1, 0);
     done(&b, 1, 1000);
@@ -92,7 +92,7 @@ START_TEST(no_bundle_is_opened_ahead_where_that_is_turned_off)
 {
     struct bench b;
 
-    begin(&b, -1);
+    begin(&b, -1, 1);
     expect(&b, "start:1 data#1 end#1 wake:100 ");
     put_out(&b, 1, 0);
     done(&b, 1, 1000);
@@ -107,7 +107,7 @@ START_TEST(the_bundle_that_follows_is_opened_with_it_and_gets_what_is_committed)
 {
     struct bench b;
 
-    begin(&b, 5);
+    begin(&b, 5, 2);
     put_out(&b, 1, 1);
     done(&b, 1, 1000);
     expect(&b, "start:1 data#1 end#1 wake:100 forget#1 start:2 data#2 end#2 wake:995 ");
@@ -122,11 +122,25 @@ START_TEST(the_bundle_that_follows_is_opened_with_it_and_gets_what_is_committed)
 }
 END_TEST
 
+START_TEST(none_is_opened_without_a_slot_for_it)
+{
+    struct bench b;
+
+    begin(&b, 5, 1);
+    put_out(&b, 1, 1);
+    done(&b, 1, 1000);
+    done(&b, 2, -1);
+    time_is(&b, 995);
+    expect(&b, "start:1 data#1 end#1 wake:100 forget#1 start:2 data#2 end#2 wake:995 forget#2 start:1 wake:1000 ");
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(a_bundle_that_was_opened_for_nothing_ends_empty_and_none_is_until_there_is_input_again)
 {
     struct bench b;
 
-    begin(&b, 5);
+    begin(&b, 5, 2);
     put_out(&b, 1, 1);
     done(&b, 1, 1000);
     done(&b, 2, -1);
@@ -150,7 +164,7 @@ START_TEST(a_bundle_that_was_opened_for_one_that_fails_ends_empty)
 {
     struct bench b;
 
-    begin(&b, 5);
+    begin(&b, 5, 2);
     put_out(&b, 1, 1);
     done(&b, 1, 1000);
     done(&b, 2, -1);
@@ -160,9 +174,9 @@ START_TEST(a_bundle_that_was_opened_for_one_that_fails_ends_empty)
                "wake:1000 "
                "data#3 end#3 wake:1010 ");
     step(&b, (struct engine_event){.type = ENGINE_EVENT_BUNDLE_FAILED, .bundle = 3, .error = xstrdup("no")});
-    expect(&b, "message#0 forget#3 end#4 ");
+    expect(&b, "message#0 forget#3 end#4 start:1 data#5 end#5 ");
     done(&b, 4, -1);
-    expect(&b, "forget#4 start:1 data#5 end#5 ");
+    expect(&b, "forget#4 ");
     bench_close(&b);
 }
 END_TEST
@@ -191,7 +205,7 @@ START_TEST(a_source_is_cut_off_sooner_where_its_last_bundle_had_some_output)
 {
     struct bench b;
 
-    begin(&b, -1);
+    begin(&b, -1, 1);
     b.collections[1].consumer_count = 0; /* so that the slot is the source's */
     ck_assert_int_eq(cut_off_after(&b, 1, 0, 50), 100);
     answer(&b, 2, split_create(0, 1));
@@ -211,6 +225,7 @@ int main(void) {
     tcase_add_test(tc, the_bundle_of_a_restriction_is_opened_a_moment_before_its_time);
     tcase_add_test(tc, no_bundle_is_opened_ahead_where_that_is_turned_off);
     tcase_add_test(tc, the_bundle_that_follows_is_opened_with_it_and_gets_what_is_committed);
+    tcase_add_test(tc, none_is_opened_without_a_slot_for_it);
     tcase_add_test(tc, a_bundle_that_was_opened_for_nothing_ends_empty_and_none_is_until_there_is_input_again);
     tcase_add_test(tc, a_bundle_that_was_opened_for_one_that_fails_ends_empty);
     tcase_add_test(tc, a_source_is_cut_off_sooner_where_its_last_bundle_had_some_output);
