@@ -1,4 +1,5 @@
-"""Charts as SVG, with the standard library alone: horizontal bars (linear scale) or dots (logarithmic scale), each with its interval.
+"""Charts as SVG, with the standard library alone: horizontal bars (linear scale) or dots (logarithmic scale), each with its
+interval, and curves over time.
 
 They have no background and change their colours with the reader's: on a white page and on a dark one the same file is readable.
 """
@@ -19,6 +20,8 @@ STYLE = '''
   .limit-text { font-size: 12px; fill: #cf222e }
   .s0 { fill: #0969da } .s1 { fill: #d4820f } .s2 { fill: #7d8590 } .s3 { fill: #8250df }
   .pale { opacity: 0.38 }
+  .line { fill: none; stroke-width: 1.8 }
+  .line.s0 { stroke: #0969da } .line.s1 { stroke: #d4820f } .line.s2 { stroke: #7d8590 } .line.s3 { stroke: #8250df }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc }
     .small { fill: #9198a1 }
@@ -29,6 +32,8 @@ STYLE = '''
     .limit { stroke: #ff7b72 }
     .limit-text { fill: #ff7b72 }
     .s0 { fill: #4493f8 } .s1 { fill: #e3a23a } .s2 { fill: #9198a1 } .s3 { fill: #ab7df8 }
+    .line { fill: none }
+    .line.s0 { stroke: #4493f8 } .line.s1 { stroke: #e3a23a } .line.s2 { stroke: #9198a1 } .line.s3 { stroke: #ab7df8 }
   }
 '''
 
@@ -63,9 +68,7 @@ class Chart:
     if self.logarithmic:
       first, last = round(math.log10(self.low)), round(math.log10(self.high))
       return [10.0**e for e in range(first, last + 1)]
-    step = 10**math.floor(math.log10(self.high / 4))
-    step *= next(m for m in (1, 2, 5, 10) if self.high / (step * m) <= 7)
-    return [step * i for i in range(int(self.high / step + 1e-9) + 1)]
+    return steps(self.high)
 
   # ---- drawing
 
@@ -146,8 +149,51 @@ class Chart:
       x = self.x(self.limits[None])
       self.add('<line x1="%.1f" x2="%.1f" y1="%d" y2="%.1f" class="limit"/>', x, x, TOP, bottom)
     self.draw_groups()
+    return self.page(height)
+
+  def page(self, height):
     return ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">\n<style>%s</style>\n%s\n</svg>\n' %
             (WIDTH + 8, height, WIDTH + 8, height, html.escape(self.title, quote=True), STYLE, '\n'.join(self.body)))
+
+
+class Curves(Chart):
+  """lines: [(series, [(x, y)])], over a linear time axis; y from 0 on. The scale of y ends at `high` where that is given and less than what there is: what is
+  beyond is drawn at the edge."""
+  HEIGHT = 260
+
+  def __init__(self, title, unit, series, lines, note='', high=None):
+    super().__init__('%s, %s' % (title, unit), unit, series, [], note=note)
+    self.lines = lines
+    points = [p for _, line in lines for p in line]
+    self.last = max([x for x, _ in points] + [1e-9])
+    self.top = min(max([y for _, y in points] + [1e-9]) * 1.1, high or math.inf)
+
+  def point(self, x, y):
+    return LABEL_WIDTH + (WIDTH - LABEL_WIDTH - RIGHT) * x / self.last, TOP + self.HEIGHT * (1 - min(y / self.top, 1))
+
+  def svg(self):
+    bottom, self.body = TOP + self.HEIGHT, []
+    self.draw_head()
+    for tick in steps(self.top):
+      _, y = self.point(0, tick)
+      self.add('<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" class="grid"/>', LABEL_WIDTH, WIDTH - RIGHT, y, y)
+      self.text(LABEL_WIDTH - 8, y + 4.5, '%g' % tick, 'small', 'end')
+    for tick in steps(self.last):
+      x, _ = self.point(tick, 0)
+      self.text(x, bottom + 17, '%g' % tick, 'small', 'middle')
+    self.add('<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" class="axis"/>', LABEL_WIDTH, WIDTH - RIGHT, bottom, bottom)
+    self.text((LABEL_WIDTH + WIDTH - RIGHT) / 2, bottom + 35, 'minutes', 'small', 'middle')
+    for name, line in self.lines:
+      path = ' '.join('%.1f,%.1f' % self.point(x, y) for x, y in line)
+      self.add('<polyline points="%s" class="line s%d"/>', path, self.series[name])
+    return self.page(bottom + 44)
+
+
+def steps(high):
+  """Round numbers from 0 to `high`, at most eight."""
+  step = 10**math.floor(math.log10(high / 4))
+  step *= next(m for m in (1, 2, 5, 10) if high / (step * m) <= 7)
+  return [step * i for i in range(int(high / step + 1e-9) + 1)]
 
 
 def short(value):

@@ -121,7 +121,8 @@ def main():
       rows = [json.loads(line) for line in f]
     if not rows:
       sys.exit('native.py: %s is empty' % rest[0])
-    stats.save(rest[2], 'runners', json.loads(rest[1]), rows)
+    about = json.loads(rest[1])
+    stats.save(rest[2], about['mode'] if about['mode'] in ('latency', 'soak') else 'runners', about, rows)
   else:
     sys.exit(__doc__)
 

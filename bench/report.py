@@ -2,11 +2,12 @@
 """Tables, verdicts and charts from the result files that the benchmarks wrote.
 
   report.py RESULT.json ...                          prints Markdown tables, and whether each target is met
+  report.py --draw FOLDER RESULT.json ...            and puts the charts into FOLDER
   report.py --publish DOCS [RESULT.json ...]         keeps a copy of the files in DOCS/bench, draws the charts there from all files that it
                                                      holds, and puts the tables into DOCS/performance.md, each between its two
                                                      marks: <!-- bench:NAME --> and <!-- /bench -->
 
-NAME of a file: `loopback` and `processes` (bench/run), `limit`, `engine`, `large`. Exit code 1: a run failed or a target was missed.
+NAME of a file: `loopback` and `processes` (bench/run), `latency`, `soak`, `limit`, `engine`, `large`. Exit code 1: a run failed or a target was missed.
 """
 import argparse
 import os
@@ -16,7 +17,7 @@ import sys
 
 import comparison
 import stats
-from charts import Chart
+from charts import Chart, Curves
 from comparison import Comparison, Target
 
 MEBI = 1 << 20
@@ -242,12 +243,132 @@ def large_judged(result):
   return [t.verdict() for t in large_targets(result)]
 
 
+# ------------------------------------------------------------------ latency
+
+LATENCY_TITLES = {'every': 'pane at every element', 'early': 'early panes, accumulating', 'polled': 'source that waits itself', 'flood': 'source without waits'}
+
+
+def latency_targets(c):
+  """The issue's own are for `every` and `flood`."""
+  for work in c.works:
+    if work == 'flood':
+      yield Target(work, 'elements a second ÷ Prism\'s', 2, c.ratio(work, 'elements_per_s'), at_least=True)
+    else:
+      yield Target(work, 'p50 ÷ Prism\'s', 0.6, c.ratio(work, 'p50_ms'))
+      yield Target(work, 'p99 ÷ Prism\'s', 0.5, c.ratio(work, 'p99_ms'))
+
+
+def latency_tables(result):
+  c = Comparison(result)
+  yield provenance(result)
+  yield ''
+  columns = [('p50', 'p50_ms', 'ms'), ('p99', 'p99_ms', 'ms'), ('elements a second', 'elements_per_s', ''), ('runner CPU', 'runner_cpu_s', 's'),
+             ('runner peak memory', 'runner_peak_mb', 'MB')]
+  yield '| pipeline | runner | runs | failed | %s |' % ' | '.join(title for title, _, _ in columns)
+  yield '| --- | --- | --- | --- |%s' % (' ---: |' * len(columns))
+  for work in c.works:
+    for runner in c.runners:
+      found = [(c.figure(work, runner, figure), unit) for _, figure, unit in columns]
+      yield '| %s: %s | %s | %d | %d | %s |' % (work, LATENCY_TITLES[work], comparison.title(runner), len(c.good(work, runner)), c.failed(work, runner),
+                                              ' | '.join(f.text(unit) if f else '–' for f, unit in found))
+  yield ''
+  if comparison.BASE in c.runners and comparison.OURS in c.runners:
+    yield '| pipeline | target | limit | measured | |'
+    yield '| --- | --- | ---: | ---: | --- |'
+    for target in latency_targets(c):
+      yield target.row()
+  for line in comparison.failures(c):
+    yield ''
+    yield line[:LINE_LIMIT]
+
+
+def latency_judged(result):
+  c = Comparison(result)
+  verdicts = [t.verdict() for t in latency_targets(c)] if comparison.BASE in c.runners and comparison.OURS in c.runners else []
+  return verdicts + ['failed'] * sum(c.failed(work, comparison.OURS) for work in c.works)
+
+
+def latency_charts(result):
+  c = Comparison(result)
+  groups = [('%s, %s' % (work, part), [(comparison.title(runner), c.figure(work, runner, part + '_ms'), None) for runner in c.runners])
+            for work in c.works if work != 'flood' for part in ('p50', 'p99')]
+  yield 'latency', Chart('An element\'s way from the source through a GroupByKey', 'milliseconds, less is better',
+                         {comparison.title(runner): i for i, runner in enumerate(c.runners)}, groups, logarithmic=True,
+                         note='An element each 20 ms; the worker is the client itself (LOOPBACK). Medians with their 95 % interval.')
+
+
+# ------------------------------------------------------------------ soak
+
+SOAK_GROWTH, SOAK_SLOWER = 1.03, 1.25
+
+
+class Soak:
+  """A curve is flat when its last third is where its middle third is. The first one belongs to pools and tables that fill up once."""
+  def __init__(self, result):
+    self.samples = [row for row in result['rows'] if 'at_s' in row]
+    self.end = next((row for row in result['rows'] if 'at_s' not in row), {'state': 'CRASH', 'error': 'it never ended'})
+
+  def third(self, number, field):
+    part = self.samples[len(self.samples) * number // 3:len(self.samples) * (number + 1) // 3]
+    return stats.estimate([row.get(field) for row in part])
+
+  def growth(self, field):
+    middle, last = self.third(1, field), self.third(2, field)
+    return stats.Estimate([last.median / middle.median]) if middle and last else None
+
+  def targets(self):
+    yield Target('memory', 'last third ÷ middle third', SOAK_GROWTH, self.growth('rss_mb'))
+    for part in ('p50', 'p99'):
+      yield Target(part, 'last third ÷ middle third', SOAK_SLOWER, self.growth(part + '_ms'))
+
+  def minutes(self):
+    return self.samples[-1]['at_s'] / 60 if self.samples else 0
+
+
+def soak_tables(result):
+  soak = Soak(result)
+  yield 'Measured on %s: %s, %s; load at the start %s. %.1f minutes.' % (
+      result['date'], result['machine'], result['versions'], result['load_at_start'], soak.minutes())
+  yield ''
+  yield '| | first third | middle third | last third |'
+  yield '| --- | ---: | ---: | ---: |'
+  for title, field, unit in (('memory of the daemon', 'rss_mb', 'MB'), ('p50', 'p50_ms', 'ms'), ('p99', 'p99_ms', 'ms'), ('CPU of the daemon in an interval', 'runner_cpu_s', 's')):
+    cells = [soak.third(i, field) for i in range(3)]
+    yield '| %s | %s |' % (title, ' | '.join(c.text(unit) if c else '–' for c in cells))
+  yield ''
+  yield '| curve | target | limit | measured | |'
+  yield '| --- | --- | ---: | ---: | --- |'
+  for target in soak.targets():
+    yield target.row()
+  yield ''
+  if soak.end['state'] == 'DONE':
+    yield 'Drained: %s elements seen, each once; the bags of %s windows held as many.' % (thousands(soak.end['seen']), thousands(soak.end['bags']))
+  else:
+    yield '%s: %s' % (soak.end['state'], soak.end['error'])
+
+
+def soak_judged(result):
+  soak = Soak(result)
+  return [t.verdict() for t in soak.targets()] + ['failed'] * (soak.end['state'] != 'DONE')
+
+
+def soak_charts(result):
+  soak = Soak(result)
+
+  def line(field):
+    return [(row['at_s'] / 60, row[field]) for row in soak.samples if field in row]
+
+  note = 'Windows, state and timers; one sample each %.3g s.' % (soak.samples[1]['at_s'] - soak.samples[0]['at_s'] if len(soak.samples) > 1 else 0)
+  yield 'soak-memory', Curves('Memory of the daemon in an endless job', 'MB', {'resident': 0}, [('resident', line('rss_mb'))], note=note)
+  yield 'soak-latency', Curves('An element\'s way in an endless job', 'ms', {'p50': 0, 'p99': 1}, [('p50', line('p50_ms')), ('p99', line('p99_ms'))], note=note)
+
+
 # ------------------------------------------------------------------ all
 
 
-TABLES = {'runners': runners_tables, 'limit': limit_tables, 'engine': engine_tables, 'large': large_tables}
-JUDGED = {'runners': runners_judged, 'limit': limit_judged, 'engine': engine_judged, 'large': large_judged}
-CHARTS = {'runners': runners_charts, 'limit': limit_charts, 'engine': engine_charts}
+TABLES = {'latency': latency_tables, 'soak': soak_tables, 'runners': runners_tables, 'limit': limit_tables, 'engine': engine_tables, 'large': large_tables}
+JUDGED = {'latency': latency_judged, 'soak': soak_judged, 'runners': runners_judged, 'limit': limit_judged, 'engine': engine_judged, 'large': large_judged}
+CHARTS = {'latency': latency_charts, 'soak': soak_charts, 'runners': runners_charts, 'limit': limit_charts, 'engine': engine_charts}
 
 
 def put_into_page(page, name, lines):
@@ -259,6 +380,15 @@ def put_into_page(page, name, lines):
   text = pattern.sub(lambda m: m.group(1) + '\n'.join(lines) + '\n' + m.group(2), text)
   with open(page, 'w', encoding='utf-8') as f:
     f.write(text)
+
+
+def draw(folder, result):
+  """[(stem of the file, chart)]"""
+  charts = list(CHARTS.get(result['kind'], lambda _: [])(result))
+  for stem, chart in charts:
+    with open(os.path.join(folder, stem + '.svg'), 'w', encoding='utf-8') as f:
+      f.write(chart.svg())
+  return charts
 
 
 def publish(docs, paths):
@@ -273,9 +403,7 @@ def publish(docs, paths):
       continue
     result = stats.load(os.path.join(folder, name))
     lines = []
-    for stem, chart in CHARTS.get(result['kind'], lambda _: [])(result):
-      with open(os.path.join(folder, stem + '.svg'), 'w', encoding='utf-8') as f:
-        f.write(chart.svg())
+    for stem, chart in draw(folder, result):
       lines += ['![%s](bench/%s.svg)' % (chart.title, stem), '']
     put_into_page(os.path.join(docs, 'performance.md'), name[:-5], lines + list(TABLES[result['kind']](result)))
 
@@ -284,6 +412,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('results', nargs='*')
   parser.add_argument('--publish', metavar='DOCS')
+  parser.add_argument('--draw', metavar='FOLDER')
   args = parser.parse_args()
   bad = 0
   for path in args.results:
@@ -292,6 +421,8 @@ def main():
     verdicts = JUDGED[result['kind']](result)
     print('%s: %s\n' % (name_of(result), ', '.join('%d %s' % (verdicts.count(v), v) for v in dict.fromkeys(verdicts)) or 'no targets'))
     bad += sum(v in ('missed', 'failed') for v in verdicts)
+    if args.draw:
+      draw(args.draw, result)
   if args.publish:
     publish(args.publish, args.results)
   return 1 if bad else 0

@@ -1,6 +1,6 @@
 """Medians and what is known about them, and result files.
 
-A result file is one JSON object: kind ("runners", "limit", "engine" or "large"), what was measured on (machine, versions, date, load
+A result file is one JSON object: kind ("runners", "latency", "soak", "limit", "engine" or "large"), what was measured on (machine, versions, date, load
 when it began), and `rows`, one object for each measurement, with its repetition in `rep`.
 """
 import datetime

@@ -85,6 +85,45 @@ class Ratios(unittest.TestCase):
     self.assertAlmostEqual(wall.found.median, 0.5)
 
 
+def latency_row(runner, work, rep, p50_ms, p99_ms, elements_per_s=50.0):
+  return {'runner': runner, 'work': work, 'rep': rep, 'state': 'DONE', 'p50_ms': p50_ms, 'p99_ms': p99_ms, 'elements_per_s': elements_per_s,
+          'runner_cpu_s': 0.1, 'runner_peak_mb': 20.0}
+
+
+class Latency(unittest.TestCase):
+  def test_way_and_throughput_are_compared_with_prisms(self):
+    rows = [latency_row('trestle', 'every', 0, 2.0, 30.0), latency_row('prism', 'every', 0, 5.0, 40.0)]
+    rows += [latency_row('trestle', 'flood', 0, 1.0, 1.0, 3000.0), latency_row('prism', 'flood', 0, 1.0, 1.0, 1000.0)]
+    result = dict(result_of(rows, 'latency'), kind='latency')
+    self.assertEqual(report.latency_judged(result), ['met', 'missed', 'met'])
+    self.assertEqual(report.name_of(result), 'latency')
+    for _, chart in report.latency_charts(result):
+      xml.dom.minidom.parseString(chart.svg())
+
+
+class Soaks(unittest.TestCase):
+  def result(self, memory, end):
+    rows = [{'at_s': 10.0 * (i + 1), 'rss_mb': memory(i), 'runner_cpu_s': 0.1, 'elements': 500, 'p50_ms': 3.0, 'p99_ms': 6.0} for i in range(30)]
+    return dict(result_of(rows + [end], 'soak'), kind='soak')
+
+  def test_what_fills_up_first_is_no_growth(self):
+    done = {'state': 'DONE', 'seen': 15000, 'bags': 300}
+    self.assertEqual(report.soak_judged(self.result(lambda i: 18.0 + min(i, 8), done)), ['met'] * 3)
+
+  def test_memory_that_grows_on_is_missed(self):
+    done = {'state': 'DONE', 'seen': 15000, 'bags': 300}
+    self.assertEqual(report.soak_judged(self.result(lambda i: 20.0 + 0.2 * i, done)), ['missed', 'met', 'met'])
+
+  def test_an_end_that_is_none_fails(self):
+    self.assertIn('failed', report.soak_judged(self.result(lambda i: 20.0, {'state': 'WRONG', 'error': '3 elements were seen'})))
+
+  def test_curves_are_drawn(self):
+    for _, chart in report.soak_charts(self.result(lambda i: 20.0, {'state': 'DONE', 'seen': 1, 'bags': 1})):
+      svg = chart.svg()
+      xml.dom.minidom.parseString(svg)
+      self.assertIn('polyline', svg)
+
+
 class Pages(unittest.TestCase):
   def test_charts_and_tables_go_into_the_page(self):
     rows = [runner_row(runner, work, rep, 3.0 + rep, runner_cpu_s=0.0) for rep in range(3) for work in ('tiny', 'a<b') for runner in ('trestle', 'prism')]

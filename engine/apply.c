@@ -231,6 +231,7 @@ void engine_apply_commit(struct engine *engine, struct bundle_commit *commit, co
     struct stage *stage = &engine->stages[commit->stage];
 
     tally_commit(&engine->tally, commit);
+    ahead_committed(stage);
     for (size_t i = 0; i < commit->output_count; i++) {
         unsigned collection = stage->plan->sinks[i].collection;
 

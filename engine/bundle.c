@@ -16,9 +16,23 @@ static struct engine_action *bundle_action(struct engine *engine, const struct b
     return action;
 }
 
+/* Of one that was opened ahead: whether its time has come. */
+static bool may_send(struct engine *engine, struct bundle *bundle) {
+    if (bundle->awaited)
+        return false;
+    if (bundle->send_at_ms > engine->now_ms) {
+        engine->needs_wake = true;
+        return false;
+    }
+    bundle->send_at_ms = TIME_MIN;
+    return true;
+}
+
 void bundle_send(struct engine *engine, struct bundle *bundle) {
     const struct coder *coder = stage_source_coder(engine, bundle->stage);
 
+    if (!may_send(engine, bundle))
+        return;
     while (!engine->is_over && !bundle->is_input_ended && bundle->window_bytes < engine->options.send_window_bytes &&
            resident_input_is_here(engine, bundle)) {
         struct slice piece = claim_read(bundle->claim, &bundle->sent, coder, engine->options.message_bytes,
@@ -74,8 +88,8 @@ static struct group *make_group(const struct engine *engine, unsigned collection
                : NULL;
 }
 
-struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim,
-                            struct worker_slot *worker) {
+struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim, struct worker_slot *worker,
+                            uint64_t awaited) {
     struct bundle *bundle = xcalloc(1, sizeof(*bundle));
     const struct plan_stage *plan = stage->plan;
 
@@ -83,6 +97,8 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     bundle->stage = stage;
     bundle->worker = worker->number;
     bundle->claim = claim;
+    bundle->awaited = awaited;
+    bundle->send_at_ms = stage->open_until_ms > engine->now_ms ? stage->open_until_ms : TIME_MIN;
     bundle->large.threshold_bytes = plan->takes_state_backed_iterables ? engine->options.max_inline_bytes : SIZE_MAX;
     bundle->large.max_bytes = engine->options.max_element_bytes;
     bundle->writers = xcalloc(plan->sink_count, sizeof(*bundle->writers));
@@ -115,6 +131,8 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     for (unsigned i = 0; i < plan->timer_family_count; i++)
         bundle_send_timers(engine, bundle, i);
     bundle_send(engine, bundle);
+    if (bundle->send_at_ms != TIME_MIN)
+        ahead_open_follower(engine, bundle);
     return bundle;
 }
 
@@ -317,6 +335,7 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     bundle_take_commit(bundle, &commit);
     if (engine->options.verify_commits)
         through_encoding(engine, &commit);
+    bundle_note_pace(engine, bundle, &commit);
     engine_apply_commit(engine, &commit, bundle->claim);
     tally_claim(&engine->tally, bundle->stage->plan->index, bundle->claim);
     firing_expire(engine, bundle->stage, bundle->claim);
@@ -388,6 +407,8 @@ static void end_output(struct engine *engine, struct bundle *bundle, size_t stre
         return; /* said twice: harmless */
     bundle->is_ended[stream] = true;
     bundle->open_ends--;
+    if (bundle->open_ends == 0 && !bundle->response)
+        ahead_open_follower(engine, bundle);
     bundle_check_end(engine, bundle);
 }
 
@@ -424,7 +445,8 @@ static void take_output(struct engine *engine, struct bundle *bundle, struct run
         return;
     }
     group_output(bundle, writer, stream);
-    bundle_has_output(engine, bundle);
+    if (!is_last)
+        bundle_has_output(engine, bundle);
     /* More may follow as long as something comes. */
     if (bundle->response)
         bundle->response_deadline_ms = time_add(engine->now_ms, engine->options.output_timeout_ms);

@@ -31,6 +31,7 @@ static struct engine_options with_defaults(const struct engine_options *options)
     DEFAULT(split_after_ms, 500);
     DEFAULT(latency_ms, 10);
     DEFAULT(checkpoint_after_ms, 100);
+    DEFAULT(open_ahead_ms, 1);
     DEFAULT(stream_bundle_bytes, 1 << 20);
 #undef DEFAULT
     return o;
@@ -322,7 +323,9 @@ void engine_time_passed(struct engine *engine) {
         for (size_t j = 0; j < stage->delayed.count; j++) {
             struct delayed_residual *delayed = &stage->delayed.items[j];
 
-            if (delayed->due_ms <= engine_clock(engine)) {
+            if (ahead_of_residual(engine, stage, delayed->due_ms) <= engine_clock(engine)) {
+                if (delayed->due_ms > engine_clock(engine))
+                    stage->open_until_ms = MAX(stage->open_until_ms, delayed->due_ms);
                 input_queue_push(&stage->queue, delayed->item);
                 engine->needs_schedule = true;
             } else {
@@ -335,6 +338,9 @@ void engine_time_passed(struct engine *engine) {
     }
     vec_foreach (view, &engine->views)
         engine->needs_schedule |= (*view)->live && live_view_next_wake((*view)->live) <= engine_clock(engine);
+    vec_foreach (entry, &engine->running)
+        if ((*entry)->send_at_ms != TIME_MIN && (*entry)->send_at_ms <= engine->now_ms)
+            bundle_send(engine, *entry);
     for (size_t i = 0; i < engine->running.count && !engine->is_over;) {
         struct bundle *bundle = engine->running.items[i];
         bool is_late = bundle->response && bundle->response_deadline_ms <= engine->now_ms;
@@ -363,7 +369,7 @@ event_time engine_next_due(struct engine *engine) {
         struct stage *stage = &engine->stages[i];
 
         vec_foreach (delayed, &stage->delayed)
-            at = MIN(at, delayed->due_ms);
+            at = MIN(at, ahead_of_residual(engine, stage, delayed->due_ms));
         next = firing_next_wake(engine, stage);
         at = MIN(at, next);
         next = stage->panes ? pane_group_next_wake(stage->panes) : TIME_MAX;
@@ -383,9 +389,12 @@ static void ask_to_be_woken(struct engine *engine) {
         return;
     engine->needs_wake = false;
     at = engine->stream_count ? TIME_MAX : engine_next_due(engine);
-    vec_foreach (bundle, &engine->running)
+    vec_foreach (bundle, &engine->running) {
         if ((*bundle)->response)
             at = MIN(at, (*bundle)->response_deadline_ms);
+        if ((*bundle)->send_at_ms != TIME_MIN)
+            at = MIN(at, (*bundle)->send_at_ms);
+    }
     vec_foreach (finalization, &engine->finalizing)
         at = MIN(at, finalization->deadline_ms);
     at = MIN(at, engine->split_at_ms);

@@ -41,9 +41,12 @@ struct engine_options {
     int64_t
         latency_ms; /* of a restriction that may never end: how long its output waits for more, before a checkpoint; 0: 10 ms */
     int64_t checkpoint_after_ms; /* ... and how long it may run without any; 0: 100 ms */
-    size_t stream_bundle_bytes;  /* target of input bytes in one bundle of a streaming stage; 0: 1 MiB */
-    int64_t split_after_ms;  /* how long a bundle runs before it may be asked to split; negative: never; 0: 500 ms */
-    struct account *account; /* may be NULL */
+    int64_t
+        open_ahead_ms; /* how long before its input comes a bundle of a stream may be opened, where that is known; 0: 1 ms;
+                                    negative: never */
+    size_t stream_bundle_bytes; /* target of input bytes in one bundle of a streaming stage; 0: 1 MiB */
+    int64_t split_after_ms;     /* how long a bundle runs before it may be asked to split; negative: never; 0: 500 ms */
+    struct account *account;    /* may be NULL */
     /* Every commit is encoded, decoded, and the decoded one applied: tests hold the encoding to account. */
     bool verify_commits;
 };

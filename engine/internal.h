@@ -99,7 +99,11 @@ struct stage {
     struct view **views; /* one per side input, shared */
     struct user_state state;
     unsigned running;
-    uint64_t last_bundle; /* that was started, 0: none */
+    uint64_t last_bundle;  /* that was started, 0: none */
+    int64_t checkpoint_ms; /* how long a bundle that may never end runs before it is cut off; 0: checkpoint_after_ms */
+    event_time open_until_ms; /* what is in the queue is not sent before */
+    bool has_committed;       /* since ahead_settle() */
+    bool leads_on;            /* what the last bundle committed became input of another stage at once */
 
     /* Of a stream (engine/watermark.c): */
     event_time in_watermark, out_watermark;
@@ -134,6 +138,8 @@ struct bundle {
     event_time started_ms;
     bool has_output; /* of one that may never end */
 
+    event_time send_at_ms;    /* opened ahead: not sent before; TIME_MIN: no matter when */
+    uint64_t awaited;         /* opened ahead: its input is what waits once this bundle is gone; 0: has its claim */
     struct claim_cursor sent; /* what was handed to the host */
     struct bundle_splits splits;
     size_t window_bytes; /* of it not yet reported as sent */
@@ -281,9 +287,22 @@ void engine_schedule(struct engine *engine);
 /* A bounded stage reads its side inputs when they are complete. */
 bool stage_side_inputs_are_ready(const struct engine *engine, const struct stage *stage);
 
+/* Moves what the next bundle is to have into the claim, which may stay empty. Not for keyed stages. */
+void engine_claim(struct engine *engine, struct stage *stage, struct claim *claim);
+
+/* ahead.c: bundles of streams that are opened before their input is there. */
+/* When the stage's bundle for a residual that is due then may be opened. */
+event_time ahead_of_residual(const struct engine *engine, const struct stage *stage, event_time due_ms);
+/* The bundle is about to end: it was opened for what is due shortly, or it has put out everything. */
+void ahead_open_follower(struct engine *engine, const struct bundle *bundle);
+void ahead_committed(struct stage *stage);
+/* Once commits have led where they lead: gives bundles that waited for them their input. */
+void ahead_settle(struct engine *engine);
+
 /* bundle.c */
-struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim,
-                            struct worker_slot *worker);
+/* `awaited`: the bundle has nothing in its claim yet, see struct bundle; 0: it has. */
+struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct claim *claim, struct worker_slot *worker,
+                            uint64_t awaited);
 void bundle_elements(struct engine *engine, struct bundle *bundle, unsigned sink, struct slice bytes, bool is_last);
 void bundle_timers(struct engine *engine, struct bundle *bundle, unsigned family, struct slice bytes, bool is_last);
 void bundle_sent(struct engine *engine, struct bundle *bundle, size_t bytes);
@@ -314,6 +333,8 @@ bool bundle_application_is_sound(const struct engine *engine, const struct stage
 bool stage_may_never_end(const struct stage *stage);
 bool bundle_may_never_end(const struct bundle *bundle);
 void bundle_start_splits(struct engine *engine, struct bundle *bundle);
+/* How much output it had says how long the next one runs. */
+void bundle_note_pace(const struct engine *engine, const struct bundle *bundle, const struct bundle_commit *commit);
 /* It would be seen if the bundle ended. */
 void bundle_has_output(struct engine *engine, struct bundle *bundle);
 /* Asks running bundles to split for the slots that found no work; sets split_at_ms. After engine_schedule(). */

@@ -94,11 +94,15 @@ static struct share share_of_waiting(const struct engine *engine, const struct s
     return share;
 }
 
+void engine_claim(struct engine *engine, struct stage *stage, struct claim *claim) {
+    struct share share = share_of_waiting(engine, stage, environment_slots(engine, stage->plan->environment));
+
+    claim_take(claim, &stage->queue, stage_source_coder(engine, stage), share.bytes, share.count);
+}
+
 /* The input of the next bundle. */
 static struct claim *next_claim(struct engine *engine, struct stage *stage, const struct worker_slot *worker) {
-    const struct coder *coder = stage_source_coder(engine, stage);
     unsigned slots = environment_slots(engine, stage->plan->environment);
-    struct share share = share_of_waiting(engine, stage, slots);
     struct claim *claim;
 
     if (stage->retries.count) {
@@ -109,9 +113,9 @@ static struct claim *next_claim(struct engine *engine, struct stage *stage, cons
     }
     claim = claim_create();
     if (stage->shards)
-        shards_claim(engine, stage, worker, claim, MAX(share.bytes, (size_t)1), slots);
+        shards_claim(engine, stage, worker, claim, MAX(share_of_waiting(engine, stage, slots).bytes, (size_t)1), slots);
     else
-        claim_take(claim, &stage->queue, coder, share.bytes, share.count);
+        engine_claim(engine, stage, claim);
     return claim;
 }
 
@@ -129,7 +133,7 @@ static bool fill_worker(struct engine *engine, size_t i) {
         stage = pick_stage(engine, worker);
         if (!stage)
             break;
-        bundle_start(engine, stage, next_claim(engine, stage, worker), worker);
+        bundle_start(engine, stage, next_claim(engine, stage, worker), worker, 0);
         has_started = true;
     }
     return has_started;
@@ -138,6 +142,7 @@ static bool fill_worker(struct engine *engine, size_t i) {
 void engine_schedule(struct engine *engine) {
     bool has_started = true;
 
+    ahead_settle(engine);
     for (size_t i = 0; i < engine->plan->stage_count; i++)
         sorted_prepare(engine, &engine->stages[i], environment_slots(engine, engine->plan->stages[i].environment) + 1);
     /* Once a worker's slots are full, what is at home there is free for those that were looked at before. */

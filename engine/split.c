@@ -16,7 +16,9 @@
  * Keyed stages are not split: a part of their bundle's keys would run beside the bundle, and a shard is in one bundle at a time.
  *
  * Restrictions that may never end are split for another reason, at fraction 0: the bundle then ends with what it has done, which becomes
- * visible, and the residual is another bundle's (a checkpoint). That is due a while after the bundle began, sooner once there is output.
+ * visible, and the residual is another bundle's (a checkpoint). That is due latency_ms after output was seen. Harnesses that send output only at the end
+ * show none: so it is due after latency_ms as well where the stage's last bundle had output, and twice as late each time one had none, or so
+ * much that longer bundles are worth their wait, up to checkpoint_after_ms.
  *
  * Indices count the elements that the bundle was sent, from 0; -1 stands before the first (ProcessBundleSplitResponse.ChannelSplit). */
 #include <stdlib.h>
@@ -150,15 +152,40 @@ void bundle_has_output(struct engine *engine, struct bundle *bundle) {
     engine->needs_wake = true;
 }
 
+/* As many elements in the time of latency_ms are worth a longer bundle. */
+enum { CROWD = 64 };
+
+void bundle_note_pace(const struct engine *engine, const struct bundle *bundle, const struct bundle_commit *commit) {
+    int64_t latency = engine->options.latency_ms, longest = engine->options.checkpoint_after_ms;
+    int64_t ran_ms = MAX(engine->now_ms - bundle->started_ms, latency);
+    struct stage *stage = bundle->stage;
+    uint64_t written = 0;
+
+    if (!bundle_may_never_end(bundle))
+        return;
+    for (size_t i = 0; i < commit->output_count; i++)
+        written += commit->written[i];
+    if (written && written * (uint64_t)latency < (uint64_t)CROWD * (uint64_t)ran_ms)
+        stage->checkpoint_ms = MIN(latency, longest);
+    else if (stage->checkpoint_ms)
+        stage->checkpoint_ms = MIN(2 * stage->checkpoint_ms, longest);
+}
+
+static int64_t checkpoint_interval(const struct engine *engine, const struct stage *stage) {
+    return stage->checkpoint_ms ? stage->checkpoint_ms : engine->options.checkpoint_after_ms;
+}
+
 static int64_t split_interval(const struct engine *engine, const struct bundle *bundle) {
     int64_t interval =
-        bundle_may_never_end(bundle) ? engine->options.checkpoint_after_ms : engine->options.split_after_ms;
+        bundle_may_never_end(bundle) ? checkpoint_interval(engine, bundle->stage) : engine->options.split_after_ms;
 
     return MAX(interval, (int64_t)1) << bundle->splits.refusals;
 }
 
 void bundle_start_splits(struct engine *engine, struct bundle *bundle) {
-    bundle->splits.due_ms = time_add(engine->now_ms, split_interval(engine, bundle));
+    event_time begin = MAX(engine->now_ms, bundle->send_at_ms);
+
+    bundle->splits.due_ms = time_add(begin, split_interval(engine, bundle));
 }
 
 void engine_split(struct engine *engine) {

@@ -33,12 +33,15 @@ struct config {
     unsigned workers_keep_warm_max;      /* processes */
     unsigned retry_worker_lost_attempts; /* of a bundle, the first included */
     unsigned retry_user_exception_attempts;
-    uint64_t bundle_output_timeout_ms; /* from a bundle's response to the end of its output */
-    uint64_t bundle_split_after_ms;    /* until a running bundle may be asked to split */
-    uint64_t bundle_stuck_report_ms;   /* 0: never */
-    uint64_t bundle_stuck_kill_ms;     /* 0: never */
-    uint64_t limits_max_message_bytes; /* one gRPC message */
-    uint64_t limits_max_element_bytes; /* one encoded element */
+    uint64_t bundle_output_timeout_ms;   /* from a bundle's response to the end of its output */
+    uint64_t bundle_split_after_ms;      /* until a running bundle may be asked to split */
+    uint64_t bundle_stuck_report_ms;     /* 0: never */
+    uint64_t bundle_stuck_kill_ms;       /* 0: never */
+    uint64_t stream_latency_ms;          /* until output of a source without an end is asked for */
+    uint64_t stream_checkpoint_after_ms; /* ... of one that put out nothing, or very much */
+    uint64_t stream_open_ahead_ms;       /* 0: no bundle is opened before its input is there */
+    uint64_t limits_max_message_bytes;   /* one gRPC message */
+    uint64_t limits_max_element_bytes;   /* one encoded element */
     uint64_t limits_max_inline_group_bytes;
     uint64_t limits_max_artifact_bytes; /* one staged file */
     uint64_t memory_total_bytes;        /* 0: half of what the machine or the service's cgroup has */

@@ -58,6 +58,15 @@ static const struct config_key keys[] = {
      "the worker of a bundle that gives no sign of life for this long is stopped, and its bundles run again on "
      "another; "
      "0s: never"},
+    {"stream.latency", CONFIG_DURATION, FIELD(stream_latency_ms), 1, DAY_MS, "10ms", NULL,
+     "how long a source without an end may keep what it has put out, so that there is more of it, before it is asked "
+     "for a checkpoint"},
+    {"stream.checkpoint_after", CONFIG_DURATION, FIELD(stream_checkpoint_after_ms), 1, DAY_MS, "100ms", NULL,
+     "the same for a source that put out nothing, or so much that larger bundles are worth it"},
+    {"stream.open_ahead", CONFIG_DURATION, FIELD(stream_open_ahead_ms), 0, 100000, "1ms", NULL,
+     "how long before its input is due a bundle is opened on an idle worker, where it is known: a source's wait is "
+     "over, or a bundle before it ends; "
+     "0s: not before"},
     {"limits.max_message", CONFIG_SIZE, FIELD(limits_max_message_bytes), 1024 * 1024, 2 * GIB - 1, "512MiB", NULL,
      "the largest gRPC message that is accepted"},
     {"limits.max_element", CONFIG_SIZE, FIELD(limits_max_element_bytes), 1024, 2 * GIB - 1, "256MiB", NULL,

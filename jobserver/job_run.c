@@ -147,9 +147,13 @@ static void publish_end(struct job_run *run) {
     run->end_error = NULL;
 }
 
-/* Times far ahead are looked at again once a day: waking too early does no harm. */
-static int64_t wake_after(int64_t delay_ms) {
-    return monotonic_now_ns() + MIN(MAX(delay_ms, (int64_t)0), (int64_t)MAX_SLEEP_MS) * 1000000;
+/* When run_now_ms() is `at_ms`. Times far ahead are looked at again once a day: waking too early does no harm. */
+static int64_t wake_at(const struct job_run *run, event_time at_ms) {
+    int64_t delay_ms = at_ms - run_now_ms(run);
+
+    if (delay_ms > MAX_SLEEP_MS)
+        return monotonic_now_ns() + (int64_t)MAX_SLEEP_MS * 1000000;
+    return delay_ms <= 0 ? monotonic_now_ns() : run->start_ns + (at_ms - run->start_ms) * 1000000;
 }
 
 static void forget_bundle(struct job_run *run, const struct engine_action *action) {
@@ -201,7 +205,7 @@ static void perform(struct job_run *run, struct engine_action *action) {
         scratch_drop(run->scratch, action->extent);
         break;
     case ENGINE_ACTION_WAKE:
-        run->wake_ns = wake_after(action->at_ms - run_now_ms(run));
+        run->wake_ns = wake_at(run, action->at_ms);
         break;
     case ENGINE_ACTION_TEST_STREAM_PLAYED:
         run_source_consumed(run, action->stage);
@@ -435,6 +439,10 @@ int job_run_start(struct job_run *run, struct status *st) {
             run->attempts_wanted ? run->attempts_wanted : run->options->config->retry_user_exception_attempts,
         .output_timeout_ms = (int64_t)run->options->config->bundle_output_timeout_ms,
         .split_after_ms = (int64_t)run->options->config->bundle_split_after_ms,
+        .latency_ms = (int64_t)run->options->config->stream_latency_ms,
+        .checkpoint_after_ms = (int64_t)run->options->config->stream_checkpoint_after_ms,
+        .open_ahead_ms =
+            run->options->config->stream_open_ahead_ms ? (int64_t)run->options->config->stream_open_ahead_ms : -1,
         .max_element_bytes = run->options->config->limits_max_element_bytes,
         .max_inline_bytes = run->options->config->limits_max_inline_group_bytes,
         .account = run->account,
