@@ -6,6 +6,7 @@
  *   sorted.c    input in the order of time
  *   bundle.c    one bundle: sending its input, collecting its output, its end
  *   split.c     giving a part of a running bundle to an idle slot; checkpoints of those that may never end
+ *   ahead.c     bundles opened a moment before their input is there
  *   apply.c     the commit put into effect; delivery along edges; stages that become complete
  *   watermark.c how far the event time of each streaming stage has come
  *   firing.c    timers: set by commits, due, and the expiration of windows
