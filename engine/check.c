@@ -1,4 +1,4 @@
-/* What a plan asks for that this engine does not do yet, said at Prepare. */
+/* What a plan asks for that makes no sense, or that this engine does not do; said at Prepare. */
 #include <stdlib.h>
 
 #include "engine/engine.h"

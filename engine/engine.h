@@ -154,8 +154,7 @@ void engine_event_clear(struct engine_event *event);
 bool engine_next_action(struct engine *engine, struct engine_action *ret_action);
 void engine_action_clear(struct engine_action *action);
 
-/* Why a stage that was not planned for can't run here, e.g. a TestStream or an unbounded PCollection: called at Prepare, so that the
- * submitter learns it at once. */
+/* Why a stage can't run here, e.g. one with a trigger that makes no sense: called at Prepare, so that the submitter learns it at once. */
 int engine_check_plan(const struct plan *plan, struct status *st);
 
 /* Copies of the metrics as of now, in the submitted pipeline's names (engine/tally.h). Committed: successful bundles only; attempted: with

@@ -5,11 +5,13 @@
  *   shards.c    of a keyed stage: which key shards, on which worker, with which cache token
  *   sorted.c    input in the order of time
  *   bundle.c    one bundle: sending its input, collecting its output, its end
- *   split.c     giving a part of a running bundle to an idle slot
+ *   split.c     giving a part of a running bundle to an idle slot; checkpoints of those that may never end
+ *   ahead.c     bundles opened a moment before their input is there
  *   apply.c     the commit put into effect; delivery along edges; stages that become complete
  *   watermark.c how far the event time of each streaming stage has come
  *   firing.c    timers: set by commits, due, and the expiration of windows
- *   paned.c     groupings of a stream
+ *   paned.c     groupings of a stream, by panes.h and trigger.h
+ *   gate.c      elements that wait for side inputs that change, by liveview.h
  *   drain.c     the end of a stream that is asked to end
  *   played.c    TestStreams, and the clock that they move
  *   answer.c    state requests
@@ -24,7 +26,7 @@
  *   check.c     what cannot be run here
  *
  * Files with a header of their own know less: input.h (queues and claims), group.h and bucket.h, mergebook.h, view.h and chain.h, userstate.h
- * with mapentries.h and orderedlist.h, timers.h, tally.h, commit.h, runs.h. */
+ * with mapentries.h and orderedlist.h, timers.h, holds.h and due.h, teststream.h, tally.h, commit.h, runs.h. */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
 
@@ -321,10 +323,10 @@ void bundle_free(struct engine *engine, struct bundle *bundle);
 void bundle_send(struct engine *engine, struct bundle *bundle);
 /* Commits the bundle when nothing is missing any more; it is gone then. */
 void bundle_check_end(struct engine *engine, struct bundle *bundle);
-/* Whether this is one element for the stage's splittable DoFn, whole, in the coder of its input. */
 /* What the residual will still produce has no lesser timestamp: what the SDK says of its outputs or, where that is nothing, the timestamp of the
  * element, which is whole (MODEL 9.5, 9.9). */
 event_time residual_hold(const struct residual *residual);
+/* Whether this is one element for the stage's splittable DoFn, whole, in the coder of its input. */
 bool bundle_application_is_sound(const struct engine *engine, const struct stage *stage,
                                  const struct residual *application);
 

@@ -34,8 +34,7 @@ static const struct config_key keys[] = {
      "processes and the SDK says that one process uses one core (Python)"},
     {"workers.slots", CONFIG_NUMBER, FIELD(workers_slots), 0, 1024, "0", NULL,
      "bundles that one worker works on at once; 0: one, or one per core where the SDK says that one process uses all "
-     "of "
-     "them (Java, Go)"},
+     "of them (Java, Go); in a stream two at least, and one more for each source, up to 16"},
     {"workers.stop_grace", CONFIG_DURATION, FIELD(workers_stop_grace_ms), 0, DAY_MS, "10s", NULL,
      "time from SIGTERM to SIGKILL when a worker process is stopped"},
     {"workers.keep_warm", CONFIG_DURATION, FIELD(workers_keep_warm_ms), 0, DAY_MS, "60s", NULL,
