@@ -15,7 +15,7 @@
 /* A row of the table in worker.c. start and stop run on the manager's thread. */
 struct worker_kind {
     const char *urn;
-    const char *hint; /* how a user asks for it */
+    const char *hint; /* how a user asks for it; NULL: not at all */
     int (*check)(struct slice payload, struct status *st);
     /* What it is, for messages; the caller's to free. NULL when the payload does not say. */
     char *(*describe)(struct slice payload);
@@ -36,9 +36,10 @@ struct worker {
     char *urn;
     struct slice payload;
     struct worker_endpoints endpoints;
-    void *state;         /* the kind's own, in the arena */
-    unsigned references; /* the list's, and one for each task under way; guarded by the manager's lock */
-    bool is_shell;       /* nothing is left but this struct; under the manager's lock */
+    struct process_spec command; /* as in worker_spec, in the arena; argv NULL: none */
+    void *state;                 /* the kind's own, in the arena */
+    unsigned references;         /* the list's, and one for each task under way; guarded by the manager's lock */
+    bool is_shell;               /* nothing is left but this struct; under the manager's lock */
     bool stop_requested;
     bool has_failed;
     bool has_stopped;
@@ -60,5 +61,6 @@ void worker_manager_release_channel(struct worker_manager *manager, const char *
 
 extern const struct worker_kind worker_kind_external;
 extern const struct worker_kind worker_kind_process;
+extern const struct worker_kind worker_kind_native;
 
 #endif

@@ -3,7 +3,7 @@
  *
  *   beam:env:external:v1   StartWorker / StopWorker on the pool at the payload's endpoint (LOOPBACK arrives as this)
  *   beam:env:process:v1    the payload's command with the payload's environment, as a process group
- *   (docker and native follow with a later issue; a table by URN holds the kinds)
+ *   trestle:env:native:v1  a command that the caller prepared, in place of an image (payload: DockerPayload, for messages)
  *
  * Whether a harness has connected is not known here but in fnapi/: the host joins the two by the worker id.
  *
@@ -16,6 +16,9 @@
 #include "base/status.h"
 #include "rpc/rpc.h"
 #include "worker/launcher.h"
+
+/* Not an environment that a pipeline names: what a DOCKER environment becomes where it runs without its image. */
+#define WORKER_NATIVE_URN "trestle:env:native:v1"
 
 struct worker_manager;
 struct worker;
@@ -32,6 +35,7 @@ struct worker_spec {
     const char *environment_urn;
     struct slice environment_payload; /* borrowed during the call */
     struct worker_endpoints endpoints;
+    const struct process_spec *command; /* native: what to run, copied; else NULL */
 };
 
 struct worker_handler {
