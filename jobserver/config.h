@@ -18,14 +18,23 @@ enum config_log_format {
     CONFIG_LOG_JOURNAL, /* journald's priority prefix, no time */
 };
 
+/* When the image of a container is fetched. */
+enum config_pull { CONFIG_PULL_MISSING, CONFIG_PULL_ALWAYS, CONFIG_PULL_NEVER };
+
 /* Plain data. Strings are owned, never NULL. A field is called like its key, with the unit behind it. */
 struct config {
     char *listen;            /* HOST:PORT or unix:PATH */
-    char *state_dir;         /* "" until config_settle_state_dir() */
+    char *state_dir;         /* "" until config_settle_directories() */
+    char *cache_dir;         /* the same */
     char *advertise_default; /* "": the listen address; see config_advertise() */
     char *advertise_external;
     char *advertise_process;
+    char *advertise_container;
     uint64_t worker_connect_timeout_ms;
+    char *containers_cli;             /* "": none */
+    unsigned containers_pull;         /* enum config_pull */
+    char *containers_options;         /* with blanks between them */
+    char *native_search_path;         /* directories with colons between them */
     unsigned workers_per_environment; /* processes */
     unsigned workers_slots;           /* bundles at once in one worker */
     uint64_t workers_stop_grace_ms;
@@ -81,8 +90,8 @@ void config_init_defaults(struct config *config);
  * -STATUS_INVALID_ARGUMENT: "FILE:LINE: KEY: why". */
 int config_load(struct config *config, const char *path, struct status *st);
 /* Where no state directory was set: systemd's $STATE_DIRECTORY, else $XDG_STATE_HOME/trestle, else ~/.local/state/trestle, else
- * /var/lib/trestle. */
-void config_settle_state_dir(struct config *config);
+ * /var/lib/trestle. The cache directory likewise: $CACHE_DIRECTORY, $XDG_CACHE_HOME/trestle, ~/.cache/trestle, /var/cache/trestle. */
+void config_settle_directories(struct config *config);
 void config_clear(struct config *config);
 
 /* HOST:PORT that workers of this kind of environment (its URN) are told, or NULL: the address that the server listens on. Borrowed. */

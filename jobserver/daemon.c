@@ -9,6 +9,7 @@
 #include "jobserver/host.h"
 #include "jobserver/job_service.h"
 #include "jobserver/machine.h"
+#include "jobserver/native/native.h"
 #include "jobserver/state_dir.h"
 
 enum {
@@ -34,6 +35,7 @@ struct daemon {
     struct rpc_client *client;
     struct fn_service *fn_service;
     struct worker_manager *workers;
+    struct native *native;
     struct host *host;
     struct job_service *job_service;
     struct artifact_service *artifact_service;
@@ -94,6 +96,12 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     /* Before the host gives up waiting, so that it is the pool's own reason that the job fails with. */
     worker_manager_set_start_timeout(
         daemon->workers, (unsigned)MAX(config->worker_connect_timeout_ms / 10 * 9, (uint64_t)MIN_START_TIMEOUT_MS));
+    daemon->native = native_create(&(struct native_options){
+        .launcher = launcher,
+        .cache_directory = config->cache_dir,
+        .state_directory = state_dir_path(daemon->state_dir),
+        .search_path = config->native_search_path,
+    });
     daemon->host = host_create(&(struct host_options){
         .config = config,
         .fn_service = daemon->fn_service,
@@ -103,10 +111,12 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .disk = daemon->disk,
         .scratch_directory = state_dir_path(daemon->state_dir),
         .pool = daemon->scratch_pool,
+        .native = daemon->native,
     });
     daemon->job_service = job_service_create(&(struct job_service_options){
         .catalogue = daemon->catalogue,
         .host = daemon->host,
+        .config = config,
         .pool = daemon->pool,
         .staging_endpoint = config->advertise_default[0] ? config->advertise_default : local,
         .cancel_wait_ms = CANCEL_WAIT_MS,
@@ -154,6 +164,7 @@ void daemon_destroy(struct daemon *daemon) {
         /* Jobs end while the server still serves: their harnesses say goodbye over it, and clients read how it ended. */
         catalogue_close(daemon->catalogue);
         host_stop(daemon->host);
+        native_destroy(daemon->native);
         worker_manager_destroy(daemon->workers);
     }
     if (daemon->server)

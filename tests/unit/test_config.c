@@ -153,11 +153,12 @@ START_TEST(an_unknown_key_is_refused_with_its_place)
     refuse("workers:\n  per_environment: 2\n  per_envirnment: 2\n",
            ":3: workers.per_envirnment: unknown key; known are per_environment, slots, stop_grace, keep_warm, "
            "keep_warm_max");
-    refuse("# comment\nlisten_on: a:1\n", ":2: listen_on: unknown key; known are listen, state_dir, advertise, "
-                                          "worker_connect_timeout, workers, retry, bundle, limits, memory, disk, log");
+    refuse("# comment\nlisten_on: a:1\n",
+           ":2: listen_on: unknown key; known are listen, state_dir, cache_dir, advertise, "
+           "containers, native, worker_connect_timeout, workers, retry, bundle, limits, memory, disk, log");
     refuse("workers.per_environment: 2\n",
-           ":1: workers.per_environment: unknown key; known are listen, state_dir, advertise, "
-           "worker_connect_timeout, workers, retry, bundle, limits, memory, disk, log");
+           ":1: workers.per_environment: unknown key; known are listen, state_dir, cache_dir, advertise, "
+           "containers, native, worker_connect_timeout, workers, retry, bundle, limits, memory, disk, log");
 }
 END_TEST
 
@@ -293,8 +294,17 @@ static void settle(const char *expected) {
     struct config own;
 
     config_init_defaults(&own);
-    config_settle_state_dir(&own);
+    config_settle_directories(&own);
     ck_assert_str_eq(own.state_dir, expected);
+    config_clear(&own);
+}
+
+static void settle_cache(const char *expected) {
+    struct config own;
+
+    config_init_defaults(&own);
+    config_settle_directories(&own);
+    ck_assert_str_eq(own.cache_dir, expected);
     config_clear(&own);
 }
 
@@ -313,8 +323,23 @@ START_TEST(the_state_directory_is_the_services_or_the_users)
     unsetenv("HOME");
     settle("/var/lib/trestle");
     load("state_dir: here\n");
-    config_settle_state_dir(&config);
+    config_settle_directories(&config);
     ck_assert_str_eq(config.state_dir, "here");
+}
+END_TEST
+
+START_TEST(the_cache_directory_is_the_services_or_the_users)
+{
+    setenv("CACHE_DIRECTORY", "/var/cache/trestle", 1);
+    setenv("XDG_CACHE_HOME", "/cache", 1);
+    setenv("HOME", "/home/u", 1);
+    settle_cache("/var/cache/trestle");
+    unsetenv("CACHE_DIRECTORY");
+    settle_cache("/cache/trestle");
+    unsetenv("XDG_CACHE_HOME");
+    settle_cache("/home/u/.cache/trestle");
+    unsetenv("HOME");
+    settle_cache("/var/cache/trestle");
 }
 END_TEST
 
@@ -339,6 +364,7 @@ int main(void) {
     tcase_add_test(tests, every_key_is_documented_and_has_a_possible_default);
     tcase_add_test(tests, advertised_addresses_go_from_special_to_general);
     tcase_add_test(tests, the_state_directory_is_the_services_or_the_users);
+    tcase_add_test(tests, the_cache_directory_is_the_services_or_the_users);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
