@@ -1,0 +1,15 @@
+#!/bin/bash
+# Python pipelines with the SDK's default environment (DOCKER) where no container engine is configured: the runner makes a virtual
+# environment and starts the SDK's worker in it.
+#   tests/sdk/native/run.sh HOST:PORT
+. "$(dirname "${BASH_SOURCE[0]}")/../python/suite.sh"
+ensure_venv
+work="$RESULTS/native"
+mkdir -p "$work"
+scratch="$(mktemp -d "$work/scratch.XXXXXX")"
+trap 'stop_daemon; rm -rf "$scratch"' EXIT
+# The daemon that is given keeps what it builds from run to run; one of our own, with an empty cache, is there for failing builds.
+[ -n "${TRESTLE_BIN:-}" ] || export TRESTLE_BIN="$TRESTLE_ROOT/build/trestle"
+start_daemon "$scratch/daemon" --cache-dir "$scratch/cache" || die "no daemon"
+timeout -k 10 "${SUITE_TIMEOUT:-900}" "$VENV/bin/python" "$SUITE_DIR/native.py" "$JOB_ENDPOINT" "$DAEMON_ENDPOINT" "$scratch" \
+  2>"$work/log" </dev/null || { tail -n 5 "$work/log" >&2; exit 1; }
