@@ -2,8 +2,8 @@
  *
  * The image has the harness and what it needs in front of the class path: SLF4J, so that log lines come to the runner, and jamm, with which
  * caches are measured. Here they come from Maven, once for a version (CACHE/native/java/KEY), unless harness and jamm are on the staged
- * class path, as in a program that has a dependency on the portable runner and on jamm. What the harness depends on goes behind the
- * staged class path: most is there already. What the image's agent opens of the JDK's modules
+ * class path, as in a program that has a dependency on the portable runner and on jamm. What the harness itself needs,
+ * Beam's core first of all, every pipeline stages. What the image's agent opens of the JDK's modules
  * is opened by options. */
 #include <limits.h>
 #include <stdio.h>
