@@ -1,4 +1,5 @@
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +42,10 @@ static const struct config_key keys[] = {
      "Beam's own images are run natively"},
     {"containers.pull", CONFIG_CHOICE, FIELD(containers_pull), 0, 0, "missing", pull_policies,
      "when images are fetched: missing, always or never"},
+    {"containers.mounts", CONFIG_PATH, FIELD(containers_mounts), 0, 0, "", NULL,
+     "files and directories, with colons between them, that containers see at the same place as the machine"},
     {"containers.options", CONFIG_PATH, FIELD(containers_options), 0, 0, "", NULL,
-     "further options for the engine's `run`, with blanks between them, such as --volume=/data:/data"},
+     "further options for the engine's `run`, with blanks between them, such as --memory=4g"},
     {"native.search_path", CONFIG_PATH, FIELD(native_search_path), 0, 0, "", NULL,
      "directories, with colons between them, where interpreters (python3.11, java, node, mvn) are looked for before "
      "PATH and the usual places"},
@@ -250,6 +253,30 @@ int config_set(struct config *config, const struct config_key *key, const char *
     }
 }
 
+/* ---------------------------------------------------------------- environments */
+
+int config_add_override(struct config *config, const char *image, enum config_override_way way, const char *value,
+                        struct status *st) {
+    if (!image[0])
+        return status_set(st, STATUS_INVALID_ARGUMENT, "image: must not be empty");
+    if (!value[0])
+        return status_set(st, STATUS_INVALID_ARGUMENT, "must not be empty");
+    if (way == CONFIG_RUN_EXTERNAL && !is_address(value))
+        return status_set(st, STATUS_INVALID_ARGUMENT,
+                          "\"%s\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", value);
+    config->overrides = xreallocarray(config->overrides, config->override_count + 1, sizeof(*config->overrides));
+    config->overrides[config->override_count++] =
+        (struct config_override){.image = xstrdup(image), .way = way, .value = xstrdup(value)};
+    return 0;
+}
+
+const struct config_override *config_find_override(const struct config *config, const char *image) {
+    for (size_t i = 0; i < config->override_count; i++)
+        if (fnmatch(config->overrides[i].image, image, 0) == 0)
+            return &config->overrides[i];
+    return NULL;
+}
+
 /* ---------------------------------------------------------------- life */
 
 void config_init_defaults(struct config *config) {
@@ -263,6 +290,11 @@ void config_clear(struct config *config) {
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
         if (keys[i].type == CONFIG_PATH || keys[i].type == CONFIG_ADDRESS)
             free(*(char **)(void *)((char *)config + keys[i].offset));
+    for (size_t i = 0; i < config->override_count; i++) {
+        free(config->overrides[i].image);
+        free(config->overrides[i].value);
+    }
+    free(config->overrides);
     *config = (struct config){0};
 }
 

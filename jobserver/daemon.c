@@ -36,6 +36,8 @@ struct daemon {
     struct fn_service *fn_service;
     struct worker_manager *workers;
     struct native *native;
+    char **container_options; /* NULL-terminated */
+    size_t container_option_count;
     struct host *host;
     struct job_service *job_service;
     struct artifact_service *artifact_service;
@@ -81,6 +83,45 @@ static int open_state(struct daemon *daemon, struct status *st) {
     return r;
 }
 
+static void add_option(struct daemon *daemon, char *option) {
+    daemon->container_options =
+        xreallocarray(daemon->container_options, daemon->container_option_count + 2, sizeof(char *));
+    daemon->container_options[daemon->container_option_count++] = option;
+    daemon->container_options[daemon->container_option_count] = NULL;
+}
+
+/* An option for each piece of `text` between characters of `separators`: the piece itself, or what mounts that path. */
+static void add_options(struct daemon *daemon, const char *text, const char *separators, bool are_mounts) {
+    while (*text) {
+        size_t size = strcspn(text, separators);
+
+        if (size && are_mounts)
+            add_option(daemon, xasprintf("--volume=%.*s:%.*s", (int)size, text, (int)size, text));
+        else if (size)
+            add_option(daemon, xmemdup0(text, size));
+        text += size + (text[size] != '\0');
+    }
+}
+
+static void set_containers(struct daemon *daemon, struct launcher *launcher) {
+    static const char *const pull[] = {
+        [CONFIG_PULL_MISSING] = "missing", [CONFIG_PULL_ALWAYS] = "always", [CONFIG_PULL_NEVER] = "never"};
+    const struct config *config = daemon->config;
+    struct worker_containers containers = {
+        .cli = config->containers_cli,
+        .pull = pull[config->containers_pull],
+        .instance = state_dir_path(daemon->state_dir),
+    };
+
+    if (!config->containers_cli[0])
+        return;
+    add_options(daemon, config->containers_mounts, ":", true);
+    add_options(daemon, config->containers_options, " \t", false);
+    containers.options = (const char *const *)daemon->container_options;
+    worker_containers_sweep(launcher, &containers);
+    worker_manager_set_containers(daemon->workers, &containers);
+}
+
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
     struct catalogue_options limits = catalogue_default_options();
@@ -96,6 +137,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     /* Before the host gives up waiting, so that it is the pool's own reason that the job fails with. */
     worker_manager_set_start_timeout(
         daemon->workers, (unsigned)MAX(config->worker_connect_timeout_ms / 10 * 9, (uint64_t)MIN_START_TIMEOUT_MS));
+    set_containers(daemon, launcher);
     daemon->native = native_create(&(struct native_options){
         .launcher = launcher,
         .cache_directory = config->cache_dir,
@@ -185,6 +227,9 @@ void daemon_destroy(struct daemon *daemon) {
     state_dir_close(daemon->state_dir);
     account_unref(daemon->account);
     account_unref(daemon->disk);
+    for (size_t i = 0; i < daemon->container_option_count; i++)
+        free(daemon->container_options[i]);
+    free(daemon->container_options);
     free(daemon->endpoint);
     free(daemon);
 }

@@ -61,8 +61,58 @@ static int choose_container(const struct config *config, const char *image, cons
                             is_other ? " (environments)" : "", config->containers_cli));
 }
 
+/* ---- overrides ---- */
+
+static char *why_overridden(const char *what, const char *value, const char *image) {
+    return xasprintf("runs %s%s in place of the image %s, by the configuration (environments)", what, value, image);
+}
+
+static int choose_process(const char *command, const char *image, struct environment_choice *ret) {
+    Beam__ProcessPayload payload = BEAM__PROCESS_PAYLOAD__INIT;
+
+    payload.command = (char *)command;
+    return choose(ret, urn_string(URN_ENV_PROCESS), PB_PACK(&payload, NULL), NULL,
+                  why_overridden("the process ", command, image));
+}
+
+static int choose_pool(const char *address, const char *image, struct environment_choice *ret) {
+    Beam__ExternalPayload payload = BEAM__EXTERNAL_PAYLOAD__INIT;
+    Beam__ApiServiceDescriptor endpoint = BEAM__API_SERVICE_DESCRIPTOR__INIT;
+
+    endpoint.url = (char *)address;
+    payload.endpoint = &endpoint;
+    return choose(ret, urn_string(URN_ENV_EXTERNAL), PB_PACK(&payload, NULL), NULL,
+                  why_overridden("in the worker pool at ", address, image));
+}
+
+static int choose_override(const struct config *config, const struct config_override *override, const char *image,
+                           struct environment_choice *ret, struct status *st) {
+    const char *value = strcmp(override->value, "same") == 0 ? image : override->value;
+
+    switch (override->way) {
+    case CONFIG_RUN_PROCESS:
+        return choose_process(override->value, image, ret);
+    case CONFIG_RUN_EXTERNAL:
+        return choose_pool(override->value, image, ret);
+    case CONFIG_RUN_NATIVE:
+        return choose_natively(value, value, why_overridden("natively, as ", value, image), ret, st);
+    case CONFIG_RUN_CONTAINER:
+        break;
+    }
+    if (!config->containers_cli[0])
+        return status_set(st, STATUS_FAILED_PRECONDITION,
+                          "the configuration (environments) has the image %.500s run as a container of %.500s, but no "
+                          "container engine is configured (containers.cli)",
+                          image, value);
+    return choose_container(config, value, image, ret);
+}
+
 static int choose_image(const struct config *config, const char *image, struct environment_choice *ret,
                         struct status *st) {
+    const struct config_override *override = config_find_override(config, image);
+
+    if (override)
+        return choose_override(config, override, image, ret, st);
     if (config->containers_cli[0])
         return choose_container(config, image, image, ret);
     return choose_natively(image, image,

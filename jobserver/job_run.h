@@ -163,7 +163,10 @@ struct run_worker *run_worker_by_number(struct job_run *run, unsigned number);
 /* The number of the stage's descriptor at this worker, registered when it is needed first. */
 unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stage *stage);
 
-/* run_native.c: says how each environment is run; starts the workers of those that need no preparation, and prepares the others. */
+/* run_native.c: */
+/* How it is run; before its workers are planned. */
+void run_environment_choose(struct job_run *run, unsigned environment);
+/* Says how each environment is run; starts the workers of those that need no preparation, and prepares the others. */
 void run_environments_start(struct job_run *run);
 /* Takes `why` over. */
 void run_environment_ready(struct job_run *run, unsigned environment, struct native_environment *native, char *why);

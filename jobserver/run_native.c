@@ -87,15 +87,11 @@ static void prepare(struct job_run *run, struct run_environment *environment) {
 
 /* ---- from the job's start to its end ---- */
 
-static void choose(struct job_run *run, struct run_environment *environment) {
-    const struct plan_environment *asked = &run->plan->environments[environment->index];
-    CLEANUP_STATUS struct status why = {0};
+void run_environment_choose(struct job_run *run, unsigned index) {
+    const struct plan_environment *asked = &run->plan->environments[index];
 
-    /* Prepare and Run have asked already. */
-    if (environment_choose(run->options->config, asked->urn, asked->payload, &environment->choice, &why) < 0)
-        job_add_message(run->job, JOB_MESSAGE_WARNING, "environment %s: %s", asked->id, status_message(&why));
-    else
-        job_add_message(run->job, JOB_MESSAGE_BASIC, "environment %s %s", asked->id, environment->choice.why);
+    /* Cannot fail: Prepare and Run have asked already. */
+    environment_choose(run->options->config, asked->urn, asked->payload, &run->environments[index].choice, NULL);
 }
 
 void run_environments_start(struct job_run *run) {
@@ -106,8 +102,9 @@ void run_environments_start(struct job_run *run) {
         environment->index = i;
         if (!environment->is_used)
             continue;
-        choose(run, environment);
-        if (environment->choice.urn && strcmp(environment->choice.urn, WORKER_NATIVE_URN) == 0)
+        job_add_message(run->job, JOB_MESSAGE_BASIC, "environment %s %s", run->plan->environments[i].id,
+                        environment->choice.why);
+        if (environment->choice.native_image)
             prepare(run, environment);
         else
             run_workers_start(run, i);

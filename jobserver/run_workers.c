@@ -139,13 +139,19 @@ void run_workers_plan(struct job_run *run) {
     run->environments = xcalloc(run->plan->environment_count, sizeof(*run->environments));
     for (size_t i = 0; i < run->plan->stage_count; i++) {
         const struct plan_stage *stage = &run->plan->stages[i];
-        const struct plan_environment *environment = &run->plan->environments[stage->environment];
-        struct run_environment *ret = &run->environments[stage->environment];
+        struct plan_environment environment;
+        struct run_environment *ret;
         struct run_size size;
 
-        if (stage->kind != PLAN_EXECUTABLE || ret->is_used)
+        if (stage->kind != PLAN_EXECUTABLE)
             continue;
-        size = run_sizing_plan(&sizing, environment);
+        ret = &run->environments[stage->environment];
+        if (ret->is_used)
+            continue;
+        environment = run->plan->environments[stage->environment];
+        run_environment_choose(run, stage->environment);
+        environment.urn = ret->choice.urn;
+        size = run_sizing_plan(&sizing, &environment);
         ret->is_used = true;
         ret->wanted = size.workers;
         ret->slots = size.slots;
@@ -153,7 +159,7 @@ void run_workers_plan(struct job_run *run) {
             job_add_message(run->job, JOB_MESSAGE_WARNING,
                             "a worker of environment %s is said to need %llu bytes of memory (min_ram), more than this "
                             "machine has; it is started all the same",
-                            environment->id, (unsigned long long)size.need_bytes);
+                            environment.id, (unsigned long long)size.need_bytes);
     }
     pipeline_options_destroy(options);
 }

@@ -7,6 +7,7 @@
 
 struct command_worker {
     const char *what; /* in the worker's arena, as is this struct */
+    const char *const *afterwards;
     uint64_t process;
 };
 
@@ -28,13 +29,42 @@ static struct status *describe_exit(const char *what, const struct process_exit 
     return why;
 }
 
+static void stopped(struct worker *worker, void *argument) {
+    (void)argument;
+    worker_stopped(worker);
+}
+
+/* On the launcher's thread. */
+static void on_cleanup_failed(void *user, const struct status *why) {
+    (void)why;
+    worker_post(user, stopped, NULL);
+}
+
+static void on_cleaned_up(void *user, const struct process_exit *end) {
+    (void)end;
+    worker_post(user, stopped, NULL);
+}
+
+static void clean_up(struct worker *worker, const char *const *argv) {
+    static const struct process_handler handler = {.failed = on_cleanup_failed, .exited = on_cleaned_up};
+    struct process_spec spec = {.argv = argv, .environment = (const char *const[]){NULL}};
+    uint64_t process;
+
+    if (launcher_spawn(worker_manager_launcher(worker->manager), &spec, &handler, worker, &process, NULL) < 0)
+        worker_stopped(worker);
+}
+
 static void ended(struct worker *worker, void *argument) {
+    struct command_worker *state = worker->state;
     struct status *why = argument;
 
     worker_failed(worker, why);
     status_clear(why);
     free(why);
-    worker_stopped(worker);
+    if (state->afterwards)
+        clean_up(worker, state->afterwards);
+    else
+        worker_stopped(worker);
 }
 
 /* On the launcher's thread. The worker lives until `ended`. */
@@ -83,13 +113,15 @@ const char **worker_boot_arguments(struct worker *worker, const char *const *fir
     return argv;
 }
 
-void worker_command_start(struct worker *worker, const struct process_spec *spec, const char *what) {
+void worker_command_start(struct worker *worker, const struct process_spec *spec, const char *what,
+                          const char *const *afterwards) {
     static const struct process_handler handler = {.failed = on_failed, .exited = on_exited};
     struct command_worker *state = arena_new(&worker->arena, struct command_worker);
     struct status why = {0};
 
     worker->state = state;
     state->what = what;
+    state->afterwards = afterwards;
     if (launcher_spawn(worker_manager_launcher(worker->manager), spec, &handler, worker, &state->process, &why) < 0)
         worker_cannot_start(worker, &why);
 }

@@ -53,6 +53,7 @@ void worker_post(struct worker *worker, worker_task_fn fn, void *argument);
 void worker_failed(struct worker *worker, const struct status *why);
 void worker_stopped(struct worker *worker);
 
+const struct worker_containers *worker_manager_containers(const struct worker_manager *manager);
 struct launcher *worker_manager_launcher(struct worker_manager *manager);
 unsigned worker_manager_start_timeout_ms(const struct worker_manager *manager);
 /* A channel to the pool at `endpoint`, shared by all workers there while there are any. On the manager's thread. */
@@ -62,5 +63,6 @@ void worker_manager_release_channel(struct worker_manager *manager, const char *
 extern const struct worker_kind worker_kind_external;
 extern const struct worker_kind worker_kind_process;
 extern const struct worker_kind worker_kind_native;
+extern const struct worker_kind worker_kind_container;
 
 #endif

@@ -41,7 +41,7 @@ static void native_start(struct worker *worker) {
         return;
     }
     worker_command_start(worker, &worker->command,
-                         arena_printf(&worker->arena, "worker process %s", worker->command.argv[0]));
+                         arena_printf(&worker->arena, "worker process %s", worker->command.argv[0]), NULL);
 }
 
 const struct worker_kind worker_kind_native = {

@@ -64,7 +64,7 @@ static void process_start(struct worker *worker) {
     }
     spec.argv = worker_boot_arguments(worker, &(const char *){payload->command}, 1);
     spec.environment = make_environment(worker, payload);
-    worker_command_start(worker, &spec, arena_printf(&worker->arena, "worker process %s", payload->command));
+    worker_command_start(worker, &spec, arena_printf(&worker->arena, "worker process %s", payload->command), NULL);
 }
 
 const struct worker_kind worker_kind_process = {

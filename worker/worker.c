@@ -14,7 +14,8 @@ enum {
     SHELLS = 4096,
 };
 
-static const struct worker_kind *const kinds[] = {&worker_kind_external, &worker_kind_process, &worker_kind_native};
+static const struct worker_kind *const kinds[] = {&worker_kind_external, &worker_kind_process, &worker_kind_container,
+                                                  &worker_kind_native};
 
 struct task {
     struct list link;
@@ -33,6 +34,7 @@ struct worker_manager {
     struct launcher *launcher;
     struct rpc_client *client;
     unsigned start_timeout_ms;
+    struct worker_containers containers;
     pthread_t thread;
     struct map pools; /* endpoint -> struct pool; the thread's */
 
@@ -263,6 +265,10 @@ void worker_stop(struct worker *worker, unsigned grace_ms) {
 
 /* ---------------------------------------------------------------- what the kinds use */
 
+const struct worker_containers *worker_manager_containers(const struct worker_manager *manager) {
+    return &manager->containers;
+}
+
 struct launcher *worker_manager_launcher(struct worker_manager *manager) {
     return manager->launcher;
 }
@@ -317,6 +323,10 @@ struct worker_manager *worker_manager_create(struct launcher *launcher, struct r
 
 void worker_manager_set_start_timeout(struct worker_manager *manager, unsigned timeout_ms) {
     manager->start_timeout_ms = timeout_ms;
+}
+
+void worker_manager_set_containers(struct worker_manager *manager, const struct worker_containers *containers) {
+    manager->containers = *containers;
 }
 
 void worker_manager_destroy(struct worker_manager *manager) {

@@ -6,6 +6,7 @@
 #include "jobserver/environment.h"
 #include "jobserver/native/image.h"
 #include "wire/pb.h"
+#include "worker/worker.h"
 
 #define DOCKER "beam:env:docker:v1"
 #define PROCESS "beam:env:process:v1"
@@ -162,6 +163,34 @@ START_TEST(what_the_pipeline_asks_for_is_done)
 }
 END_TEST
 
+START_TEST(an_override_comes_before_all_else)
+{
+    set_key("containers.cli", "podman");
+    config_add_override(&config, "company/boot:*", CONFIG_RUN_PROCESS, "/bin/boot", &st);
+    config_add_override(&config, "company/pool:*", CONFIG_RUN_EXTERNAL, "pool:50000", &st);
+    config_add_override(&config, "company/*", CONFIG_RUN_NATIVE, PYTHON_IMAGE, &st);
+    config_add_override(&config, "apache/beam_go*", CONFIG_RUN_NATIVE, "same", &st);
+    config_add_override(&config, "apache/*", CONFIG_RUN_CONTAINER, "mirror/image:1", &st);
+    ck_assert_int_eq(choose(DOCKER, docker("company/boot:1")), 0);
+    ck_assert_str_eq(choice.urn, PROCESS);
+    ck_assert_str_eq(choice.why, "runs the process /bin/boot in place of the image company/boot:1, by the "
+                                 "configuration (environments)");
+    ck_assert_int_eq(worker_check_environment(choice.urn, choice.payload, &st), 0);
+    ck_assert_int_eq(choose(DOCKER, docker("company/pool:1")), 0);
+    ck_assert_str_eq(choice.urn, EXTERNAL);
+    ck_assert_int_eq(worker_check_environment(choice.urn, choice.payload, &st), 0);
+    ck_assert_int_eq(choose(DOCKER, docker("company/python:1")), 0);
+    ck_assert_str_eq(choice.native_image, PYTHON_IMAGE);
+    ck_assert_int_eq(choose(DOCKER, docker("apache/beam_go_sdk:2.77.0")), 0);
+    ck_assert_str_eq(choice.native_image, "apache/beam_go_sdk:2.77.0");
+    ck_assert_int_eq(choose(DOCKER, docker(PYTHON_IMAGE)), 0);
+    ck_assert_str_eq(choice.urn, DOCKER);
+    ck_assert_str_eq(chosen_image(), "mirror/image:1");
+    set_key("containers.cli", "");
+    ck_assert_int_eq(choose(DOCKER, docker(PYTHON_IMAGE)), -STATUS_FAILED_PRECONDITION);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- DEFAULT and ANYOF */
 
 static Beam__Environment *make(const char *urn, struct slice payload, const char *capability) {
@@ -267,6 +296,7 @@ int main(void) {
     tcase_add_test(tests, any_image_runs_in_a_container_with_an_engine);
     tcase_add_test(tests, another_image_is_refused_without_an_engine_and_it_says_what_to_do);
     tcase_add_test(tests, what_the_pipeline_asks_for_is_done);
+    tcase_add_test(tests, an_override_comes_before_all_else);
     tcase_add_test(tests, the_default_environment_is_the_image_that_the_sdk_is_based_on);
     tcase_add_test(tests, the_first_alternative_that_can_be_run_is_taken_with_all_that_is_its_own);
     tcase_add_test(tests, where_no_alternative_can_be_run_the_reason_for_each_is_told);
