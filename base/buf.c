@@ -59,6 +59,16 @@ void buf_add_prefixed(struct buf *buf, const void *bytes, size_t size) {
     buf_add(buf, bytes, size);
 }
 
+void buf_printf(struct buf *buf, const char *format, ...) {
+    CLEANUP(freep) char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = xvasprintf(format, args);
+    va_end(args);
+    buf_add(buf, text, strlen(text));
+}
+
 const uint8_t *buf_data(const struct buf *buf) {
     return buf->block ? buf->block->data : NULL;
 }

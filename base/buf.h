@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/slice.h"
 
 /* Zero-initialise, or set `account` first. */
@@ -30,6 +31,8 @@ void buf_add_be64(struct buf *buf, uint64_t value);
 void buf_add_varint(struct buf *buf, uint64_t value);
 /* Varint length, then the bytes. */
 void buf_add_prefixed(struct buf *buf, const void *bytes, size_t size);
+/* Text, without an end. */
+void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 const uint8_t *buf_data(const struct buf *buf);
 /* The bytes as a slice; the buffer is empty afterwards and can be used again. */
 struct slice buf_finish(struct buf *buf);

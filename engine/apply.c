@@ -6,6 +6,7 @@
 #include "engine/liveview.h"
 #include "engine/mergebook.h"
 #include "engine/panes.h"
+#include "engine/sorted.h"
 #include "model/window.h"
 
 /* ---- delivery ---- */
@@ -53,6 +54,7 @@ static void drop_expired_windows(struct engine *engine, struct stage *stage, str
     if (kept == element->window_count)
         return;
     stage->dropped += element->window_count - kept;
+    tally_dropped(&engine->tally, stage->plan->index, (struct tally_dropped){.late = stage->dropped});
     element->window_count = kept;
     element->windows = cursor_of(buf_data(scratch), scratch->size);
 }
@@ -121,7 +123,9 @@ static void take_apart(struct engine *engine, struct stage *stage, const struct 
     if (stage->gate)
         pass_gate(engine, stage, run);
     else if (stage->plan->kind == PLAN_MERGE_GROUPS)
-        questions_answered(stage, run);
+        questions_answered(engine, stage, run);
+    else if (stage->plan->asks_for_merges && stage_is_streaming(stage))
+        questions_take(engine, stage, run);
     else if (stage->group)
         group_add_run(stage->group, run);
     else if (stage->panes)
@@ -145,7 +149,7 @@ static void deliver_to(struct engine *engine, struct stage *stage, const struct 
         input_queue_push(&stage->queue, input_item_ref(&item));
         engine->needs_schedule = true;
     } else {
-        assert(stage->group || stage->panes || stage->shards || stage->gate);
+        assert(stage->group || stage->panes || stage->plan->asks_for_merges || stage->shards || stage->gate);
         if (run->extent)
             backlog_push(engine, &stage->arriving, input_item_ref(&item));
         else
@@ -154,14 +158,11 @@ static void deliver_to(struct engine *engine, struct stage *stage, const struct 
 }
 
 static void add_to_view(struct engine *engine, struct view *view, const struct run *run) {
-    struct pane_clock clock;
-
     if (!view->live) {
         view_add(view, run);
         return;
     }
-    clock = view_clock(engine, view);
-    live_view_add(view->live, run, &clock);
+    live_view_add(view->live, run, view_watermark(engine, view), engine_clock(engine));
     engine->needs_schedule = engine->needs_wake = true;
 }
 
@@ -179,7 +180,8 @@ void engine_deliver(struct engine *engine, unsigned collection, const struct run
         if ((*view)->collection != collection || (*view)->is_unused)
             continue;
         if (run->extent)
-            backlog_push(engine, (*view)->backlog, (struct input_item){.run = run_ref(run)});
+            backlog_push(engine, (*view)->backlog,
+                         (struct input_item){.run = run_ref(run), .least_ms = run_least(run, plan->coder)});
         else
             add_to_view(engine, *view, run);
     }
@@ -359,7 +361,8 @@ static void flush_group(struct engine *engine, struct stage *stage) {
 }
 
 bool stage_has_pending(const struct stage *stage) {
-    return stage->queue.count || stage->shard_count || stage->delayed.count || stage->retries.count || stage->running;
+    return stage->queue.count || stage->shard_count || stage->delayed.count || stage->retries.count || stage->running ||
+           (stage->gate && gate_count(stage->gate));
 }
 
 /* Side inputs that nobody will read any more. */
@@ -398,10 +401,9 @@ static void open_gate(struct engine *engine, struct stage *stage) {
 
     for (size_t i = 0; i < stage->plan->side_input_count; i++) {
         struct view *view = stage->views[i];
-        struct pane_clock clock = view_clock(engine, view);
 
         if (view->live)
-            live_view_advance(view->live, &clock);
+            live_view_advance(view->live, view_watermark(engine, view), engine_clock(engine));
     }
     while (gate_release(stage->gate, &run)) {
         enter(engine, stage, &run);
@@ -415,6 +417,8 @@ static void move_stage(struct engine *engine, struct stage *stage) {
         return;
     if (stage->gate)
         open_gate(engine, stage);
+    if (stage->plan->requires_time_sorted_input)
+        sorted_take_arrived(engine, stage);
     watermark_move_input(engine, stage);
     if (stage->panes)
         paned_advance(engine, stage);
@@ -428,15 +432,18 @@ static void move_stage(struct engine *engine, struct stage *stage) {
 
 /* A stage that truncates has nothing left when the one whose restrictions it would truncate has none. */
 static bool may_be_given_more(const struct engine *engine, const struct stage *stage) {
+    const struct stage *drained = stage->plan->is_for_drain ? &engine->stages[stage->plan->drained_stage] : NULL;
+
     return stage_is_playing(engine, stage) ||
-           (stage->plan->is_for_drain && stage_has_pending(&engine->stages[stage->plan->drained_stage]));
+           (drained && (stage_has_pending(drained) || !backlog_is_empty(&drained->arriving)));
 }
 
 /* Whether the stage will put out nothing more, as far as it depends on the stage itself. */
-static bool has_nothing_left(const struct engine *engine, const struct stage *stage) {
+static bool has_nothing_left(struct engine *engine, const struct stage *stage) {
     return !stage_has_pending(stage) && !may_be_given_more(engine, stage) && !firing_is_pending(engine, stage) &&
            backlog_is_empty(&stage->leaving) && rebucket_is_idle(stage) &&
-           (!stage->gate || gate_count(stage->gate) == 0) && (!stage->panes || pane_group_is_empty(stage->panes));
+           (!stage->plan->asks_for_merges || !questions_are_open(engine, stage)) &&
+           (!stage->panes || pane_group_is_empty(stage->panes));
 }
 
 /* Of side inputs that change: what all readers have left behind (MODEL 8.8). */
@@ -450,9 +457,10 @@ static void forget_snapshots(struct engine *engine) {
         for (size_t i = 0; i < plan->side_consumer_count; i++) {
             const struct stage *reader = &engine->stages[plan->side_consumers[i]];
             event_time behind = time_add(reader->in_watermark, -stage_allowed_lateness(engine, reader));
+            event_time firing = reader->shards ? firing_least_window(engine, reader) : TIME_MAX;
 
             if (!reader->is_done)
-                least = MIN(least, behind);
+                least = MIN(least, MIN(behind, firing));
         }
         live_view_forget((*view)->live, least);
     }
@@ -471,13 +479,15 @@ void engine_advance(struct engine *engine) {
         move_stage(engine, stage);
         if (!stage_inputs_are_done(engine, stage))
             continue;
-        if (stage->plan->asks_for_merges && !stage->is_flushed)
-            questions_collect(engine, stage);
-        else if (stage->group && !stage->is_flushed)
-            flush_group(engine, stage);
+        if (stage->group && !stage->is_flushed) {
+            if (stage->plan->asks_for_merges)
+                questions_collect(engine, stage);
+            else
+                flush_group(engine, stage);
+        }
         if (!has_nothing_left(engine, stage))
             continue;
-        if (stage->plan->asks_for_merges)
+        if (stage->plan->asks_for_merges && stage->group)
             questions_ask(engine, stage);
         stage->is_done = any = true;
         watermark_end(engine, stage);

@@ -8,6 +8,12 @@ bool backlog_is_empty(const struct backlog *backlog) {
     return backlog->queue.count == 0 && !backlog->fetch;
 }
 
+event_time backlog_least(struct backlog *backlog) {
+    event_time least = input_queue_least(&backlog->queue);
+
+    return backlog->fetch ? MIN(least, backlog->item.least_ms) : least;
+}
+
 void backlog_clear(struct engine *engine, struct backlog *backlog) {
     fetch_cancel(engine, backlog->fetch);
     input_item_clear(&backlog->item);

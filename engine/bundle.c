@@ -104,6 +104,7 @@ struct bundle *bundle_start(struct engine *engine, struct stage *stage, struct c
     bundle->is_ended = xcalloc(bundle->open_ends, sizeof(*bundle->is_ended));
     worker->busy++;
     stage->running++;
+    stage->last_bundle = bundle->id;
     vec_push(&engine->running, bundle);
     map_set(&engine->bundles, &bundle->id, sizeof(bundle->id), bundle);
     bundle->started_ms = engine->now_ms;

@@ -48,6 +48,7 @@ static struct view *view_for(struct engine *engine, const struct plan_side_input
     view->access = side->access;
     view->coder = engine->plan->collections[side->collection].coder;
     view->account = engine->options.account;
+    view->watermark = TIME_MIN;
     view->backlog = xcalloc(1, sizeof(*view->backlog));
     *view->backlog = (struct backlog){.absorb = view_absorb, .owner = view};
     if (!engine->plan->collections[side->collection].is_bounded)
@@ -62,9 +63,10 @@ static void stage_init(struct engine *engine, struct stage *stage, const struct 
     stage->arriving = (struct backlog){.absorb = stage_absorb, .owner = stage};
     stage->leaving = (struct backlog){.absorb = stage_write_out, .owner = stage};
     stage->in_watermark = stage->out_watermark = TIME_MIN;
-    if (plan->kind == PLAN_GROUP_BY_KEY && stage_is_streaming(stage)) {
+    if (stage_is_streaming(stage) &&
+        (plan->kind == PLAN_MERGE_GROUPS || (plan->kind == PLAN_GROUP_BY_KEY && !plan->asks_for_merges))) {
         paned_create(engine, stage);
-    } else if (plan->kind == PLAN_GROUP_BY_KEY) {
+    } else if (plan->kind == PLAN_GROUP_BY_KEY && !stage_is_streaming(stage)) {
         const struct plan_collection *input = &engine->plan->collections[plan->inputs[0]];
 
         stage->group = group_create(input->coder, &engine->plan->windowings[input->windowing],
@@ -412,7 +414,8 @@ static void check_stuck(struct engine *engine) {
             return;
     }
     engine_describe(engine, &text);
-    engine_fail(engine, "the job is stuck: nothing runs and nothing can run:\n%.*s", (int)text.size, buf_data(&text));
+    engine_fail(engine, "the job is stuck: nothing runs, nothing is due, and nothing can come:\n%.*s", (int)text.size,
+                buf_data(&text));
     buf_clear(&text);
 }
 
@@ -503,6 +506,9 @@ static void handle(struct engine *engine, struct engine_event *event) {
     case ENGINE_EVENT_STORE_FAILED:
         engine_fail(engine, "%s", event->error ? event->error : "the job's data could not be stored");
         break;
+    case ENGINE_EVENT_TEST_STREAM:
+        played_take(engine, event);
+        break;
     case ENGINE_EVENT_DRAIN:
         engine_drain(engine);
         break;
@@ -527,6 +533,10 @@ void engine_event_clear(struct engine_event *event) {
     if (event->split) {
         bundle_split_clear(event->split);
         free(event->split);
+    }
+    if (event->test_event) {
+        slice_unref(&event->test_event->elements);
+        free(event->test_event);
     }
     *event = (struct engine_event){0};
 }
@@ -574,7 +584,7 @@ void engine_step(struct engine *engine, struct engine_event *event) {
     engine_event_clear(event);
 }
 
-/* ---- for people ---- */
+/* ---- metrics ---- */
 
 void engine_copy_metrics(struct engine *engine, struct metric_table *ret_attempted,
                          struct metric_table *ret_committed) {
@@ -584,38 +594,5 @@ void engine_copy_metrics(struct engine *engine, struct metric_table *ret_attempt
 
         tally_add_running(&engine->tally, bundle->stage->plan->index,
                           bundle->response ? bundle->response : bundle->progress, ret_attempted);
-    }
-}
-
-static uint64_t count_timers(const struct engine *engine, const struct stage *stage) {
-    uint64_t count = 0;
-
-    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++)
-        count += stage->shards[i].timers.counts[TIMER_EVENT_TIME] +
-                 stage->shards[i].timers.counts[TIMER_PROCESSING_TIME] + stage->shards[i].seen.count;
-    return count;
-}
-
-static uint64_t backlog_count(const struct backlog *backlog) {
-    return backlog->queue.count + (backlog->fetch ? input_item_count(&backlog->item) : 0);
-}
-
-void engine_describe(const struct engine *engine, struct buf *out) {
-    for (size_t i = 0; i < engine->plan->stage_count; i++) {
-        const struct stage *stage = &engine->stages[i];
-        CLEANUP(freep) char *line = NULL;
-
-        if (stage->is_done)
-            continue;
-        line =
-            xasprintf("stage %zu (%s): %llu elements waiting, %llu timers, %llu elements to be read back, %u bundles "
-                      "running, %zu delayed, %zu to be retried%s%s\n",
-                      i, stage->plan->name, (unsigned long long)(stage->queue.count + stage->shard_count),
-                      (unsigned long long)count_timers(engine, stage),
-                      (unsigned long long)(backlog_count(&stage->arriving) + backlog_count(&stage->leaving)),
-                      stage->running, stage->delayed.count, stage->retries.count,
-                      stage_inputs_are_done(engine, stage) ? "" : "; more input to come",
-                      stage_side_inputs_are_ready(engine, stage) ? "" : "; side inputs to come");
-        buf_add(out, line, strlen(line));
     }
 }

@@ -65,6 +65,8 @@ enum engine_event_type {
     ENGINE_EVENT_STORED,             /* extent: it is written, and its bytes need no memory any more */
     ENGINE_EVENT_LOADED,             /* token, bytes: what LOAD asked for */
     ENGINE_EVENT_STORE_FAILED,       /* error: something could not be written, or not be read back; the job fails */
+    ENGINE_EVENT_TEST_STREAM, /* stage, test_event: the next that the service of a TestStream sends; NULL: it sends no more or, with an
+                                 error, the service failed, and the job does */
     ENGINE_EVENT_DRAIN, /* take no more from sources, finish what is there; once is as good as many times */
     ENGINE_EVENT_CANCEL,
 };
@@ -80,16 +82,18 @@ struct engine_event {
     uint64_t bundle;
     unsigned worker; /* number given by the host, never reused in a job */
     unsigned environment;
+    unsigned stage;
     unsigned slots;
     unsigned output;
     bool is_last;
     struct slice bytes;
     size_t byte_count;
     uint64_t token;
-    char *error;                      /* owned */
-    struct state_request *request;    /* owned, on the heap */
-    struct bundle_response *response; /* owned, on the heap */
-    struct bundle_split *split;       /* owned, on the heap */
+    char *error;                        /* owned */
+    struct state_request *request;      /* owned, on the heap */
+    struct bundle_response *response;   /* owned, on the heap */
+    struct bundle_split *split;         /* owned, on the heap */
+    struct plan_test_event *test_event; /* owned, on the heap, with its elements */
 };
 
 enum engine_action_type {
@@ -99,11 +103,12 @@ enum engine_action_type {
     ENGINE_ACTION_SPLIT,       /* worker, bundle, stage, fraction, element_count (answer: ENGINE_EVENT_SPLIT) */
     ENGINE_ACTION_FINALIZE, /* worker, bundle: committed, tell the harness (answer: ENGINE_EVENT_FINALIZED, best effort) */
     ENGINE_ACTION_FORGET_BUNDLE, /* worker, bundle: committed or given up (has_failed); what still comes for it may be dropped */
-    ENGINE_ACTION_STORE,   /* extent, pieces: to be written, laid end to end; answer: ENGINE_EVENT_STORED */
-    ENGINE_ACTION_LOAD,    /* extent, token; answer: ENGINE_EVENT_LOADED */
-    ENGINE_ACTION_DROP,    /* extent: is not needed any more; a load that is still under way need not be answered */
-    ENGINE_ACTION_WAKE,    /* at_ms: send ENGINE_EVENT_TIME then; a later WAKE replaces it */
-    ENGINE_ACTION_MESSAGE, /* error: text for the job's messages (a retry, a worker lost), a warning */
+    ENGINE_ACTION_STORE, /* extent, pieces: to be written, laid end to end; answer: ENGINE_EVENT_STORED */
+    ENGINE_ACTION_LOAD,  /* extent, token; answer: ENGINE_EVENT_LOADED */
+    ENGINE_ACTION_DROP,  /* extent: is not needed any more; a load that is still under way need not be answered */
+    ENGINE_ACTION_WAKE,  /* at_ms: send ENGINE_EVENT_TIME then; a later WAKE replaces it */
+    ENGINE_ACTION_TEST_STREAM_PLAYED, /* stage: one of the events that came from its service was put into effect */
+    ENGINE_ACTION_MESSAGE,            /* error: text for the job's messages (a retry, a worker lost), a warning */
     ENGINE_ACTION_JOB_DONE,
     ENGINE_ACTION_JOB_DRAINED, /* in place of JOB_DONE, after ENGINE_EVENT_DRAIN */
     ENGINE_ACTION_JOB_FAILED,  /* error: the root cause */
@@ -154,7 +159,7 @@ int engine_check_plan(const struct plan *plan, struct status *st);
  * the last report of those that failed or still run. */
 void engine_copy_metrics(struct engine *engine, struct metric_table *ret_attempted, struct metric_table *ret_committed);
 
-/* Text for a person: every unfinished stage, what it waits for. */
+/* Text for a person: every unfinished stage, what it waits for and, of a stream, what holds its watermarks. */
 void engine_describe(const struct engine *engine, struct buf *out);
 
 #endif

@@ -32,15 +32,25 @@ static bool tracks_windows(const struct engine *engine, const struct stage *stag
            (stage_is_streaming(stage) && stage_source_coder(engine, stage)->components[1]->kind != CODER_GLOBAL_WINDOW);
 }
 
+event_time firing_least_end(const struct key_shard *shard) {
+    const struct due_node *first = due_first(&shard->seen_by_end);
+
+    return first ? first->time : TIME_MAX;
+}
+
+static void seen_key(struct buf *out, struct slice key, struct slice window) {
+    out->size = 0;
+    key_add_part(out, key.data, key.size);
+    key_add_part(out, window.data, window.size);
+}
+
 /* A window is seen once for each key in which something happened: an element came or a timer fired (MODEL 7.16). */
 static void note_window(const struct engine *engine, struct key_shard *shard, struct slice key, struct slice window,
                         event_time end, struct buf *scratch) {
     struct seen_window *seen;
     void **slot;
 
-    scratch->size = 0;
-    key_add_part(scratch, key.data, key.size);
-    key_add_part(scratch, window.data, window.size);
+    seen_key(scratch, key, window);
     slot = map_slot(&shard->seen, buf_data(scratch), scratch->size);
     if (*slot)
         return;
@@ -48,7 +58,7 @@ static void note_window(const struct engine *engine, struct key_shard *shard, st
     seen->key = slice_copy(key.data, key.size, engine->options.account);
     seen->window = slice_copy(window.data, window.size, engine->options.account);
     seen->end = end;
-    shard->seen_least_ms = shard->seen.count == 1 ? end : MIN(shard->seen_least_ms, end);
+    due_set(&shard->seen_by_end, &seen->node, end);
 }
 
 void firing_note_windows(const struct engine *engine, const struct stage *stage, struct key_shard *shard,
@@ -106,6 +116,7 @@ static void seen_window_free(void *value) {
 void firing_clear_shard(struct engine *engine, struct key_shard *shard) {
     sorted_clear(engine, shard);
     timer_set_clear(&shard->timers);
+    due_clear(&shard->seen_by_end);
     map_clear(&shard->seen, seen_window_free);
 }
 
@@ -114,7 +125,7 @@ void firing_apply_timers(struct engine *engine, struct stage *stage, const struc
     struct timer_rules rules = {.allowed_lateness_ms = stage_allowed_lateness(engine, stage),
                                 .fired = &claim->timers,
                                 .is_streaming = stage_is_streaming(stage),
-                                .input_watermark = stage->in_watermark,
+                                .input_watermark = stage_event_clock(engine, stage),
                                 .is_clock_played = engine->stream_count > 0,
                                 .played_ms = engine->clock_ms,
                                 .host_ms = engine->now_ms,
@@ -149,12 +160,12 @@ static event_time clock_limit_of(const struct engine *engine, const struct stage
 }
 
 static bool is_expired(const struct engine *engine, const struct stage *stage, event_time end) {
-    return window_collected_ms(end, stage_allowed_lateness(engine, stage)) < stage_input_watermark(engine, stage);
+    return window_collected_ms(end, stage_allowed_lateness(engine, stage)) < stage_event_clock(engine, stage);
 }
 
 /* Of a shard that has no event-time timers to fire now. */
 static bool has_expired(const struct engine *engine, const struct stage *stage, const struct key_shard *shard) {
-    if (!shard->seen.count || !is_expired(engine, stage, shard->seen_least_ms))
+    if (!shard->seen.count || !is_expired(engine, stage, firing_least_end(shard)))
         return false;
     return stage_input_watermark(engine, stage) < TIME_MAX ||
            (!shard->timers.counts[TIMER_PROCESSING_TIME] && !sorted_is_pending(shard));
@@ -173,21 +184,16 @@ static void take_expired(struct engine *engine, struct stage *stage, struct key_
                          void (*take)(struct engine *engine, struct stage *stage, struct seen_window *seen,
                                       struct claim *claim),
                          struct claim *claim) {
-    struct map kept = {0};
+    struct seen_window *seen;
+    struct buf scratch = {0};
 
-    shard->seen_least_ms = TIME_MAX;
-    map_foreach (entry, &shard->seen) {
-        struct seen_window *seen = entry->value;
-
-        if (is_expired(engine, stage, seen->end)) {
-            take(engine, stage, seen, claim);
-            continue;
-        }
-        shard->seen_least_ms = MIN(shard->seen_least_ms, seen->end);
-        map_set(&kept, entry->key, entry->key_size, seen);
+    while ((seen = (struct seen_window *)due_first(&shard->seen_by_end)) && is_expired(engine, stage, seen->end)) {
+        due_remove(&shard->seen_by_end, &seen->node);
+        seen_key(&scratch, seen->key, seen->window);
+        map_remove(&shard->seen, buf_data(&scratch), scratch.size);
+        take(engine, stage, seen, claim);
     }
-    map_clear(&shard->seen, NULL);
-    shard->seen = kept;
+    buf_clear(&scratch);
 }
 
 static void fire_expiration(struct engine *engine, struct stage *stage, struct seen_window *seen, struct claim *claim) {
@@ -224,12 +230,16 @@ void firing_take(struct engine *engine, struct stage *stage, struct key_shard *s
     size_t before = claim->timers.count;
 
     engine->needs_wake = true; /* the next timer of these keys may be nearer than what was asked for */
-    timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, event_time_limit, &watermark, &claim->timers);
+    timer_set_take_due(&shard->timers, TIMER_EVENT_TIME, watermark.limit, event_time_limit, &watermark, &claim->timers);
     if (claim->timers.count == before && (stage_is_streaming(stage) || !sorted_is_pending(shard)))
-        timer_set_take_due(&shard->timers, TIMER_PROCESSING_TIME, clock_limit, &clock, &claim->timers);
+        timer_set_take_due(&shard->timers, TIMER_PROCESSING_TIME, clock.limit, clock_limit, &clock, &claim->timers);
     note_timers(engine, stage, shard, claim, before);
     if (claim->timers.count == before && expiration_family(stage) != PLAN_NONE && has_expired(engine, stage, shard))
         take_expired(engine, stage, shard, fire_expiration, claim);
+}
+
+bool firing_awaits_expiration(const struct stage *stage, const struct key_shard *shard) {
+    return shard->seen.count && expiration_family(stage) != PLAN_NONE;
 }
 
 bool firing_is_pending(const struct engine *engine, const struct stage *stage) {
@@ -237,7 +247,7 @@ bool firing_is_pending(const struct engine *engine, const struct stage *stage) {
         const struct key_shard *shard = &stage->shards[i];
 
         if (shard->timers.counts[TIMER_EVENT_TIME] || shard->timers.counts[TIMER_PROCESSING_TIME] ||
-            (shard->seen.count && expiration_family(stage) != PLAN_NONE))
+            firing_awaits_expiration(stage, shard))
             return true;
     }
     return false;
@@ -304,6 +314,16 @@ void firing_collect(struct engine *engine, struct stage *stage) {
     }
 }
 
+event_time firing_least_window(const struct engine *engine, const struct stage *stage) {
+    event_time least = stage->flight_end_ms;
+
+    if (!tracks_windows(engine, stage))
+        return MIN(least, TIME_GLOBAL_WINDOW_END);
+    for (unsigned i = 0; i < engine->options.key_shards; i++)
+        least = MIN(least, firing_least_end(&stage->shards[i]));
+    return least;
+}
+
 event_time firing_hold(struct engine *engine, struct stage *stage) {
     event_time least = TIME_MAX;
 
@@ -312,8 +332,8 @@ event_time firing_hold(struct engine *engine, struct stage *stage) {
         event_time held = holds_min(&shard->timers.holds), kept = sorted_hold(shard);
 
         least = MIN(MIN(least, held), kept);
-        if (shard->seen.count && expiration_family(stage) != PLAN_NONE)
-            least = MIN(least, shard->seen_least_ms);
+        if (firing_awaits_expiration(stage, shard))
+            least = MIN(least, firing_least_end(shard));
     }
     return least;
 }

@@ -84,16 +84,17 @@ static bool map_window(const struct windowing *side, event_time end, struct buf 
     }
 }
 
-/* A window that holds something is ready; one that holds nothing is once nothing can come for it (MODEL 8.2). Of a window that is not known it
- * is assumed that it ends no later than the main one. */
-static bool is_ready_in(const struct gate *gate, const struct view *view, event_time main_end) {
+/* A window that has ended is ready, and before that one that holds something to be read early (MODEL 8.2). Of a window that is not known it is
+ * assumed that it ends no later than the main one. */
+static bool is_ready_in(const struct gate *gate, struct view *view, event_time main_end) {
     const struct plan_collection *collection = &gate->engine->plan->collections[view->collection];
-    event_time watermark = gate->engine->watermarks[view->collection], end = main_end;
+    event_time watermark = view_watermark(gate->engine, view), end = main_end;
     struct buf window = {0};
     bool is_ready = false;
 
     if (map_window(&gate->engine->plan->windowings[collection->windowing], main_end, &window, &end))
-        is_ready = live_view_find(view->live, slice_of_static(buf_data(&window), window.size)) != NULL;
+        is_ready = live_view_is_read_early(view->live) &&
+                   live_view_find(view->live, slice_of_static(buf_data(&window), window.size)) != NULL;
     buf_clear(&window);
     return is_ready || watermark > end;
 }
@@ -145,10 +146,11 @@ static void keep_others(struct gate *gate, struct windowed_value *element, struc
     ready->size = 0;
     for (uint32_t i = 0; i < element->window_count; i++) {
         struct cursor window = windows;
-        bool is_admitted = is_ready(gate, &windows);
+        bool has_its_turn = is_ready(gate, &windows);
 
         window.end = windows.at;
-        if (!is_admitted) {
+        /* What came before in the window may wait although it has become ready. */
+        if (!has_its_turn || map_get(&gate->by_window, window.at, cursor_left(&window))) {
             keep(gate, element, window);
             continue;
         }
@@ -216,4 +218,41 @@ uint64_t gate_count(const struct gate *gate) {
     vec_foreach (waiting, &gate->waiting)
         count += (*waiting)->count;
     return count;
+}
+
+/* ---- for people ---- */
+
+enum { DESCRIBED_WINDOWS = 3 };
+
+static void describe_waiting(const struct gate *gate, const struct waiting *waiting, const char *name,
+                             struct view *view, event_time end, struct buf *out) {
+    const struct plan *plan = gate->engine->plan;
+    char until[TIME_TEXT_SIZE], at[TIME_TEXT_SIZE];
+
+    buf_printf(
+        out,
+        "\n    of them %llu in the window that ends at %s, for side input \"%s\" (\"%s\"), which has nothing for "
+        "it yet and whose watermark is %s",
+        (unsigned long long)waiting->count, time_describe(end, until), name ? name : "",
+        plan->collections[view->collection].name, time_describe(view_watermark(gate->engine, view), at));
+}
+
+void gate_describe(const struct gate *gate, struct buf *out) {
+    const struct plan_side_input *sides = gate->stage->plan->side_inputs;
+
+    for (size_t i = 0; i < gate->waiting.count && i < DESCRIBED_WINDOWS; i++) {
+        const struct waiting *waiting = gate->waiting.items[i];
+        struct cursor window = cursor_of(waiting->window.data, waiting->window.size);
+        event_time end = TIME_MIN;
+
+        window_max_timestamp(gate->coder->components[1], &window, &end);
+        for (size_t j = 0; j < gate->stage->plan->side_input_count; j++) {
+            struct view *view = gate->stage->views[j];
+
+            if (view->live && !is_ready_in(gate, view, end))
+                describe_waiting(gate, waiting, sides[j].local_name, view, end, out);
+        }
+    }
+    if (gate->waiting.count > DESCRIBED_WINDOWS)
+        buf_printf(out, "\n    and others in %zu more windows", gate->waiting.count - DESCRIBED_WINDOWS);
 }

@@ -18,5 +18,7 @@ bool gate_release(struct gate *gate, struct run *ret_run);
 /* The least timestamp of what waits, TIME_MAX: nothing. */
 event_time gate_least(const struct gate *gate);
 uint64_t gate_count(const struct gate *gate);
+/* Text for a person: what waits for which side input, and why it is not ready. */
+void gate_describe(const struct gate *gate, struct buf *out);
 
 #endif

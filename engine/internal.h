@@ -20,6 +20,7 @@
  *   backlog.c   stored data that the engine takes apart itself
  *   large.c     answers that wait for stored data; groups handed over as state
  *   questions.c what the SDK is asked by bundles of the engine's own
+ *   describe.c  what stages wait for, in words
  *   check.c     what cannot be run here
  *
  * Files with a header of their own know less: input.h (queues and claims), group.h and bucket.h, mergebook.h, view.h and chain.h, userstate.h
@@ -54,12 +55,13 @@ struct key_shard {
     uint64_t epoch;
     struct sorted_input *sorted; /* of a stage that wants its input by time, once that is complete (engine/sorted.h) */
     struct timer_set timers;
-    bool fired_last; /* of a stream's: its last bundle had timers, so it is the elements' turn */
-    struct map seen; /* key and window -> struct seen_window: what will expire, where that matters (firing.c) */
-    event_time seen_least_ms; /* no later than the least end of those */
+    bool passed_over; /* of a stream's: timers that were due, by its last bundle, which had elements */
+    struct map seen;  /* key and window -> struct seen_window: what will expire, where that matters (firing.c) */
+    struct due_heap seen_by_end;
 };
 
 struct seen_window {
+    struct due_node node; /* of its end; first, so that it stands for the window */
     struct slice key;
     struct slice window;
     event_time end;
@@ -97,12 +99,14 @@ struct stage {
     struct view **views; /* one per side input, shared */
     struct user_state state;
     unsigned running;
+    uint64_t last_bundle; /* that was started, 0: none */
 
     /* Of a stream (engine/watermark.c): */
     event_time in_watermark, out_watermark;
     event_time flight_ms;      /* least timestamp among the input of bundles that run or are to be retried */
     event_time flight_hold_ms; /* least hold of the timers that they fire */
-    struct pane_group *panes;  /* GROUP_BY_KEY */
+    event_time flight_end_ms;  /* least end of those timers' windows */
+    struct pane_group *panes;  /* GROUP_BY_KEY; of one that asks about its windows MERGE_GROUPS has them */
     struct gate *gate;         /* EXECUTABLE, with side inputs that change */
     uint64_t dropped;          /* elements of keyed stages, once a window, that came after their window was gone */
 };
@@ -230,6 +234,9 @@ static inline bool stage_is_streaming(const struct stage *stage) {
 }
 
 event_time stage_input_watermark(const struct engine *engine, const struct stage *stage);
+/* Up to where the stage's elements, timers and windows have their turn: its input watermark or, where elements are put in order, as far behind it
+ * as they may be late (MODEL 7.19). */
+event_time stage_event_clock(const struct engine *engine, const struct stage *stage);
 /* The last time of which event-time timers may fire now (MODEL 7.7). */
 event_time stage_timers_limit(const struct engine *engine, const struct stage *stage);
 /* Before stages are moved: what their bundles have in hand. */
@@ -240,8 +247,8 @@ void watermark_move_output(struct engine *engine, struct stage *stage);
 void watermark_end(struct engine *engine, struct stage *stage);
 int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage);
 
-/* As of the PCollection's producer: for its side inputs that change. */
-struct pane_clock view_clock(const struct engine *engine, const struct view *view);
+/* Of a side input that changes: its producer's output watermark, but that what is still to be read back holds it. */
+event_time view_watermark(const struct engine *engine, struct view *view);
 
 /* played.c: TestStreams. Several stages in the plan make several of them. */
 void played_create(struct engine *engine);
@@ -249,6 +256,8 @@ void played_destroy(struct engine *engine);
 /* Whether the stage is a TestStream that has something left to play. */
 bool stage_is_playing(const struct engine *engine, const struct stage *stage);
 void played_move_watermarks(struct engine *engine, struct stage *stage);
+/* ENGINE_EVENT_TEST_STREAM. */
+void played_take(struct engine *engine, struct engine_event *event);
 /* When nothing runs and nothing can run: the next event. Whether anything happened. */
 bool engine_play(struct engine *engine);
 
@@ -262,6 +271,8 @@ bool drain_admits(const struct engine *engine, const struct plan_collection *col
 /* paned.c: groupings of a stream, which put out panes. */
 void paned_create(struct engine *engine, struct stage *stage);
 void paned_take(struct engine *engine, struct stage *stage, const struct run *run);
+/* Of a MERGE_GROUPS: takes in what was asked about windows. */
+void paned_answer(struct engine *engine, struct stage *stage, const struct run *answers);
 /* Fires what the watermarks and the clock have made due. */
 void paned_advance(struct engine *engine, struct stage *stage);
 
@@ -299,7 +310,8 @@ bool bundle_application_is_sound(const struct engine *engine, const struct stage
                                  const struct residual *application);
 
 /* split.c */
-/* Whether it works on a restriction that is to be cut off some time. */
+/* Whether its bundles work on restrictions that are to be cut off some time. */
+bool stage_may_never_end(const struct stage *stage);
 bool bundle_may_never_end(const struct bundle *bundle);
 void bundle_start_splits(struct engine *engine, struct bundle *bundle);
 /* It would be seen if the bundle ended. */
@@ -348,6 +360,12 @@ event_time firing_next_wake(const struct engine *engine, struct stage *stage);
 bool firing_has_due_processing_timer(const struct engine *engine, struct stage *stage);
 /* Windows that are gone lose their state, where no bundle is needed for it. */
 void firing_collect(struct engine *engine, struct stage *stage);
+/* Of a keyed stage: no window of its input that ends before this time has anything left to fire. */
+event_time firing_least_window(const struct engine *engine, const struct stage *stage);
+/* The least end of the shard's windows, TIME_MAX when there are none. */
+event_time firing_least_end(const struct key_shard *shard);
+/* Whether windows of the shard wait for their @OnWindowExpiration. */
+bool firing_awaits_expiration(const struct stage *stage, const struct key_shard *shard);
 /* What holds the stage's output watermark: timers, and windows that are to expire. */
 event_time firing_hold(struct engine *engine, struct stage *stage);
 /* After the commit of a bundle that fired the claim's timers: expired windows lose their state. */
@@ -382,6 +400,8 @@ void rebucket_clear(struct engine *engine, struct stage *stage);
 
 /* backlog.c */
 bool backlog_is_empty(const struct backlog *backlog);
+/* The least least_ms of its items, TIME_MAX when there are none. */
+event_time backlog_least(struct backlog *backlog);
 /* Takes the item over, which is stored. */
 void backlog_push(struct engine *engine, struct backlog *backlog, struct input_item item);
 /* Goes on with the next item, if none is under way. */
@@ -407,8 +427,12 @@ void questions_collect(struct engine *engine, struct stage *stage);
 void questions_ask(struct engine *engine, struct stage *stage);
 /* A backlog's: looks at the windows in a stored bucket. */
 void questions_absorb(struct engine *engine, void *owner, struct input_item *item);
+/* Of a stream: the MERGE_GROUPS stage has the panes, and asks whenever elements come. Borrows the run, of the grouping's input. */
+void questions_take(struct engine *engine, struct stage *stage, const struct run *run);
+/* Whether it may have something to ask yet, though nothing more comes. */
+bool questions_are_open(struct engine *engine, const struct stage *stage);
 /* Borrows the run: output of a bundle that questions_check() found sound, for a MERGE_GROUPS stage. */
-void questions_answered(struct stage *stage, const struct run *answers);
+void questions_answered(struct engine *engine, struct stage *stage, const struct run *answers);
 /* Whether this output of a bundle holds answers; they stay in memory. */
 bool questions_are_answered_by(const struct engine *engine, const struct bundle *bundle, size_t sink);
 /* Fails when the output of a finished bundle holds answers that make no sense. */

@@ -7,8 +7,11 @@
 
 struct live_view {
     const struct view *view;
+    struct windowing windowing; /* of `panes` */
+    bool is_read_early;
     struct pane_group *panes;
-    struct map windows; /* encoded -> struct snapshot */
+    event_time output_watermark; /* what a grouping's would be: behind what has not fired */
+    struct map windows;          /* encoded -> struct snapshot */
 };
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot) {
@@ -28,12 +31,30 @@ static void unref(void *snapshot) {
     snapshot_unref(snapshot);
 }
 
+static bool looks_at_the_end(const struct trigger *trigger) {
+    if (trigger->kind == TRIGGER_DEFAULT || trigger->kind == TRIGGER_AFTER_END_OF_WINDOW)
+        return true;
+    for (size_t i = 0; i < trigger->child_count; i++)
+        if (trigger->children[i] && looks_at_the_end(trigger->children[i]))
+            return true;
+    return false;
+}
+
 struct live_view *live_view_create(const struct view *view, const struct windowing *windowing) {
     struct live_view *live = xcalloc(1, sizeof(*live));
 
     live->view = view;
-    live->panes = pane_group_create(view->coder, windowing, false, view->account);
+    live->output_watermark = TIME_MIN;
+    live->windowing = *windowing;
+    live->is_read_early = windowing->fn == WINDOW_FN_GLOBAL || !looks_at_the_end(windowing->trigger);
+    if (!live->is_read_early)
+        live->windowing.accumulation = ACCUMULATION_ACCUMULATING; /* so that its last pane has all */
+    live->panes = pane_group_create(view->coder, &live->windowing, false, view->account);
     return live;
+}
+
+bool live_view_is_read_early(const struct live_view *live) {
+    return live->is_read_early;
 }
 
 void live_view_free(struct live_view *live) {
@@ -56,13 +77,16 @@ static void add_values(struct view *view, struct cursor window, struct cursor va
     }
 }
 
-/* The pane takes the place of the one before it. */
+/* The pane takes the place of the one before it, if there is something in it. */
 static void replace(void *user, const struct pane_firing *firing) {
     struct live_view *live = user;
-    struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
     struct cursor window = cursor_of(firing->window.data, firing->window.size);
     void **slot = map_slot(&live->windows, firing->window.data, firing->window.size);
+    struct snapshot *snapshot;
 
+    if (*slot && firing->count == 0)
+        return; /* no news */
+    snapshot = xcalloc(1, sizeof(*snapshot));
     snapshot->refs = 1;
     snapshot->view.collection = live->view->collection;
     snapshot->view.access = live->view->access;
@@ -74,12 +98,24 @@ static void replace(void *user, const struct pane_firing *firing) {
     *slot = snapshot;
 }
 
-void live_view_add(struct live_view *live, const struct run *run, const struct pane_clock *clock) {
-    pane_group_add(live->panes, run, clock, replace, live);
+static struct pane_clock pane_clock_of(const struct live_view *live, event_time watermark, event_time processing_time) {
+    return (struct pane_clock){
+        .input_watermark = watermark, .output_watermark = live->output_watermark, .processing_time = processing_time};
 }
 
-void live_view_advance(struct live_view *live, const struct pane_clock *clock) {
-    pane_group_advance(live->panes, clock, replace, live);
+void live_view_add(struct live_view *live, const struct run *run, event_time watermark, event_time processing_time) {
+    struct pane_clock clock = pane_clock_of(live, watermark, processing_time);
+
+    pane_group_add(live->panes, run, &clock, replace, live);
+}
+
+void live_view_advance(struct live_view *live, event_time watermark, event_time processing_time) {
+    struct pane_clock clock = pane_clock_of(live, watermark, processing_time);
+    event_time hold;
+
+    pane_group_advance(live->panes, &clock, replace, live);
+    hold = pane_group_hold(live->panes);
+    live->output_watermark = MAX(live->output_watermark, MIN(watermark, hold));
 }
 
 event_time live_view_next_wake(struct live_view *live) {

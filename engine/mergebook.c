@@ -8,16 +8,9 @@
 #include "model/iterable.h"
 #include "model/window.h"
 
-/* A window that comes out of a merge, or was left alone. */
-struct merge_result {
-    const uint8_t *window;
-    size_t size;
-    event_time max_timestamp;
-};
-
 struct merge_question {
     uint64_t hash;
-    const uint8_t *windows; /* end to end, in the order of compare_bytes() */
+    const uint8_t *windows; /* end to end, in the order of compare_windows() */
     size_t size;
     uint32_t count;
     uint32_t result_count;
@@ -27,10 +20,12 @@ struct merge_question {
 };
 
 struct merge_book {
-    unsigned refs; /* the grouping, and its groups that are stored */
+    unsigned refs; /* the grouping, and its groups that are stored; of a stream, keys that wait */
     const struct coder *window;
     const struct coder *answer; /* windowed */
     struct arena arena;
+    uint64_t first;           /* the number of the first question */
+    struct merge_book *older; /* owned reference, or NULL: those with lesser numbers */
     VEC(struct merge_question) questions;
     uint32_t *index; /* 1 + place in questions */
     size_t index_size;
@@ -67,6 +62,7 @@ struct merge_book *merge_book_ref(struct merge_book *book) {
 void merge_book_unref(struct merge_book *book) {
     if (!book || --book->refs)
         return;
+    merge_book_unref(book->older);
     account_release(book->arena.account, book->charged);
     vec_free(&book->questions);
     free(book->index);
@@ -76,7 +72,7 @@ void merge_book_unref(struct merge_book *book) {
 
 /* ---- the windows of keys ---- */
 
-static int compare_bytes(const void *a, size_t a_size, const void *b, size_t b_size) {
+int compare_windows(const void *a, size_t a_size, const void *b, size_t b_size) {
     size_t common = MIN(a_size, b_size);
     int order = common ? memcmp(a, b, common) : 0;
 
@@ -85,10 +81,10 @@ static int compare_bytes(const void *a, size_t a_size, const void *b, size_t b_s
 
 static int compare_entries(const void *left, const void *right) {
     const struct group_entry *a = *(struct group_entry *const *)left, *b = *(struct group_entry *const *)right;
-    int order = compare_bytes(a->key, a->key_size, b->key, b->key_size);
+    int order = compare_windows(a->key, a->key_size, b->key, b->key_size);
 
     return order ? order
-                 : compare_bytes(a->key - a->window_size, a->window_size, b->key - b->window_size, b->window_size);
+                 : compare_windows(a->key - a->window_size, a->window_size, b->key - b->window_size, b->window_size);
 }
 
 /* By key, then window: an order that does not depend on when elements came. */
@@ -107,7 +103,7 @@ static size_t key_end(struct group_entry *const *sorted, size_t first, size_t co
     size_t i = first;
 
     set->size = 0;
-    for (; i < count && compare_bytes(key->key, key->key_size, sorted[i]->key, sorted[i]->key_size) == 0; i++)
+    for (; i < count && compare_windows(key->key, key->key_size, sorted[i]->key, sorted[i]->key_size) == 0; i++)
         buf_add(set, sorted[i]->key - sorted[i]->window_size, sorted[i]->window_size);
     return i;
 }
@@ -140,15 +136,15 @@ static uint32_t *book_slot(const struct merge_book *book, uint64_t hash, const v
     for (; book->index[at]; at = (at + 1) & (book->index_size - 1)) {
         const struct merge_question *question = &book->questions.items[book->index[at] - 1];
 
-        if (question->hash == hash && compare_bytes(question->windows, question->size, windows, size) == 0)
+        if (question->hash == hash && compare_windows(question->windows, question->size, windows, size) == 0)
             break;
     }
     return &book->index[at];
 }
 
-static void ask(struct merge_book *book, const struct buf *set, size_t count) {
+uint64_t merge_book_ask_about(struct merge_book *book, const struct buf *set, uint32_t count) {
     uint64_t hash = hash_bytes(buf_data(set), set->size);
-    struct merge_question question = {.hash = hash, .size = set->size, .count = (uint32_t)count};
+    struct merge_question question = {.hash = hash, .size = set->size, .count = count};
     uint8_t *copy;
     uint32_t *slot;
 
@@ -156,13 +152,14 @@ static void ask(struct merge_book *book, const struct buf *set, size_t count) {
         book_grow(book);
     slot = book_slot(book, hash, buf_data(set), set->size);
     if (*slot)
-        return;
+        return book->first + *slot - 1;
     copy = arena_alloc(&book->arena, set->size + 1);
     if (set->size)
         memcpy(copy, buf_data(set), set->size);
     question.windows = copy;
     vec_push(&book->questions, question);
     *slot = (uint32_t)book->questions.count;
+    return book->first + *slot - 1;
 }
 
 void merge_book_ask(struct merge_book *book, const struct group_partition *partition) {
@@ -171,7 +168,7 @@ void merge_book_ask(struct merge_book *book, const struct group_partition *parti
 
     for (size_t i = 0, end; i < partition->entry_count; i = end) {
         end = key_end(sorted, i, partition->entry_count, &set);
-        ask(book, &set, end - i);
+        merge_book_ask_about(book, &set, (uint32_t)(end - i));
     }
     buf_clear(&set);
     free(sorted);
@@ -186,7 +183,7 @@ uint64_t merge_book_write(const struct merge_book *book, size_t *at, size_t targ
 
         windowed_value_write_header(out, TIME_MIN, NULL, 0, &PANE_NO_FIRING);
         buf_add_varint(out, sizeof(uint64_t));
-        buf_add_be64(out, *at);
+        buf_add_be64(out, book->first + *at);
         buf_add_be32(out, question->count);
         buf_add(out, question->windows, question->size);
     }
@@ -264,7 +261,7 @@ static uint32_t find_asked(const struct reading *reading, struct cursor window) 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         struct cursor asked = reading->asked[middle];
-        int order = compare_bytes(asked.at, cursor_left(&asked), window.at, cursor_left(&window));
+        int order = compare_windows(asked.at, cursor_left(&asked), window.at, cursor_left(&window));
 
         if (order == 0)
             return middle;
@@ -358,24 +355,34 @@ static int read_places(struct reading *reading, struct cursor at) {
             return fail(reading, "one of them in no place");
         reading->targets[i] = final_place(reading, reading->targets[i]);
     }
+    for (uint32_t i = 0; r == 0 && i < reading->question->count; i++) {
+        uint32_t found = find_result(reading, reading->asked[i]);
+
+        if (found && reading->results.items[found - 1].into == found - 1 && reading->targets[i] != found - 1)
+            return fail(reading, "one of them both as what others became and as what became another");
+    }
     return r;
 }
 
-/* Finds the question that an answer is to; *at moves behind the nonce. */
-static struct merge_question *find_question(const struct merge_book *book, struct cursor *at) {
+/* Finds the question that an answer is to, and *book, where it is; *at moves behind the nonce. */
+static struct merge_question *find_question(struct merge_book **book, struct cursor *at) {
     struct cursor nonce;
     uint64_t number;
 
-    if (!cursor_prefixed(at, &nonce) || cursor_left(&nonce) != sizeof(number) || !cursor_be64(&nonce, &number) ||
-        number >= book->questions.count)
+    if (!cursor_prefixed(at, &nonce) || cursor_left(&nonce) != sizeof(number) || !cursor_be64(&nonce, &number))
         return NULL;
-    return &book->questions.items[number];
+    while (*book && number < (*book)->first)
+        *book = (*book)->older;
+    if (!*book || number - (*book)->first >= (*book)->questions.count)
+        return NULL;
+    return &(*book)->questions.items[number - (*book)->first];
 }
 
 static int check_answer(struct merge_book *book, struct cursor value, uint64_t bundle, struct status *st) {
-    struct reading reading = {.book = book, .question = find_question(book, &value), .st = st};
+    struct reading reading = {.question = find_question(&book, &value), .st = st};
     int r;
 
+    reading.book = book;
     if (!reading.question)
         return status_set(st, STATUS_INVALID_ARGUMENT,
                           "the SDK answered a question about merging windows that it was not asked");
@@ -433,9 +440,10 @@ static void keep(struct merge_book *book, const struct reading *reading) {
 }
 
 static void take_answer(struct merge_book *book, struct cursor value) {
-    struct reading reading = {.book = book, .question = find_question(book, &value)};
+    struct reading reading = {.question = find_question(&book, &value)};
     int r;
 
+    reading.book = book;
     reading_begin(&reading);
     r = read_places(&reading, value);
     assert(r == 0);
@@ -457,7 +465,48 @@ void merge_book_answer(struct merge_book *book, const struct run *answers) {
     }
 }
 
-/* ---- merging ---- */
+/* ---- of a stream ---- */
+
+bool merge_book_find_answer(const struct merge_book *book, uint64_t number, struct merge_answer *ret) {
+    const struct merge_question *question = &book->questions.items[number - book->first];
+
+    assert(number >= book->first && number - book->first < book->questions.count);
+    if (!question->results)
+        return false;
+    *ret = (struct merge_answer){.count = question->count,
+                                 .places = question->targets,
+                                 .result_count = question->result_count,
+                                 .results = question->results};
+    return true;
+}
+
+size_t merge_book_question_count(const struct merge_book *book) {
+    return book->questions.count;
+}
+
+struct merge_book *merge_book_renew(struct merge_book *book) {
+    struct merge_book *next = merge_book_create(book->window, book->arena.account);
+
+    next->first = book->first + book->questions.count;
+    next->older = book;
+    return next;
+}
+
+void merge_book_forget_older(struct merge_book *book) {
+    struct merge_book **place = &book->older, *older;
+
+    while ((older = *place)) {
+        if (older->refs > 1) {
+            place = &older->older;
+            continue;
+        }
+        *place = older->older;
+        older->older = NULL;
+        merge_book_unref(older);
+    }
+}
+
+/* ---- of what is complete ---- */
 
 /* The key's entries [first, end) become as many as there are results; returns behind the last one written. */
 static struct group_entry *merge_key(const struct merge_question *question, struct group_partition *partition,

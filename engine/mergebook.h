@@ -8,6 +8,8 @@
  *      question    KV<nonce, iterable<window>>
  *      answer      KV<nonce, KV<iterable<unmerged>, iterable<KV<merged, iterable<consumed>>>>>
  *
+ * A grouping of a stream asks as long as it goes on (engine/pane_ask.c): one key's windows at a time, in books that follow each other.
+ *
  * Windows are compared by their encoded bytes. Memory is charged to the account. Belongs to the engine's thread. */
 #ifndef ENGINE_MERGEBOOK_H
 #define ENGINE_MERGEBOOK_H
@@ -32,6 +34,38 @@ int merge_book_check(struct merge_book *book, const struct run_list *answers, ui
                      struct status *st);
 /* Takes in what was checked. */
 void merge_book_answer(struct merge_book *book, const struct run *answers);
+
+/* ---- of a stream ---- */
+
+/* A window that came out of a merge, or was left alone. */
+struct merge_result {
+    const uint8_t *window;
+    size_t size;
+    event_time max_timestamp;
+};
+
+/* Borrowed from the book. */
+struct merge_answer {
+    uint32_t count;         /* of the windows asked about */
+    const uint32_t *places; /* of each: its place in results */
+    uint32_t result_count;
+    const struct merge_result *results; /* some may be in no place */
+};
+
+/* Asks about the windows in `set`, end to end in the order of their bytes (compare_windows), unless they were asked about before. Returns the
+ * question's number. */
+uint64_t merge_book_ask_about(struct merge_book *book, const struct buf *set, uint32_t count);
+int compare_windows(const void *a, size_t a_size, const void *b, size_t b_size);
+/* Of a question of this very book. False: there is no answer yet. */
+bool merge_book_find_answer(const struct merge_book *book, uint64_t question, struct merge_answer *ret);
+size_t merge_book_question_count(const struct merge_book *book);
+/* A book for further questions. Takes the reference over: answers for `book` are still taken in through the new one. */
+struct merge_book *merge_book_renew(struct merge_book *book);
+/* Lets go of the books before this one that nobody else has a reference to. */
+void merge_book_forget_older(struct merge_book *book);
+
+/* ---- of what is complete ---- */
+
 /* Puts the partition's groups into merged windows; its keys were asked about, and everything was answered. */
 void merge_book_apply(const struct merge_book *book, struct group_partition *partition);
 

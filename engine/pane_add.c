@@ -20,8 +20,8 @@ struct batch {
     struct pending items[BATCH];
 };
 
-static void add_in_cell(struct pane_group *group, struct pane_cell *cell, event_time timestamp, struct cursor value,
-                        const struct pane_clock *clock) {
+void pane_cell_add(struct pane_group *group, struct pane_cell *cell, event_time timestamp, struct cursor value,
+                   const struct pane_clock *clock) {
     if (cell->state == CELL_CLOSED) {
         group->dropped_closed++;
         return;
@@ -80,7 +80,7 @@ static void flush(struct batch *batch) {
         if (group->is_merging)
             put_off(group, cell, p->timestamp, p->value);
         else
-            add_in_cell(group, cell, p->timestamp, p->value, batch->clock);
+            pane_cell_add(group, cell, p->timestamp, p->value, batch->clock);
     }
     batch->count = 0;
 }
@@ -89,6 +89,11 @@ static void add_pending(struct batch *batch, struct pending pending) {
     /* Before windows merge, and once (MODEL 3.13, 3.14). */
     if (pane_gc_time(batch->group->windowing, pending.window_end) < batch->clock->input_watermark) {
         batch->group->dropped_late++;
+        return;
+    }
+    if (batch->group->merges) {
+        pane_park(batch->group, pending.key_hash, pending.key, pending.window, pending.window_end, pending.timestamp,
+                  pending.value);
         return;
     }
     pending.hash = group_hash(pending.key_hash, pending.window);
@@ -124,7 +129,7 @@ static void add_element(struct batch *batch, const struct windowed_value *elemen
 static void place_items(struct pane_group *group, const struct pane_clock *clock) {
     pane_merge_windows(group, clock);
     vec_foreach (item, &group->items)
-        add_in_cell(group, pane_merge_result(item->cell), item->timestamp, item->value, clock);
+        pane_cell_add(group, pane_merge_result(item->cell), item->timestamp, item->value, clock);
     group->items.count = 0;
 }
 
@@ -144,6 +149,6 @@ void pane_add_run(struct pane_group *group, const struct run *run, const struct 
         add_element(&batch, &element);
     }
     flush(&batch);
-    if (group->is_merging)
+    if (group->is_merging && !group->merges)
         place_items(group, clock);
 }

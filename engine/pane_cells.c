@@ -29,7 +29,7 @@ static void resize_keys(struct pane_group *group, size_t size) {
     group->keys_size = size;
 }
 
-static struct pane_key *key_of(struct pane_group *group, uint64_t hash, struct cursor bytes) {
+struct pane_key *pane_key_of(struct pane_group *group, uint64_t hash, struct cursor bytes) {
     size_t size = cursor_left(&bytes);
     struct pane_key *key, **bucket;
 
@@ -61,6 +61,11 @@ static void key_free(struct pane_group *group, struct pane_key *key) {
     free(key);
     if (should_shrink(group->key_count, group->keys_size))
         resize_keys(group, group->keys_size / 4);
+}
+
+void pane_key_unref(struct pane_group *group, struct pane_key *key) {
+    if (--key->cell_count == 0)
+        key_free(group, key);
 }
 
 /* ---- cells ---- */
@@ -119,7 +124,7 @@ static struct pane_cell *make_cell(struct pane_group *group, uint64_t hash, uint
         memcpy(bytes, window.at, cell->window_size);
     list_init(&cell->node);
     if (group->is_merging) {
-        cell->of_key = key_of(group, key_hash, key);
+        cell->of_key = pane_key_of(group, key_hash, key);
         cell->key = cell->of_key->bytes;
         cell->of_key->cell_count++;
         list_append(&cell->of_key->cells, &cell->node);
@@ -180,8 +185,8 @@ void pane_cell_free(struct pane_group *group, struct pane_cell *cell) {
 
     account_release(group->account, pane_cell_bytes(group, cell));
     free(cell);
-    if (key && --key->cell_count == 0)
-        key_free(group, key);
+    if (key)
+        pane_key_unref(group, key);
 }
 
 /* ---- values ---- */

@@ -1,4 +1,4 @@
-/* What engine/panes.c and engine/pane_merge.c share: the cells of a pane_group, where they are found, and what waits for time.
+/* What engine/panes.c, engine/pane_merge.c and engine/pane_ask.c share: the cells of a pane_group, where they are found, and what waits for time.
  *
  *      group.table:   (key, window) -> cell       buckets of cells
  *      group.keys:    key -> pane_key             only where windows merge: the cells of a key
@@ -51,6 +51,7 @@ struct pane_cell {
     bool is_nonempty; /* elements came since the last pane */
     bool has_pane;    /* last_pane was emitted */
     /* Where windows merge. */
+    bool is_put_off; /* something may have become due while the window was asked about */
     struct pane_key *of_key;
     struct list node;       /* in of_key->cells, or group->gone */
     struct pane_cell *into; /* the window that this one became in this batch */
@@ -61,8 +62,9 @@ struct pane_key {
     struct pane_key *next; /* in its bucket */
     uint64_t hash;
     struct list cells; /* those in the table, in the order they were made */
-    size_t cell_count; /* of all that name it */
+    size_t cell_count; /* of all that name it; a wait is one more */
     uint64_t batch;
+    struct pane_wait *wait; /* parked elements (engine/pane_ask.c); NULL: none */
     uint32_t size;
     uint8_t bytes[];
 };
@@ -102,6 +104,12 @@ struct pane_group {
     VEC(struct pane_item) items;
     VEC(struct pane_key *) touched_keys;
     struct list gone; /* cells in state CELL_MERGED */
+    /* Where the SDK says how. */
+    struct merge_book *merges;             /* else NULL */
+    size_t written;                        /* of its questions */
+    struct holds parked;                   /* the least timestamps of what is parked */
+    struct list unasked, asking, answered; /* keys that wait; between calls all of them are asking */
+    size_t wait_count;
 };
 
 /* The cell of this window and key, made (CELL_NEW) when absent. `key_hash` is hash_bytes() of the key, `hash` group_hash() of that. */
@@ -115,6 +123,10 @@ static inline struct pane_cell **pane_cell_bucket(const struct pane_group *group
 void pane_cell_remove(struct pane_group *group, struct pane_cell *cell);
 /* After pane_cell_remove(); its key goes with the last cell. */
 void pane_cell_free(struct pane_group *group, struct pane_cell *cell);
+/* The key, made when absent: for its first cell, or its wait. */
+struct pane_key *pane_key_of(struct pane_group *group, uint64_t hash, struct cursor bytes);
+/* After one that named it is gone. */
+void pane_key_unref(struct pane_group *group, struct pane_key *key);
 /* For the group's creation. */
 void pane_cells_init(struct pane_group *group);
 void pane_cell_set_state(struct pane_group *group, struct pane_cell *cell, enum cell_state state);
@@ -145,6 +157,10 @@ void pane_await_processing_time(struct pane_group *group, struct pane_cell *cell
 /* engine/pane_add.c. Puts the run's elements into cells; those that got some are group->touched. */
 void pane_add_run(struct pane_group *group, const struct run *run, const struct pane_clock *clock);
 
+/* Into the cell that the element is in when windows are merged. */
+void pane_cell_add(struct pane_group *group, struct pane_cell *cell, event_time timestamp, struct cursor value,
+                   const struct pane_clock *clock);
+
 /* engine/pane_merge.c. Merges the windows of the keys that the batch touched. */
 void pane_merge_windows(struct pane_group *group, const struct pane_clock *clock);
 /* The windows `sources` of `key`, which are open or named by this batch, have become `window`; it is one of them or is not open. */
@@ -154,5 +170,21 @@ void pane_merge_into(struct pane_group *group, struct pane_key *key, struct curs
 struct pane_cell *pane_merge_result(struct pane_cell *cell);
 /* At the end of a batch: cells that were merged away, or made and not used, go. */
 void pane_merge_end(struct pane_group *group);
+
+/* engine/pane_ask.c. For the group's creation and end. */
+void pane_ask_init(struct pane_group *group);
+void pane_ask_finish(struct pane_group *group);
+/* Copies the element, for pane_ask(). */
+void pane_park(struct pane_group *group, uint64_t key_hash, struct cursor key, struct cursor window,
+               event_time window_end, event_time timestamp, struct cursor value);
+/* Asks for the keys that have parked elements and no question. */
+void pane_ask(struct pane_group *group);
+/* Whether the windows of the cell's key must stay as they are. */
+bool pane_cell_is_asked_about(const struct pane_cell *cell);
+void pane_take_answers(struct pane_group *group, const struct run *answers);
+/* Merges the windows of keys whose question is answered, and puts their elements into cells, as pane_add_run() does. False: there are none.
+ * When those cells have fired, and pane_merge_end() is done, pane_ask_again() is due: to ask about what came meanwhile. */
+bool pane_place_answered(struct pane_group *group, const struct pane_clock *clock);
+void pane_ask_again(struct pane_group *group, const struct pane_clock *clock);
 
 #endif

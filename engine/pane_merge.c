@@ -39,7 +39,8 @@ static void merge_triggers(struct pane_group *group, struct pane_cell *into, str
     free(states);
 }
 
-/* MODEL 4.12: an end of window moves with the window, and what was held elsewhere is combined. Some source is open. */
+/* MODEL 4.12: an end of window moves with the window, also once the watermark is past it: what came on time and waits stays on time. What was
+ * held elsewhere is combined. Some source is open. */
 static void merge_holds(struct pane_group *group, struct pane_cell *into, struct pane_cell *const *sources,
                         size_t source_count, const struct pane_clock *clock) {
     event_time merged = NO_HOLD;
@@ -50,11 +51,10 @@ static void merge_holds(struct pane_group *group, struct pane_cell *into, struct
         if (hold != NO_HOLD)
             merged = merged == NO_HOLD ? hold : group_combine_timestamps(group->windowing, merged, hold, 0);
     }
-    into->element_hold = into->extra_hold = NO_HOLD;
-    if (group->windowing->timestamp_combiner != OUTPUT_TIME_END_OF_WINDOW)
-        into->element_hold = merged;
-    else
-        pane_add_element_hold(group, into, into->window_end, clock);
+    if (merged != NO_HOLD && group->windowing->timestamp_combiner == OUTPUT_TIME_END_OF_WINDOW)
+        merged = into->window_end;
+    into->element_hold = merged;
+    into->extra_hold = NO_HOLD;
     pane_add_gc_hold(group, into, clock);
 }
 

@@ -4,7 +4,12 @@
 #include "engine/panes.h"
 
 void paned_create(struct engine *engine, struct stage *stage) {
-    const struct plan_collection *input = &engine->plan->collections[stage->plan->inputs[0]];
+    const struct plan_stage *grouping = stage->plan;
+    const struct plan_collection *input;
+
+    if (grouping->kind == PLAN_MERGE_GROUPS)
+        grouping = &engine->plan->stages[grouping->grouping];
+    input = &engine->plan->collections[grouping->inputs[0]];
 
     stage->panes =
         pane_group_create(input->coder, &engine->plan->windowings[input->windowing], true, engine->options.account);
@@ -50,6 +55,18 @@ void paned_take(struct engine *engine, struct stage *stage, const struct run *ru
 
     pane_group_add(stage->panes, run, &clock, write_pane, &fired);
     engine->needs_wake = true; /* a trigger may wait for the clock */
+    tally_dropped(&engine->tally, stage->plan->index,
+                  (struct tally_dropped){.late = pane_group_dropped_late(stage->panes),
+                                         .closed = pane_group_dropped_closed(stage->panes)});
+    deliver(engine, stage, &fired);
+}
+
+void paned_answer(struct engine *engine, struct stage *stage, const struct run *answers) {
+    struct pane_clock clock = clock_of(engine, stage);
+    struct fired fired = nothing_fired(engine);
+
+    pane_group_answer(stage->panes, answers, &clock, write_pane, &fired);
+    engine->needs_wake = true;
     deliver(engine, stage, &fired);
 }
 

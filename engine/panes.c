@@ -12,22 +12,23 @@ struct pane_group *pane_group_create(const struct coder *input, const struct win
     struct pane_group *group = xcalloc(1, sizeof(*group));
 
     assert(input->kind == CODER_WINDOWED_VALUE && (!has_keys || input->components[0]->kind == CODER_KV));
-    assert(!windowing->needs_merge || windowing->fn == WINDOW_FN_SESSIONS);
     group->input = input;
     group->windowing = windowing;
     group->has_keys = has_keys;
-    group->is_merging = windowing->needs_merge;
+    group->is_merging = has_keys && windowing->needs_merge;
     group->account = account;
     group->holds.account = account;
     group->trigger = trigger_program_create(windowing->trigger, group->is_merging);
     list_init(&group->gone);
     pane_cells_init(group);
+    pane_ask_init(group);
     return group;
 }
 
 void pane_group_destroy(struct pane_group *group) {
     if (!group)
         return;
+    pane_ask_finish(group);
     for (size_t i = 0; i < group->table_size; i++)
         while (group->table[i]) {
             struct pane_cell *cell = group->table[i];
@@ -172,12 +173,26 @@ static void fire_touched(const struct firing *f) {
     group->touched.count = 0;
 }
 
+/* What was asked before is answered at once, so that there may be several rounds. */
+static void place_answered(const struct firing *f) {
+    while (pane_place_answered(f->group, f->clock)) {
+        fire_touched(f);
+        pane_merge_end(f->group);
+        pane_ask_again(f->group, f->clock);
+    }
+}
+
 void pane_group_add(struct pane_group *group, const struct run *run, const struct pane_clock *clock, pane_fn fn,
                     void *user) {
     struct firing firing = {group, clock, fn, user};
 
     group->batch++;
     pane_add_run(group, run, clock);
+    if (group->merges) {
+        pane_ask(group);
+        place_answered(&firing);
+        return;
+    }
     fire_touched(&firing);
     if (group->is_merging)
         pane_merge_end(group);
@@ -187,7 +202,24 @@ void pane_group_add(struct pane_group *group, const struct run *run, const struc
         vec_free(&group->items);
 }
 
+void pane_group_answer(struct pane_group *group, const struct run *answers, const struct pane_clock *clock, pane_fn fn,
+                       void *user) {
+    struct firing firing = {group, clock, fn, user};
+
+    pane_take_answers(group, answers);
+    place_answered(&firing);
+}
+
 /* ---- time ---- */
+
+/* What is asked about stays as it is; pane_ask_again() sets the timer anew. */
+static bool is_put_off(const struct firing *f, struct pane_cell *cell, enum pane_timer which) {
+    if (!pane_cell_is_asked_about(cell))
+        return false;
+    pane_timer_set(f->group, which, cell, TIME_MAX);
+    cell->is_put_off = true;
+    return true;
+}
 
 static void collect_garbage(const struct firing *f, struct pane_cell *cell) {
     if (cell->state == CELL_OPEN)
@@ -218,9 +250,11 @@ void pane_group_advance(struct pane_group *group, const struct pane_clock *clock
     pane_timer_heap *event = &group->timers[PANE_EVENT_TIMER], *processing = &group->timers[PANE_PROCESSING_TIMER];
 
     while (event->count && has_passed(clock, event->items[0].time))
-        on_event_timer(&firing, event->items[0].cell);
+        if (!is_put_off(&firing, event->items[0].cell, PANE_EVENT_TIMER))
+            on_event_timer(&firing, event->items[0].cell);
     while (processing->count && processing->items[0].time <= clock->processing_time)
-        fire_if_due(&firing, processing->items[0].cell);
+        if (!is_put_off(&firing, processing->items[0].cell, PANE_PROCESSING_TIMER))
+            fire_if_due(&firing, processing->items[0].cell);
 }
 
 /* ---- what is asked of it ---- */
@@ -242,7 +276,7 @@ event_time pane_group_next_event(const struct pane_group *group) {
 }
 
 bool pane_group_is_empty(const struct pane_group *group) {
-    return group->open_count == 0;
+    return group->open_count == 0 && group->wait_count == 0;
 }
 
 uint64_t pane_group_dropped_late(const struct pane_group *group) {

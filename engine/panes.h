@@ -6,7 +6,8 @@
  *
  * A cell lives until its window is past its allowed lateness, its trigger's finished bits until then even when all else is gone: data that
  * comes for a window whose trigger is done is dropped, and opens nothing (MODEL 3.16). Windows that merge are merged before elements
- * are put into them (engine/pane_merge.c).
+ * are put into them (engine/pane_merge.c). How those of a user's function do is asked: then elements are parked until there is an answer
+ * (engine/pane_ask.c).
  *
  * Panes come out in an order that depends on nothing but the calls made. Memory is charged to the account. Belongs to the engine's thread. */
 #ifndef ENGINE_PANES_H
@@ -38,8 +39,8 @@ struct pane_firing {
 typedef void (*pane_fn)(void *user, const struct pane_firing *firing);
 
 /* `input` is the coder of the elements, a windowed value's. With keys its value is a KV, whose key is grouped by and whose value is kept;
- * without, the elements of a window are one group, and kept whole. The trigger was checked (trigger_check). Windows that merge are sessions.
- * What is passed outlives the group. */
+ * without, the elements of a window are one group, and kept whole. The trigger was checked (trigger_check). Windows
+ * merge only with keys: sessions, and others by what the SDK says. What is passed outlives the group. */
 struct pane_group *pane_group_create(const struct coder *input, const struct windowing *windowing, bool has_keys,
                                      struct account *account);
 /* NULL is fine. */
@@ -51,13 +52,28 @@ void pane_group_add(struct pane_group *group, const struct run *run, const struc
 /* Fires what the clock has made due: ends of windows and garbage collection, then timers of processing time, each in order of time. */
 void pane_group_advance(struct pane_group *group, const struct pane_clock *clock, pane_fn fn, void *user);
 
+/* ---- where the SDK says how windows merge ---- */
+
+/* Writes questions that were not written yet (engine/mergebook.h), until about target_bytes are. Returns how many; 0: all are. To be called
+ * until then, after each call that takes in elements or answers. */
+uint64_t pane_group_write_questions(struct pane_group *group, size_t target_bytes, struct buf *out);
+/* For merge_book_check(); NULL where nothing is asked. */
+struct merge_book *pane_group_merges(struct pane_group *group);
+/* Takes in answers that were checked, then fires what the elements that waited for them made due. */
+void pane_group_answer(struct pane_group *group, const struct run *answers, const struct pane_clock *clock, pane_fn fn,
+                       void *user);
+/* Whether elements wait for an answer. */
+bool pane_group_is_waiting(const struct pane_group *group);
+/* The least timestamp of elements that wait for an answer: the input watermark must not go beyond it. TIME_MAX: nothing waits. */
+event_time pane_group_parked_least(const struct pane_group *group);
+
 /* The least hold on the output watermark; TIME_MAX: none. */
 event_time pane_group_hold(const struct pane_group *group);
 /* The processing time at which pane_group_advance() is due again; TIME_MAX: none. */
 event_time pane_group_next_wake(const struct pane_group *group);
 /* The input watermark has to be past this time, or at TIME_MAX, for pane_group_advance() to be due again; TIME_MAX: nothing waits. */
 event_time pane_group_next_event(const struct pane_group *group);
-/* No window is open: nothing is left to fire. */
+/* No window is open and no element waits: nothing is left to fire. */
 bool pane_group_is_empty(const struct pane_group *group);
 /* Elements in windows that are past their allowed lateness (MODEL 3.10), and in those whose trigger is finished (MODEL 5.2). */
 uint64_t pane_group_dropped_late(const struct pane_group *group);

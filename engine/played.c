@@ -40,6 +40,27 @@ void played_move_watermarks(struct engine *engine, struct stage *stage) {
         engine->watermarks[stage->plan->outputs[i]] = test_stream_watermark(stream, i);
 }
 
+void played_take(struct engine *engine, struct engine_event *event) {
+    struct test_stream *stream = stream_of(engine, &engine->stages[event->stage]);
+    struct plan_test_event *next = event->test_event;
+    CLEANUP_STATUS struct status st = {0};
+    int r = 0;
+
+    assert(stream);
+    if (!test_stream_is_open(stream))
+        return; /* the job drains */
+    if (next) {
+        r = test_stream_append(stream, next, &st);
+        next->elements = SLICE_EMPTY;
+    } else if (event->error) {
+        engine_fail(engine, "%s", event->error);
+    } else {
+        test_stream_close(stream);
+    }
+    if (r < 0)
+        engine_fail(engine, "%s", status_message(&st));
+}
+
 static bool has_work(const struct engine *engine, struct stage *stage) {
     return stage->retries.count || stage->queue.count || !backlog_is_empty(&stage->arriving) ||
            shards_have_any_work(engine, stage);
@@ -64,6 +85,8 @@ static void put_into_effect(struct engine *engine, const struct test_stream *str
     const struct plan_stage *stage = test_stream_stage(stream);
     struct run run = {0};
 
+    if (stage->test_stream.endpoint)
+        engine_add_action(engine, ENGINE_ACTION_TEST_STREAM_PLAYED)->stage = stage->index;
     switch (event->kind) {
     case PLAN_TEST_ELEMENTS:
         run.bytes = slice_ref(event->elements);

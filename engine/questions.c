@@ -4,6 +4,7 @@
 
 #include "engine/internal.h"
 #include "engine/mergebook.h"
+#include "engine/panes.h"
 
 /* Groups that are stored are read for their windows alone; the group is whole by now, so that nothing is added to its buckets. */
 void questions_collect(struct engine *engine, struct stage *stage) {
@@ -63,8 +64,47 @@ void questions_ask(struct engine *engine, struct stage *stage) {
     }
 }
 
-void questions_answered(struct stage *stage, const struct run *answers) {
-    merge_book_answer(stage->group->merges, answers);
+/* ---- of a stream ---- */
+
+static void send_questions(struct engine *engine, const struct stage *grouping, struct stage *stage) {
+    for (;;) {
+        struct buf out = {.account = engine->options.account};
+        /* What is asked holds no watermark: the elements that wait for the answer do. */
+        struct run run = {.least_ms = TIME_MAX, .has_least = true};
+
+        run.count = pane_group_write_questions(stage->panes, engine->options.message_bytes, &out);
+        if (run.count == 0)
+            break;
+        run.bytes = buf_finish(&out);
+        engine_deliver(engine, grouping->plan->outputs[0], &run);
+        run_clear(&run);
+    }
+}
+
+void questions_take(struct engine *engine, struct stage *stage, const struct run *run) {
+    struct stage *after = stage_after(engine, stage);
+
+    paned_take(engine, after, run);
+    send_questions(engine, stage, after);
+}
+
+bool questions_are_open(struct engine *engine, const struct stage *stage) {
+    return stage_is_streaming(stage) && pane_group_is_waiting(stage_after(engine, stage)->panes);
+}
+
+/* ---- answers ---- */
+
+void questions_answered(struct engine *engine, struct stage *stage, const struct run *answers) {
+    if (!stage->panes) {
+        merge_book_answer(stage->group->merges, answers);
+        return;
+    }
+    paned_answer(engine, stage, answers);
+    send_questions(engine, &engine->stages[stage->plan->grouping], stage);
+}
+
+static struct merge_book *book_of(const struct stage *stage) {
+    return stage->panes ? pane_group_merges(stage->panes) : stage->group->merges;
 }
 
 /* The stage that the answers of this output are for, or NULL. */
@@ -88,7 +128,7 @@ int questions_check(struct engine *engine, const struct bundle *bundle, struct s
         const struct stage *asking = asking_stage(engine, bundle, i);
 
         if (asking)
-            r = merge_book_check(asking->group->merges, &bundle->writers[i].list, bundle->claim->count, bundle->id, st);
+            r = merge_book_check(book_of(asking), &bundle->writers[i].list, bundle->claim->count, bundle->id, st);
     }
     return r;
 }

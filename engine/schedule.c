@@ -1,5 +1,7 @@
 /* Which stage gets a free slot next, and how much of its input.
  *
+ * Splittable DoFns of a stream, which may never run out of work, come behind all else that is worth a bundle, by turns.
+ *
  * A stage of a stream, a stage whose input is complete, or one that has a full bundle waiting, comes before one that would get a crumb; among the former
  * the one nearest to the end of the graph (it frees memory), among the latter the one nearest to the start (it makes bundles
  * fuller). */
@@ -29,19 +31,24 @@ static bool stage_has_work(const struct engine *engine, struct stage *stage, con
 
 /* The stage that this worker is to run next, or NULL. */
 static struct stage *pick_stage(struct engine *engine, const struct worker_slot *worker) {
-    struct stage *crumbs = NULL;
+    struct stage *crumbs = NULL, *endless = NULL;
 
     for (size_t i = engine->plan->stage_count; i-- > 0;) {
         struct stage *stage = &engine->stages[i];
 
         if (stage->plan->environment != worker->environment || !stage_has_work(engine, stage, worker))
             continue;
+        if (stage_may_never_end(stage)) {
+            if (!endless || stage->last_bundle < endless->last_bundle)
+                endless = stage;
+            continue;
+        }
         if (stage->retries.count || stage_is_streaming(stage) || stage_inputs_are_done(engine, stage) ||
             stage->queue.bytes + stage->shard_bytes >= engine->options.bundle_bytes)
             return stage;
         crumbs = stage;
     }
-    return crumbs;
+    return endless ? endless : crumbs;
 }
 
 static unsigned environment_slots(const struct engine *engine, unsigned environment) {

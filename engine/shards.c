@@ -16,7 +16,8 @@ bool shards_can_cache(const struct plan_stage *plan) {
 /* ---- who runs them ---- */
 
 static bool has_work(const struct engine *engine, struct stage *stage, struct key_shard *shard) {
-    return !shard->is_busy && (sorted_has_elements(stage, shard) || firing_is_due(engine, stage, shard));
+    return !shard->is_busy && !sorted_is_loading(shard) &&
+           (sorted_has_elements(stage, shard) || firing_is_due(engine, stage, shard));
 }
 
 static bool is_own(const struct key_shard *shard, const struct worker_slot *worker) {
@@ -66,11 +67,11 @@ static bool wants_own_bundle(const struct engine *engine, const struct stage *st
            !stage_inputs_are_done(engine, stage);
 }
 
-/* In a stream timers that are due come before the elements behind them, but leave those their turn: a timer may set itself again for ever. */
+/* Elements that are there come before the timers that time has made due since, but in a stream there may always be more of them. */
 static bool is_elements_turn(const struct engine *engine, struct stage *stage, struct key_shard *shard) {
     if (!shard->queue.count)
         return false;
-    return !stage_is_streaming(stage) || shard->fired_last || !firing_is_due(engine, stage, shard);
+    return !stage_is_streaming(stage) || !shard->passed_over || !firing_is_due(engine, stage, shard);
 }
 
 /* A key has either elements or due timers in one bundle: the SDK's order between them is not defined (MODEL 7.7). */
@@ -87,10 +88,10 @@ static void take_shard(struct engine *engine, struct stage *stage, unsigned numb
         sorted_drop_finished(engine, shard);
     } else if (is_elements_turn(engine, stage, shard)) {
         claim_take(claim, &shard->queue, coder, max_bytes, UINT64_MAX);
-        shard->fired_last = false;
+        shard->passed_over = stage_is_streaming(stage) && firing_is_due(engine, stage, shard);
     } else {
         firing_take(engine, stage, shard, claim);
-        shard->fired_last = true;
+        shard->passed_over = false;
     }
     shard->is_busy = true;
     vec_push(&claim->shards, number);

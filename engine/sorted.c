@@ -2,6 +2,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "engine/due.h"
 
 struct sorted_element {
     event_time timestamp;
@@ -10,10 +13,13 @@ struct sorted_element {
 };
 
 struct sorted_key {
+    struct due_node node; /* of its next element; first, so that it stands for the key */
     VEC(struct sorted_element) elements;
     size_t next;
     bool is_unsorted; /* from `next` on */
     uint64_t round;   /* the last one that gave elements of this key */
+    size_t size;
+    uint8_t bytes[];
 };
 
 struct sorted_input {
@@ -21,9 +27,12 @@ struct sorted_input {
     struct backlog loading; /* what is stored is brought in; then all is sorted */
     bool is_sorted;
     bool is_streaming;
-    event_time limit;        /* the last timestamp that may be given now */
-    VEC(struct slice) bytes; /* of the elements */
-    struct map keys;         /* key -> struct sorted_key; only those with elements left */
+    event_time limit;                  /* the last timestamp that may be given now */
+    VEC(struct slice) bytes;           /* of the elements */
+    struct map keys;                   /* key -> struct sorted_key; only those with elements left, and: */
+    VEC(struct sorted_key *) finished; /* which gave their last in this round */
+    VEC(struct sorted_key *) taken;    /* while elements are taken: keys that are out of by_time */
+    struct due_heap by_time;           /* of keys with elements, once they are sorted */
     uint64_t places;
     uint64_t round;
     struct account *account;
@@ -50,33 +59,40 @@ bool sorted_is_pending(const struct key_shard *shard) {
     return shard->queue.count || shard->sorted;
 }
 
+static const struct sorted_element *next_element(const struct sorted_key *key) {
+    return &key->elements.items[key->next];
+}
+
 /* Whether the key has an element that may be given now. */
 static bool has_element(const struct sorted_input *sorted, const struct sorted_key *key) {
-    return key->next < key->elements.count && key->elements.items[key->next].timestamp <= sorted->limit;
+    return key->next < key->elements.count && next_element(key)->timestamp <= sorted->limit;
+}
+
+bool sorted_is_loading(const struct key_shard *shard) {
+    return shard->sorted && !shard->sorted->is_sorted;
 }
 
 bool sorted_has_elements(const struct stage *stage, const struct key_shard *shard) {
+    const struct due_node *first;
+
     if (!stage->plan->requires_time_sorted_input)
         return shard->queue.count;
     if (!shard->sorted || !shard->sorted->is_sorted)
         return false;
-    map_foreach (entry, &shard->sorted->keys)
-        if (has_element(shard->sorted, entry->value))
-            return true;
-    return false;
+    first = due_first(&shard->sorted->by_time);
+    return first && first->time <= shard->sorted->limit;
 }
 
 event_time sorted_hold(const struct key_shard *shard) {
-    event_time least = TIME_MAX;
+    struct sorted_input *sorted = shard->sorted;
+    const struct due_node *first;
+    event_time least;
 
-    if (shard->sorted)
-        map_foreach (entry, &shard->sorted->keys) {
-            const struct sorted_key *key = entry->value;
-
-            if (key->next < key->elements.count)
-                least = MIN(least, key->elements.items[key->next].timestamp);
-        }
-    return least;
+    if (!sorted)
+        return TIME_MAX;
+    first = due_first(&sorted->by_time);
+    least = backlog_least(&sorted->loading);
+    return first ? MIN(least, first->time) : least;
 }
 
 void sorted_clear(struct engine *engine, struct key_shard *shard) {
@@ -89,6 +105,9 @@ void sorted_clear(struct engine *engine, struct key_shard *shard) {
         slice_unref(bytes);
     vec_free(&sorted->bytes);
     map_clear(&sorted->keys, sorted_key_free);
+    due_clear(&sorted->by_time);
+    vec_free(&sorted->finished);
+    vec_free(&sorted->taken);
     account_release(sorted->account, sorted->charged);
     free(sorted);
     shard->sorted = NULL;
@@ -104,15 +123,53 @@ static int compare_elements(const void *left, const void *right) {
     return a->place < b->place ? -1 : a->place > b->place;
 }
 
+static struct sorted_key *key_of(struct sorted_input *sorted, const uint8_t *bytes, size_t size) {
+    void **slot = map_slot(&sorted->keys, bytes, size);
+    struct sorted_key *key = *slot;
+
+    if (key)
+        return key;
+    *slot = key = xcalloc(1, sizeof(*key) + size);
+    key->size = size;
+    if (size)
+        memcpy(key->bytes, bytes, size);
+    return key;
+}
+
+static void charge(struct sorted_input *sorted, uint64_t elements) {
+    size_t size = elements * sizeof(struct sorted_element);
+
+    account_charge(sorted->account, size);
+    sorted->charged += size;
+}
+
+static void release(struct sorted_input *sorted, uint64_t elements) {
+    size_t size = elements * sizeof(struct sorted_element);
+
+    account_release(sorted->account, size);
+    sorted->charged -= size;
+}
+
+/* In a stream: most come in order, or nearly. */
+static void insert(struct sorted_input *sorted, struct sorted_key *key, struct sorted_element element) {
+    struct sorted_element *items;
+    size_t at = key->elements.count;
+
+    element.bytes = slice_copy(element.bytes.data, element.bytes.size, sorted->account);
+    vec_push(&key->elements, element);
+    items = key->elements.items;
+    for (; at > key->next && items[at - 1].timestamp > element.timestamp; at--)
+        items[at] = items[at - 1];
+    items[at] = element;
+    due_set(&sorted->by_time, &key->node, next_element(key)->timestamp);
+}
+
 static void index_run(struct sorted_input *sorted, const struct run *run) {
     struct cursor at = cursor_of(run->bytes.data, run->bytes.size);
-    size_t charge = run->count * sizeof(struct sorted_element);
 
-    if (!sorted->is_streaming) {
-        account_charge(sorted->account, charge);
-        sorted->charged += charge;
+    charge(sorted, run->count);
+    if (!sorted->is_streaming)
         vec_push(&sorted->bytes, slice_ref(run->bytes));
-    }
     while (cursor_left(&at)) {
         const uint8_t *begin = at.at;
         struct sorted_element element = {.place = sorted->places++};
@@ -120,27 +177,27 @@ static void index_run(struct sorted_input *sorted, const struct run *run) {
         struct sorted_key *key;
         struct cursor rest;
         enum coder_result result = windowed_value_read(sorted->coder, &at, &value);
-        void **slot;
 
         assert(result == CODER_OK);
         rest = value.value;
         result = coder_skip(sorted->coder->components[0]->components[0], &rest);
         assert(result == CODER_OK);
         (void)result;
-        slot = map_slot(&sorted->keys, value.value.at, (size_t)(rest.at - value.value.at));
-        if (!*slot)
-            *slot = xcalloc(1, sizeof(struct sorted_key));
-        key = *slot;
+        key = key_of(sorted, value.value.at, (size_t)(rest.at - value.value.at));
         element.timestamp = value.timestamp;
-        element.bytes = sorted->is_streaming ? slice_copy(begin, (size_t)(at.at - begin), sorted->account)
-                                             : slice_of_static(begin, (size_t)(at.at - begin));
+        element.bytes = slice_of_static(begin, (size_t)(at.at - begin));
+        if (sorted->is_streaming) {
+            insert(sorted, key, element);
+            continue;
+        }
         key->is_unsorted |= key->next < key->elements.count && vec_last(&key->elements)->timestamp > element.timestamp;
         vec_push(&key->elements, element);
     }
 }
 
 static void sort_if_complete(struct sorted_input *sorted) {
-    if (!backlog_is_empty(&sorted->loading))
+    sorted->is_sorted = backlog_is_empty(&sorted->loading);
+    if (!sorted->is_sorted || sorted->is_streaming)
         return;
     map_foreach (entry, &sorted->keys) {
         struct sorted_key *key = entry->value;
@@ -149,8 +206,8 @@ static void sort_if_complete(struct sorted_input *sorted) {
             qsort(key->elements.items + key->next, key->elements.count - key->next, sizeof(*key->elements.items),
                   compare_elements);
         key->is_unsorted = false;
+        due_set(&sorted->by_time, &key->node, next_element(key)->timestamp);
     }
-    sorted->is_sorted = true;
 }
 
 static void absorb(struct engine *engine, void *owner, struct input_item *item) {
@@ -189,21 +246,23 @@ static void begin(struct engine *engine, const struct stage *stage, struct key_s
     take_queue(engine, shard);
 }
 
-/* In a stream. */
-static void take_arrived(struct engine *engine, struct stage *stage) {
-    event_time watermark = stage->in_watermark;
-    event_time limit = watermark == TIME_MAX ? TIME_MAX : time_add(watermark, -stage_allowed_lateness(engine, stage));
-
-    for (unsigned i = 0; i < engine->options.key_shards; i++) {
+void sorted_take_arrived(struct engine *engine, struct stage *stage) {
+    for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
         struct key_shard *shard = &stage->shards[i];
 
         if (!shard->sorted && shard->queue.count)
             begin(engine, stage, shard);
         else if (shard->queue.count)
             take_queue(engine, shard);
-        if (shard->sorted)
-            shard->sorted->limit = limit;
     }
+}
+
+static void set_limits(const struct engine *engine, struct stage *stage) {
+    event_time limit = stage_event_clock(engine, stage);
+
+    for (unsigned i = 0; i < engine->options.key_shards; i++)
+        if (stage->shards[i].sorted)
+            stage->shards[i].sorted->limit = limit;
 }
 
 void sorted_prepare(struct engine *engine, struct stage *stage, unsigned at_once) {
@@ -211,9 +270,11 @@ void sorted_prepare(struct engine *engine, struct stage *stage, unsigned at_once
 
     if (!stage->plan->requires_time_sorted_input || !stage->shards)
         return;
-    if (stage_is_streaming(stage))
-        take_arrived(engine, stage);
-    if (stage_is_streaming(stage) || !stage_inputs_are_done(engine, stage))
+    if (stage_is_streaming(stage)) {
+        set_limits(engine, stage);
+        return;
+    }
+    if (!stage_inputs_are_done(engine, stage))
         return;
     for (unsigned i = 0; i < engine->options.key_shards; i++)
         count += stage->shards[i].sorted != NULL;
@@ -229,10 +290,6 @@ void sorted_prepare(struct engine *engine, struct stage *stage, unsigned at_once
 
 /* ---- taking ---- */
 
-static const struct sorted_element *next_element(const struct sorted_key *key) {
-    return &key->elements.items[key->next];
-}
-
 event_time sorted_timer_limit(void *shard, struct slice key) {
     const struct sorted_input *sorted = ((const struct key_shard *)shard)->sorted;
     const struct sorted_key *found = sorted ? map_get(&sorted->keys, key.data, key.size) : NULL;
@@ -244,10 +301,20 @@ event_time sorted_timer_limit(void *shard, struct slice key) {
     return found->next < found->elements.count ? time_add(next_element(found)->timestamp, -1) : TIME_MAX;
 }
 
+/* In a stream a key may never be without elements. */
+static void drop_given(struct sorted_key *key) {
+    if (key->next < key->elements.count / 2)
+        return;
+    key->elements.count -= key->next;
+    memmove(key->elements.items, key->elements.items + key->next, key->elements.count * sizeof(*key->elements.items));
+    key->next = 0;
+}
+
 /* The key's next elements: those of one time, or as many as there is room for. */
-static void take_key(const struct sorted_input *sorted, struct sorted_key *key, bool by_time, size_t room,
-                     struct buf *out, uint64_t *count) {
+static void take_key(struct sorted_input *sorted, struct sorted_key *key, bool by_time, size_t room, struct buf *out,
+                     uint64_t *count) {
     event_time time = next_element(key)->timestamp;
+    uint64_t before = *count;
 
     do {
         struct sorted_element *element = &key->elements.items[key->next++];
@@ -256,19 +323,33 @@ static void take_key(const struct sorted_input *sorted, struct sorted_key *key, 
         slice_unref(&element->bytes);
         ++*count;
     } while (has_element(sorted, key) && (by_time ? next_element(key)->timestamp == time : out->size < room));
+    key->round = sorted->round;
+    if (sorted->is_streaming) {
+        release(sorted, *count - before);
+        drop_given(key);
+    }
 }
 
 void sorted_drop_finished(struct engine *engine, struct key_shard *shard) {
-    if (!shard->sorted)
-        return;
-    map_foreach (entry, &shard->sorted->keys) {
-        struct sorted_key *key = entry->value;
+    struct sorted_input *sorted = shard->sorted;
 
-        if (key->next == key->elements.count)
-            sorted_key_free(map_remove(&shard->sorted->keys, entry->key, entry->key_size));
-    }
-    if (!shard->sorted->keys.count)
+    if (!sorted)
+        return;
+    vec_foreach (key, &sorted->finished)
+        sorted_key_free(map_remove(&sorted->keys, (*key)->bytes, (*key)->size));
+    sorted->finished.count = 0;
+    if (!sorted->keys.count && sorted->is_sorted)
         sorted_clear(engine, shard);
+}
+
+/* Each of the keys that is out of the order of time was looked at in this round. */
+static void put_back(struct sorted_input *sorted) {
+    vec_foreach (key, &sorted->taken)
+        if ((*key)->next < (*key)->elements.count)
+            due_set(&sorted->by_time, &(*key)->node, next_element(*key)->timestamp);
+        else
+            vec_push(&sorted->finished, *key);
+    sorted->taken.count = 0;
 }
 
 void sorted_take(struct engine *engine, struct stage *stage, struct key_shard *shard, struct claim *claim,
@@ -276,26 +357,26 @@ void sorted_take(struct engine *engine, struct stage *stage, struct key_shard *s
     bool by_time = has_event_timers(stage->plan);
     size_t room = max_bytes > claim->bytes ? max_bytes - claim->bytes : 1;
     struct buf out = {.account = engine->options.account};
+    struct sorted_input *sorted = shard->sorted;
     event_time least = TIME_MAX;
     struct run run = {0};
 
-    if (!sorted_has_elements(stage, shard))
-        return;
-    shard->sorted->round++;
-    map_foreach (entry, &shard->sorted->keys) {
-        struct sorted_key *key = entry->value;
-        struct slice bytes = slice_of_static(entry->key, entry->key_size);
+    if (sorted)
+        sorted->round++;
+    while (sorted_has_elements(stage, shard) && out.size < room) {
+        struct sorted_key *key = (struct sorted_key *)due_first(&sorted->by_time);
+        event_time time = key->node.time;
 
-        if (out.size >= room)
-            break;
-        if (!has_element(shard->sorted, key))
+        due_remove(&sorted->by_time, &key->node);
+        vec_push(&sorted->taken, key);
+        if (by_time &&
+            timer_set_earliest_of(&shard->timers, slice_of_static(key->bytes, key->size), TIMER_EVENT_TIME) < time)
             continue;
-        if (by_time && timer_set_earliest_of(&shard->timers, bytes, TIMER_EVENT_TIME) < next_element(key)->timestamp)
-            continue;
-        least = MIN(least, next_element(key)->timestamp);
-        take_key(shard->sorted, key, by_time, room, &out, &run.count);
-        key->round = shard->sorted->round;
+        least = MIN(least, time);
+        take_key(sorted, key, by_time, room, &out, &run.count);
     }
+    if (sorted)
+        put_back(sorted);
     if (run.count == 0) {
         buf_clear(&out);
         return;

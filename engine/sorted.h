@@ -6,7 +6,8 @@
  * either its elements of one time or the timers of one time; where it has none, the elements go out as any others.
  *
  * In a stream elements are kept by key until the input watermark is the allowed lateness behind them, and those that come later than that are
- * dropped. What is kept holds the output watermark.
+ * dropped. Timers and windows that are to go wait as long, or they would come before elements that belong in front of them. What is kept holds
+ * the output watermark.
  *
  * Belongs to the engine's thread. */
 #ifndef ENGINE_SORTED_H
@@ -14,9 +15,13 @@
 
 #include "engine/internal.h"
 
+/* Of a stage of this kind in a stream: what has come is kept by key, and does not hold the input watermark any more. */
+void sorted_take_arrived(struct engine *engine, struct stage *stage);
 /* Of a stage of this kind whose input is complete: sorts shards until `at_once` of them are, or are being read for it. So many must fit into
  * memory at a time. */
 void sorted_prepare(struct engine *engine, struct stage *stage, unsigned at_once);
+/* Whether elements of the shard are being read back: what it gives or fires meanwhile may come before them. */
+bool sorted_is_loading(const struct key_shard *shard);
 /* Whether the shard has elements to give now; of any stage. */
 bool sorted_has_elements(const struct stage *stage, const struct key_shard *shard);
 /* Moves about max_bytes of elements into the claim. Then timers may be taken; then sorted_drop_finished(). */

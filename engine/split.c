@@ -117,8 +117,12 @@ static void split_for(struct engine *engine, unsigned environment, unsigned slot
 
 /* ---- checkpoints ---- */
 
+bool stage_may_never_end(const struct stage *stage) {
+    return stage->plan->process_transform_id && stage_is_streaming(stage);
+}
+
 bool bundle_may_never_end(const struct bundle *bundle) {
-    return bundle->stage->plan->process_transform_id && stage_is_streaming(bundle->stage);
+    return stage_may_never_end(bundle->stage);
 }
 
 static void checkpoint_bundles(struct engine *engine) {
@@ -287,7 +291,7 @@ void bundle_split_answered(struct engine *engine, struct bundle *bundle, struct 
         return;
     }
     splits->refusals = is_refused ? MIN(splits->refusals + 1, (unsigned)MAX_DOUBLINGS) : 0;
-    splits->is_checkpointed |= !is_refused && bundle_may_never_end(bundle);
+    splits->is_checkpointed |= splits->is_element_split && bundle_may_never_end(bundle);
     bundle_start_splits(engine, bundle);
     engine->needs_schedule = true;
     bundle_send(engine, bundle); /* the end mark, when the bundle waited for input that is not its own any more */

@@ -5,6 +5,7 @@
 
 #define ELEMENT_COUNT "beam:metric:element_count:v1"
 #define SAMPLED_BYTE_SIZE "beam:metric:sampled_byte_size:v1"
+#define USER_SUM_INT64 "beam:metric:user:sum_int64:v1"
 #define TYPE_SUM_INT64 "beam:metrics:sum_int64:v1"
 #define TYPE_PROGRESS "beam:metrics:progress:v1"
 
@@ -162,10 +163,59 @@ void tally_claim(struct tally *tally, unsigned stage, const struct claim *claim)
             tally_elements(tally, collection, input_item_count(item));
 }
 
+/* ---- what was dropped ---- */
+
+void tally_dropped(struct tally *tally, unsigned stage, struct tally_dropped dropped) {
+    tally->dropped[stage] = dropped;
+}
+
+/* Groupings have a step of their own; of a bundle stage it is the one with state or timers that drops. */
+static const char *dropping_step(const struct plan *plan, const struct plan_stage *stage) {
+    if (stage->user_state_count)
+        return plan_transform_unique_name(plan, stage->user_states[0].transform_id);
+    if (stage->timer_family_count)
+        return plan_transform_unique_name(plan, stage->timer_families[0].transform_id);
+    return stage->name;
+}
+
+static void copy_counter(const char *step, const char *space, const char *name, uint64_t count,
+                         struct metric_table *to) {
+    const char *const labels[][2] = {{"PTRANSFORM", step}, {"NAMESPACE", space}, {"NAME", name}};
+    struct metric metric;
+
+    if (count == 0)
+        return;
+    metric.identity = metric_identity(USER_SUM_INT64, TYPE_SUM_INT64, labels, ARRAY_COUNT(labels));
+    metric.payload = metric_encode_int64((int64_t)count);
+    metric_table_add(to, &metric);
+    slice_unref(&metric.identity);
+    slice_unref(&metric.payload);
+}
+
+/* Namespaces and names are those of Beam's runners-core-java: the classes that count there. */
+static void copy_dropped(const struct tally *tally, struct metric_table *to) {
+    for (size_t i = 0; i < tally->plan->stage_count; i++) {
+        const struct plan_stage *stage = &tally->plan->stages[i];
+        const struct tally_dropped *dropped = &tally->dropped[i];
+        const char *step = dropping_step(tally->plan, stage);
+
+        if (stage->kind == PLAN_EXECUTABLE) {
+            copy_counter(step, "org.apache.beam.runners.core.StatefulDoFnRunner", "StatefulParDoDropped", dropped->late,
+                         to);
+        } else {
+            copy_counter(step, "org.apache.beam.runners.core.ReduceFnRunner", "DroppedDueToLateness", dropped->late,
+                         to);
+            copy_counter(step, "org.apache.beam.runners.core.ReduceFnRunner", "DroppedDueToClosedWindow",
+                         dropped->closed, to);
+        }
+    }
+}
+
 /* ---- the whole ---- */
 
 void tally_init(struct tally *tally, const struct plan *plan) {
     *tally = (struct tally){.plan = plan};
+    tally->dropped = xcalloc(plan->stage_count + 1, sizeof(*tally->dropped));
     tally->collections = xcalloc(plan->collection_count, sizeof(*tally->collections));
     for (size_t i = 0; i < plan->collection_count; i++) {
         const char *id = plan->collections[i].id;
@@ -180,6 +230,7 @@ void tally_finish(struct tally *tally) {
     for (size_t i = 0; tally->collections && i < tally->plan->collection_count; i++)
         slice_unref(&tally->collections[i].identity);
     free(tally->collections);
+    free(tally->dropped);
     map_clear(&tally->names, free_name);
     buf_clear(&tally->scratch);
     metric_table_clear(&tally->committed);
@@ -204,6 +255,7 @@ void tally_copy(const struct tally *tally, struct metric_table *ret_attempted, s
     *ret_attempted = *ret_committed = (struct metric_table){0};
     metric_table_merge(ret_committed, &tally->committed);
     copy_elements(tally, ret_committed);
+    copy_dropped(tally, ret_committed);
     metric_table_merge(ret_attempted, ret_committed);
     metric_table_merge(ret_attempted, &tally->failed);
 }

@@ -12,6 +12,8 @@
  *                 queries ask by step name, and the Python SDK's own runner answers so. What the ends of the Data stream measure goes.
  *   PCOLLECTION   keeps the id; what translate/ made in between goes.
  *
+ * What streams drop (MODEL 3.12, 5.2) the runner tells in counters of the step, named as Beam's Java runners name them.
+ *
  * Each PCollection is counted once, although harnesses count at both ends of a stage boundary: where it is produced. Who reads it is not
  * asked, and what the runner itself produces (Impulse, GroupByKey, Flatten, Reshuffle) is counted here, as is what a harness wrote to a sink without
  * saying how much. Sizes of what the runner produces come from the first stage that reads it, the only one that has decoded it. */
@@ -31,6 +33,12 @@ struct tally {
     struct map names;           /* stage and identity, as reported -> struct tally_name */
     struct buf scratch;         /* for keys of `names` */
     struct tally_collection *collections;
+    struct tally_dropped *dropped; /* by stage */
+};
+
+/* Elements, once a window, that came when it was too late for their window, or when the trigger of theirs was finished. */
+struct tally_dropped {
+    uint64_t late, closed;
 };
 
 struct tally_collection {
@@ -48,6 +56,9 @@ void tally_commit(struct tally *tally, const struct bundle_commit *commit);
 void tally_fail(struct tally *tally, unsigned stage, const struct bundle_response *last);
 /* Elements of a PCollection that the runner itself produced. */
 void tally_elements(struct tally *tally, unsigned collection, uint64_t count);
+
+/* Of a stage: all that it has dropped so far. */
+void tally_dropped(struct tally *tally, unsigned stage, struct tally_dropped dropped);
 
 /* What a committed bundle was given. Groups that are handed on as they lie in their partition are counted here, once: how many there are
  * need not be known before. */

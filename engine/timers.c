@@ -95,6 +95,7 @@ struct timer_record {
     struct cursor tag;
     uint32_t window_count;
     struct cursor windows;
+    bool is_global; /* its windows are the global one */
     bool is_clear;
     struct cursor rest; /* clear byte, and when it is not set: times and pane */
     event_time fire_ms, hold_ms;
@@ -112,6 +113,7 @@ static void read_record(const struct coder *coder, struct cursor *at, struct tim
     ret->key.end = at->at;
     ok = cursor_prefixed(at, &ret->tag) && cursor_be32(at, &ret->window_count);
     assert(ok);
+    ret->is_global = coder->components[1]->kind == CODER_GLOBAL_WINDOW;
     ret->windows = *at;
     for (uint32_t i = 0; i < ret->window_count; i++) {
         result = coder_skip(coder->components[1], at);
@@ -180,9 +182,14 @@ static void timer_key_free(void *value) {
     free(key);
 }
 
-/* The earliest times are asked for often and change seldom. */
-static void times_changed(struct timer_set *set, enum timer_domain domain) {
-    set->is_earliest_known[domain] = false;
+/* The key's earliest in the domain is another one. */
+static void times_changed(struct timer_set *set, struct timer_key *key, enum timer_domain domain) {
+    const struct timer_heap *heap = &key->by_domain[domain];
+
+    if (heap->timers.count)
+        due_set(&set->by_time[domain], &key->nodes[domain], heap->timers.items[0]->fire_ms);
+    else
+        due_remove(&set->by_time[domain], &key->nodes[domain]);
 }
 
 static void drop_key_if_empty(struct timer_set *set, struct slice key) {
@@ -201,9 +208,11 @@ static struct timer_key *key_of(struct timer_set *set, struct slice key) {
 }
 
 static void timer_set_detach(struct timer_set *set, enum timer_domain domain, struct timer *timer) {
-    heap_remove(&key_of(set, timer_key_bytes(timer))->by_domain[domain], timer);
+    struct timer_key *key = key_of(set, timer_key_bytes(timer));
+
+    heap_remove(&key->by_domain[domain], timer);
     set->counts[domain]--;
-    times_changed(set, domain);
+    times_changed(set, key, domain);
     drop_key_if_empty(set, timer_key_bytes(timer));
 }
 
@@ -237,8 +246,7 @@ static bool can_fire(const struct plan_stage *stage, const struct timer_record *
                !(rules->is_draining && rules->input_watermark == TIME_MAX) &&
                (!rules->is_streaming || rules->input_watermark == TIME_MAX ||
                 window_collected_ms(window_end, rules->allowed_lateness_ms) >= rules->input_watermark);
-    return window_end >= TIME_GLOBAL_WINDOW_END ||
-           record->fire_ms <= window_collected_ms(window_end, rules->allowed_lateness_ms) ||
+    return record->is_global || record->fire_ms <= window_collected_ms(window_end, rules->allowed_lateness_ms) ||
            !is_set_at_the_end(stage, record, window, window_end, rules);
 }
 
@@ -258,14 +266,14 @@ static event_time fire_time(const struct timer_record *record, enum timer_domain
 
     if (domain == TIMER_PROCESSING_TIME)
         return processing_time(record->fire_ms, rules);
-    return window_end >= TIME_GLOBAL_WINDOW_END ? record->fire_ms : MIN(record->fire_ms, collected);
+    return record->is_global ? record->fire_ms : MIN(record->fire_ms, collected);
 }
 
 /* Times behind the end of the global window say that there is nothing to hold (MODEL 7.11). */
 static void hold(struct timer_set *set, struct timer *timer, const struct timer_rules *rules) {
     event_time collected = window_collected_ms(timer->window_end, rules->allowed_lateness_ms);
 
-    timer->has_hold = rules->is_streaming && timer->hold_ms < TIME_GLOBAL_WINDOW_END;
+    timer->has_hold = rules->is_streaming && timer->hold_ms <= TIME_GLOBAL_WINDOW_END;
     timer->held_ms = MIN(timer->hold_ms, collected);
     if (timer->has_hold)
         holds_add(&set->holds, timer->held_ms);
@@ -283,6 +291,7 @@ static void apply_in_window(struct timer_set *set, const struct plan_stage *stag
     enum timer_domain domain = domain_of(stage, family);
     struct buf identity = {0};
     struct timer *timer, *old;
+    struct timer_key *of_key;
 
     identity_of(&identity, family, key, record->tag, window);
     old = map_remove(&set->by_identity, buf_data(&identity), identity.size);
@@ -299,9 +308,10 @@ static void apply_in_window(struct timer_set *set, const struct plan_stage *stag
         hold(set, timer, rules);
         timer->sequence = set->next_sequence++;
         map_set(&set->by_identity, buf_data(&identity), identity.size, timer);
-        heap_push(&key_of(set, key)->by_domain[domain], timer);
+        of_key = key_of(set, key);
+        heap_push(&of_key->by_domain[domain], timer);
         set->counts[domain]++;
-        times_changed(set, domain);
+        times_changed(set, of_key, domain);
     }
     buf_clear(&identity);
 }
@@ -344,47 +354,54 @@ static void forget_identity(struct timer_set *set, const struct timer *timer) {
     buf_clear(&identity);
 }
 
-void timer_set_take_due(struct timer_set *set, enum timer_domain domain, timer_limit_fn limit, void *user,
-                        timer_vec *due) {
-    if (!set->counts[domain])
-        return;
-    times_changed(set, domain);
-    map_foreach (entry, &set->by_key) {
-        struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
-        event_time first;
+/* All timers of the key's earliest time. */
+static void take_earliest(struct timer_set *set, struct timer_key *key, enum timer_domain domain, timer_vec *due) {
+    struct timer_heap *heap = &key->by_domain[domain];
+    event_time first = heap->timers.items[0]->fire_ms;
 
-        if (!heap->timers.count ||
-            heap->timers.items[0]->fire_ms > limit(user, slice_of_static(entry->key, entry->key_size)))
-            continue;
-        first = heap->timers.items[0]->fire_ms;
-        while (heap->timers.count && heap->timers.items[0]->fire_ms == first) {
-            struct timer *timer = heap->timers.items[0];
+    while (heap->timers.count && heap->timers.items[0]->fire_ms == first) {
+        struct timer *timer = heap->timers.items[0];
 
-            heap_remove(heap, timer);
-            set->counts[domain]--;
-            release(set, timer);
-            forget_identity(set, timer);
-            vec_push(due, timer);
-        }
-        drop_key_if_empty(set, slice_of_static(entry->key, entry->key_size));
+        heap_remove(heap, timer);
+        set->counts[domain]--;
+        release(set, timer);
+        forget_identity(set, timer);
+        vec_push(due, timer);
     }
 }
 
-event_time timer_set_earliest(struct timer_set *set, enum timer_domain domain) {
-    event_time earliest = TIMER_NEVER;
+static struct timer_key *first_key(const struct timer_set *set, enum timer_domain domain) {
+    struct due_node *first = due_first(&set->by_time[domain]);
 
-    if (set->is_earliest_known[domain])
-        return set->earliest[domain];
-    if (set->counts[domain])
-        map_foreach (entry, &set->by_key) {
-            const struct timer_heap *heap = &((struct timer_key *)entry->value)->by_domain[domain];
+    return first ? CONTAINER_OF(first - domain, struct timer_key, nodes) : NULL;
+}
 
-            if (heap->timers.count)
-                earliest = MIN(earliest, heap->timers.items[0]->fire_ms);
-        }
-    set->earliest[domain] = earliest;
-    set->is_earliest_known[domain] = true;
-    return earliest;
+void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_time last, timer_limit_fn limit,
+                        void *user, timer_vec *due) {
+    VEC(struct timer_key *) taken = {0};
+    struct timer_key *key;
+
+    while ((key = first_key(set, domain)) && key->nodes[domain].time <= last) {
+        const struct timer *first = key->by_domain[domain].timers.items[0];
+        struct slice bytes = timer_key_bytes(first);
+
+        due_remove(&set->by_time[domain], &key->nodes[domain]);
+        if (first->fire_ms <= limit(user, bytes))
+            take_earliest(set, key, domain, due);
+        if (key->by_domain[domain].timers.count)
+            vec_push(&taken, key);
+        else
+            drop_key_if_empty(set, bytes);
+    }
+    vec_foreach (each, &taken)
+        times_changed(set, *each, domain);
+    vec_free(&taken);
+}
+
+event_time timer_set_earliest(const struct timer_set *set, enum timer_domain domain) {
+    const struct due_node *first = due_first(&set->by_time[domain]);
+
+    return first ? first->time : TIMER_NEVER;
 }
 
 event_time timer_set_earliest_of(const struct timer_set *set, struct slice key, enum timer_domain domain) {
@@ -412,17 +429,19 @@ void timer_set_remove_window(struct timer_set *set, struct slice key, struct sli
             }
             heap_remove(heap, timer);
             set->counts[domain]--;
-            times_changed(set, (enum timer_domain)domain);
             release(set, timer);
             forget_identity(set, timer);
             timer_free(timer);
             i = 0; /* the heap has moved */
         }
+        times_changed(set, of_key, (enum timer_domain)domain);
     }
     drop_key_if_empty(set, key);
 }
 
 void timer_set_clear(struct timer_set *set) {
+    due_clear(&set->by_time[TIMER_EVENT_TIME]);
+    due_clear(&set->by_time[TIMER_PROCESSING_TIME]);
     map_clear(&set->by_key, timer_key_free);
     map_clear(&set->by_identity, NULL);
     holds_clear(&set->holds);

@@ -3,6 +3,7 @@
  *
  *      identity: family, tag, window, key          a set replaces, a clear removes
  *      key --> [ event-time heap ] [ processing-time heap ]      so that the earliest of a key is at hand
+ *      domain --> keys in the order of their earliest            so that those that are due are, whatever the others
  *
  * Belongs to the engine's thread. */
 #ifndef ENGINE_TIMERS_H
@@ -11,6 +12,7 @@
 #include "base/map.h"
 #include "base/slice.h"
 #include "base/vec.h"
+#include "engine/due.h"
 #include "engine/holds.h"
 #include "model/window.h"
 #include "translate/plan.h"
@@ -35,6 +37,7 @@ struct timer_heap {
 };
 
 struct timer_key {
+    struct due_node nodes[2];       /* of the earliest of each domain; first */
     struct timer_heap by_domain[2]; /* event time, processing time */
 };
 
@@ -43,10 +46,9 @@ struct timer_set {
     struct map by_identity; /* -> struct timer */
     struct map by_key;      /* -> struct timer_key */
     uint64_t next_sequence;
-    size_t counts[2];   /* by domain */
-    struct holds holds; /* of a stream's pending timers */
-    bool is_earliest_known[2];
-    event_time earliest[2];
+    size_t counts[2];           /* by domain */
+    struct holds holds;         /* of a stream's pending timers */
+    struct due_heap by_time[2]; /* of timer_key, by domain */
 };
 
 enum timer_domain { TIMER_EVENT_TIME = 0, TIMER_PROCESSING_TIME = 1 };
@@ -78,11 +80,12 @@ void timer_free(struct timer *timer);
 
 /* The last time at which a timer of this key may fire now. */
 typedef event_time (*timer_limit_fn)(void *user, struct slice key);
-/* For each key: moves the timers with its earliest time in `domain` into `due`, when that time is <= its limit. */
-void timer_set_take_due(struct timer_set *set, enum timer_domain domain, timer_limit_fn limit, void *user,
-                        timer_vec *due);
+/* For each key: moves the timers with its earliest time in `domain` into `due`, when that time is <= its limit, none of which is behind
+ * `last`. Keys come in the order of those times. */
+void timer_set_take_due(struct timer_set *set, enum timer_domain domain, event_time last, timer_limit_fn limit,
+                        void *user, timer_vec *due);
 /* The earliest time in the domain, TIMER_NEVER when there is none. */
-event_time timer_set_earliest(struct timer_set *set, enum timer_domain domain);
+event_time timer_set_earliest(const struct timer_set *set, enum timer_domain domain);
 event_time timer_set_earliest_of(const struct timer_set *set, struct slice key, enum timer_domain domain);
 /* Removes every timer of this key and window. */
 void timer_set_remove_window(struct timer_set *set, struct slice key, struct slice window);

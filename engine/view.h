@@ -29,6 +29,7 @@ struct view {
     bool is_unused;          /* nobody will read it any more */
     struct backlog *backlog; /* the engine's: elements that are stored and not yet in here */
     struct live_view *live;  /* owned; of an unbounded PCollection, and then there is nothing in the maps; else NULL */
+    event_time watermark;    /* of `live`: it has all elements before this time but late ones */
 };
 
 /* Whether a multimap can be made of elements of this coder: they are KVs. */

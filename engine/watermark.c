@@ -9,10 +9,18 @@ event_time stage_input_watermark(const struct engine *engine, const struct stage
     return stage_inputs_are_done(engine, stage) ? TIME_MAX : TIME_MIN;
 }
 
-event_time stage_timers_limit(const struct engine *engine, const struct stage *stage) {
+event_time stage_event_clock(const struct engine *engine, const struct stage *stage) {
     event_time watermark = stage_input_watermark(engine, stage);
 
-    return watermark == TIME_MAX ? TIME_MAX : watermark - 1;
+    if (!stage_is_streaming(stage) || !stage->plan->requires_time_sorted_input || watermark == TIME_MAX)
+        return watermark;
+    return time_add(watermark, -stage_allowed_lateness(engine, stage));
+}
+
+event_time stage_timers_limit(const struct engine *engine, const struct stage *stage) {
+    event_time clock = stage_event_clock(engine, stage);
+
+    return clock == TIME_MAX ? TIME_MAX : clock - 1; /* at the beginning of time, none */
 }
 
 int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *stage) {
@@ -23,16 +31,18 @@ int64_t stage_allowed_lateness(const struct engine *engine, const struct stage *
 
 static void note_claim(struct stage *stage, const struct claim *claim) {
     stage->flight_ms = MIN(stage->flight_ms, claim->least_ms);
-    vec_foreach (timer, &claim->timers)
+    vec_foreach (timer, &claim->timers) {
         if ((*timer)->has_hold)
             stage->flight_hold_ms = MIN(stage->flight_hold_ms, (*timer)->held_ms);
+        stage->flight_end_ms = MIN(stage->flight_end_ms, (*timer)->window_end);
+    }
 }
 
 void watermark_note_flight(struct engine *engine) {
     for (size_t i = 0; i < engine->plan->stage_count; i++) {
         struct stage *stage = &engine->stages[i];
 
-        stage->flight_ms = stage->flight_hold_ms = TIME_MAX;
+        stage->flight_ms = stage->flight_hold_ms = stage->flight_end_ms = TIME_MAX;
         vec_foreach (claim, &stage->retries)
             note_claim(stage, *claim);
     }
@@ -40,11 +50,11 @@ void watermark_note_flight(struct engine *engine) {
         note_claim((*bundle)->stage, (*bundle)->claim);
 }
 
-struct pane_clock view_clock(const struct engine *engine, const struct view *view) {
-    event_time watermark = engine->watermarks[view->collection];
+event_time view_watermark(const struct engine *engine, struct view *view) {
+    event_time stored = backlog_least(view->backlog), watermark = MIN(stored, engine->watermarks[view->collection]);
 
-    return (struct pane_clock){
-        .input_watermark = watermark, .output_watermark = watermark, .processing_time = engine_clock(engine)};
+    view->watermark = MAX(view->watermark, watermark);
+    return view->watermark;
 }
 
 static event_time inputs_watermark(const struct engine *engine, const struct stage *stage) {
@@ -58,15 +68,17 @@ static event_time inputs_watermark(const struct engine *engine, const struct sta
 /* The least timestamp of what the stage has not yet processed (MODEL 3.1). */
 static event_time pending_least(const struct engine *engine, struct stage *stage) {
     event_time least = stage->flight_ms, queued = input_queue_least(&stage->queue);
-    event_time arriving = input_queue_least(&stage->arriving.queue);
+    event_time arriving = backlog_least(&stage->arriving);
 
     least = MIN(MIN(least, queued), arriving);
-    if (stage->arriving.fetch)
-        least = MIN(least, stage->arriving.item.least_ms);
     vec_foreach (delayed, &stage->delayed)
         least = MIN(least, delayed->item.least_ms);
     if (stage->gate) {
         queued = gate_least(stage->gate);
+        least = MIN(least, queued);
+    }
+    if (stage->panes) {
+        queued = pane_group_parked_least(stage->panes);
         least = MIN(least, queued);
     }
     for (unsigned i = 0; stage->shards && i < engine->options.key_shards; i++) {
@@ -78,8 +90,13 @@ static event_time pending_least(const struct engine *engine, struct stage *stage
 
 void watermark_move_input(struct engine *engine, struct stage *stage) {
     event_time pending = pending_least(engine, stage), inputs = inputs_watermark(engine, stage);
-    event_time watermark = MIN(pending, inputs);
+    event_time watermark = MIN(pending, inputs), drained;
 
+    /* Once the job drains it is given what that stage has in hand. */
+    if (stage->plan->is_for_drain) {
+        drained = pending_least(engine, &engine->stages[stage->plan->drained_stage]);
+        watermark = MIN(watermark, drained);
+    }
     stage->in_watermark = MAX(stage->in_watermark, watermark);
 }
 
@@ -90,7 +107,8 @@ static void set_output(struct engine *engine, struct stage *stage, event_time wa
 }
 
 void watermark_move_output(struct engine *engine, struct stage *stage) {
-    event_time hold = MIN(stage->flight_hold_ms, stage->in_watermark);
+    /* What is in hand holds too: sorted input that is given out has not held the input watermark (MODEL 3.2). */
+    event_time hold = MIN(MIN(stage->flight_hold_ms, stage->flight_ms), stage->in_watermark);
     event_time further = TIME_MAX;
 
     if (stage->panes)

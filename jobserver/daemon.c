@@ -148,6 +148,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .config = config,
         .fn_service = daemon->fn_service,
         .workers = daemon->workers,
+        .client = daemon->client,
         .endpoint = local,
         .account = daemon->account,
         .disk = daemon->disk,

@@ -20,6 +20,7 @@ struct host_options {
     const struct config *config; /* borrowed, outlives the host */
     struct fn_service *fn_service;
     struct worker_manager *workers;
+    struct rpc_client *client; /* for the services that TestStreams name */
     const char *
         endpoint; /* HOST:PORT that the server really listens on: what workers are told unless `advertise` says otherwise */
     struct account *account;

@@ -127,6 +127,7 @@ static void job_ended(struct job_run *run, const struct engine_action *action) {
     run->is_over = true;
     run->end = action->type;
     run->end_error = action->error ? xstrdup(action->error) : NULL;
+    run_sources_close(run);
     if (!run_succeeded(run) || !run_metrics_ask_last(run))
         run_workers_stop(run);
 }
@@ -202,6 +203,9 @@ static void perform(struct job_run *run, struct engine_action *action) {
     case ENGINE_ACTION_WAKE:
         run->wake_ns = wake_after(action->at_ms - run_now_ms(run));
         break;
+    case ENGINE_ACTION_TEST_STREAM_PLAYED:
+        run_source_consumed(run, action->stage);
+        break;
     case ENGINE_ACTION_MESSAGE:
         job_add_message(run->job, JOB_MESSAGE_WARNING, "%s", action->error);
         break;
@@ -276,8 +280,10 @@ static void elements_arrived(struct job_run *run, struct run_event *event) {
 }
 
 static void drain(struct job_run *run) {
-    if (!run->is_over)
-        run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_DRAIN});
+    if (run->is_over)
+        return;
+    run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_DRAIN});
+    run_sources_close(run);
 }
 
 static void cancel(struct job_run *run) {
@@ -333,6 +339,11 @@ static void handle(struct job_run *run, struct run_event *event) {
         run_environment_ready(run, event->engine.environment, event->native, text);
         text = NULL;
         break;
+    case RUN_EVENT_SOURCE_ENDED:
+        run->open_sources--;
+        run_engine_event(run, &event->engine);
+        event->engine = (struct engine_event){0};
+        break;
     case RUN_EVENT_WAKE:
         break;
     case RUN_EVENT_DRAIN:
@@ -380,6 +391,11 @@ static int64_t check_deadlines(struct job_run *run) {
     return run->is_over ? next_ns : MIN(next_ns, run->wake_ns);
 }
 
+/* Nothing that could still call is left. */
+static bool is_finished(const struct job_run *run) {
+    return run->is_over && list_empty(&run->workers) && run->open_sources == 0;
+}
+
 static void *run_thread(void *user) {
     struct job_run *run = user;
 
@@ -389,15 +405,17 @@ static void *run_thread(void *user) {
         cancel(run);
     else
         job_set_state(run->job, JOB_RUNNING);
-    if (!run->is_over)
+    if (!run->is_over) {
+        run_sources_open(run);
         run_environments_start(run);
-    while (!run->is_over || !list_empty(&run->workers)) {
+    }
+    while (!is_finished(run)) {
         struct list events, *node;
         int64_t deadline_ns = check_deadlines(run);
 
         if (run->is_over && !run->is_published && run_workers_are_silent(run))
             publish_end(run);
-        if (run->is_over && list_empty(&run->workers))
+        if (is_finished(run))
             break;
         list_init(&events);
         mailbox_take(&run->mailbox, deadline_ns, &events);
@@ -467,6 +485,7 @@ void job_run_free(struct job_run *run) {
         free(run->environments[i].last_failure);
     }
     free(run->environments);
+    free(run->sources);
     job_unref(run->job);
     account_unref(run->account);
     free(run);

@@ -5,6 +5,7 @@
  *   job_run.c      the thread: events in, actions out, the job's end
  *   run_watch.c    bundles that give no sign of life
  *   run_native.c   how its environments are run, what some need before that
+ *   run_sources.c  services that TestStreams read their events from
  *   run_workers.c  the workers of the job's environments: started, connected, lost, replaced, taken down
  *
  * Everything in these structs belongs to the engine thread unless it says otherwise. */
@@ -36,8 +37,9 @@ enum run_event_type {
     RUN_EVENT_STATUS,            /* worker: what it says of itself (text), asked for because of engine.bundle */
     RUN_EVENT_HANDED_ON,         /* worker: it serves others now; nothing comes of it after this */
     RUN_EVENT_ENVIRONMENT_READY, /* engine.environment can be run (native), or cannot (text: why) */
-    RUN_EVENT_WAKE,              /* nothing but a reason to look at the time (worker_shelf.c) */
-    RUN_EVENT_DRAIN,             /* the job's state says so already */
+    RUN_EVENT_SOURCE_ENDED, /* `engine` tells of the last of a TestStream's service, from which nothing comes any more */
+    RUN_EVENT_WAKE,         /* nothing but a reason to look at the time (worker_shelf.c) */
+    RUN_EVENT_DRAIN,        /* the job's state says so already */
     RUN_EVENT_CANCEL,
 };
 
@@ -114,8 +116,10 @@ struct job_run {
     uint64_t step_count; /* of the engine */
     int64_t wake_ns;     /* when the engine wants to know the time; INT64_MAX: not */
     struct run_metrics metrics;
-    bool is_over;                /* the engine gave its last action: */
-    enum engine_action_type end; /* this one */
+    struct test_stream_source **sources; /* by stage; NULL where there is none, or none any more */
+    size_t open_sources;                 /* those that may still call */
+    bool is_over;                        /* the engine gave its last action: */
+    enum engine_action_type end;         /* this one */
     char *end_error;
     bool is_published; /* the terminal state is in the history */
 };
@@ -172,6 +176,13 @@ void run_environments_start(struct job_run *run);
 void run_environment_ready(struct job_run *run, unsigned environment, struct native_environment *native, char *why);
 /* Gives up what is being prepared, and gives back what was. */
 void run_environments_clear(struct job_run *run);
+
+/* run_sources.c */
+void run_sources_open(struct job_run *run);
+/* An event of the stage's source was played. */
+void run_source_consumed(struct job_run *run, unsigned stage);
+/* Nothing more is read. */
+void run_sources_close(struct job_run *run);
 
 /* run_memory.c: the memory budget, and what is stored on disk because of it. */
 void run_memory_start(struct job_run *run);

@@ -9,7 +9,7 @@
 #include "model/urn.h"
 #include "wire/pb.h"
 
-enum { MAX_WORKERS = 1024 };
+enum { MAX_WORKERS = 1024, MAX_STREAM_SLOTS = 16 };
 
 static const char environment_workers[] = "trestle_environment_workers";
 
@@ -144,6 +144,23 @@ static unsigned first_of(unsigned a, unsigned b, unsigned c, unsigned otherwise)
     return a ? a : b ? b : c ? c : otherwise;
 }
 
+/* In a stream every bundle that waits holds up others, if it has the only slot. */
+static unsigned slots_for_stages(const struct plan *plan, const struct plan_environment *environment, unsigned slots) {
+    unsigned sources = 0;
+    bool is_streaming = false;
+
+    for (size_t i = 0; plan && i < plan->stage_count; i++) {
+        const struct plan_stage *stage = &plan->stages[i];
+
+        if (stage->kind != PLAN_EXECUTABLE || stage->is_bounded ||
+            &plan->environments[stage->environment] != environment)
+            continue;
+        is_streaming = true;
+        sources += stage->process_transform_id != NULL;
+    }
+    return is_streaming ? MIN(MAX(slots, 2u) + sources, MAX(slots, (unsigned)MAX_STREAM_SLOTS)) : slots;
+}
+
 struct run_size run_sizing_plan(const struct run_sizing *sizing, const struct plan_environment *environment) {
     bool is_multi_core = has_capability(environment, urn_string(URN_PROTOCOL_MULTI_CORE_BUNDLE_PROCESSING));
     bool is_ours = strcmp(environment->urn, urn_string(URN_ENV_EXTERNAL)) != 0;
@@ -156,8 +173,9 @@ struct run_size run_sizing_plan(const struct run_sizing *sizing, const struct pl
                             sizing->configured_workers, is_ours && !is_multi_core ? cores : 1);
     size.lacks_memory = room == 0;
     size.workers = (unsigned)MIN((uint64_t)size.workers, MAX(room, UINT64_C(1)));
-    size.slots = first_of(sizing->wanted_slots, sizing->configured_slots, 0,
-                          is_multi_core ? (cores + size.workers - 1) / size.workers : 1);
+    size.slots = first_of(
+        sizing->wanted_slots, sizing->configured_slots, 0,
+        slots_for_stages(sizing->plan, environment, is_multi_core ? (cores + size.workers - 1) / size.workers : 1));
     if (hints.max_active_bundles)
         size.slots = (unsigned)MIN((uint64_t)size.slots, hints.max_active_bundles);
     return size;

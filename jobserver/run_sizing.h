@@ -5,7 +5,9 @@
  *   workers   --trestle_environment_workers for this environment or its SDK; --trestle_workers; --sdk_worker_parallelism above 1 (its default
  *             is sent by all SDKs, asked for or not); workers.per_environment; else, where the runner starts the processes and one process
  *             uses one core (Python), one for each core; else one
- *   slots     --trestle_slots; workers.slots; else, for a harness that can use several cores (Java, Go), its share of them; else one
+ *   slots     --trestle_slots; workers.slots; else, for a harness that can use several cores (Java, Go), its share of them; else one; in a
+ *             stream two at least, so that a bundle that waits in the user's code holds up no other, and one more for each source that may
+ *             never end, which works on a bundle all the time
  *
  * Resource hints of the environment (beam_runner_api.proto, StandardResourceHints) bound that:
  *
@@ -27,6 +29,7 @@ struct run_sizing {
     unsigned configured_workers, configured_slots;
     unsigned wanted_workers, wanted_slots;
     const struct pipeline_options *options; /* for trestle_environment_workers; may be NULL */
+    const struct plan *plan;                /* whose stages run there; NULL: not known, a bounded one */
 };
 
 struct run_size {
@@ -40,6 +43,7 @@ struct run_size {
 struct run_sizing run_sizing_of_machine(void);
 /* What the job's options say, into `sizing`, which borrows them. Values that make no sense were refused at Prepare. */
 void run_sizing_read_options(struct run_sizing *sizing, const struct pipeline_options *options);
+/* For an environment of the plan, if there is one. */
 struct run_size run_sizing_plan(const struct run_sizing *sizing, const struct plan_environment *environment);
 
 /* Whether "NAME=COUNT,..." is well formed: for pipeline_options_check(). */

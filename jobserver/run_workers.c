@@ -132,6 +132,7 @@ void run_workers_plan(struct job_run *run) {
     struct run_sizing sizing = run_sizing_of_machine();
     struct pipeline_options *options = NULL;
 
+    sizing.plan = run->plan;
     sizing.configured_workers = config->workers_per_environment;
     sizing.configured_slots = config->workers_slots;
     if (pipeline_options_create(job_specification(run->job)->pipeline_options, &options, NULL) == 0)

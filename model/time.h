@@ -33,4 +33,9 @@ static inline event_time time_from_wire(uint64_t wire) {
     return (event_time)(wire ^ (UINT64_C(1) << 63));
 }
 
+enum { TIME_TEXT_SIZE = 64 };
+
+/* For a person: "2024-02-29T12:00:00.000Z", and words for Beam's own ends. `out` has TIME_TEXT_SIZE bytes; what is returned may lie in it. */
+const char *time_describe(event_time time, char *out);
+
 #endif

@@ -261,7 +261,7 @@ static void timers(struct rng *rng) {
     HOLDS(set.by_identity.count == set.counts[0] + set.counts[1]);
     for (int domain = 0; domain < 2; domain++) {
         last = (event_time)any_number(rng);
-        timer_set_take_due(&set, (enum timer_domain)domain, until, &last, &due);
+        timer_set_take_due(&set, (enum timer_domain)domain, last, until, &last, &due);
         vec_foreach (timer, &due) {
             HOLDS((*timer)->fire_ms <= last);
             timer_free(*timer);

@@ -13,6 +13,7 @@
 #include "base/vec.h"
 #include "model/coder.h"
 #include "model/time.h"
+#include "model/window.h"
 
 enum { SIM_MAX_SINKS = 3, SIM_MAX_SIDES = 2, SIM_MAX_FAMILIES = 4 };
 
@@ -34,6 +35,7 @@ struct element {
     event_time window_start; /* 0 in the global window */
     event_time window_end;
     struct slice value; /* encoded, nested */
+    struct pane pane;
 };
 
 struct element_list {
@@ -50,6 +52,13 @@ enum function_kind {
     FUNCTION_TIMED,    /* state of all kinds and timers: keyed.h */
     FUNCTION_MERGE,    /* answers which windows become one */
     FUNCTION_RECORD,   /* no output: what it consumed is compared at the end */
+    /* Of streaming plans: stream.h. One sink each. */
+    FUNCTION_STREAM_CREATE, /* `count` restrictions from an impulse */
+    FUNCTION_STREAM_SOURCE, /* `positions` steps a restriction, with watermarks and delays */
+    FUNCTION_STREAM_WINDOW, /* into `windowing` */
+    FUNCTION_STREAM_MAP,
+    FUNCTION_STREAM_UNGROUP,
+    FUNCTION_STREAM_KEYED,
 };
 
 struct sink_spec {
@@ -84,6 +93,9 @@ struct function {
     unsigned family_count;
     bool is_sorted; /* TIMED: a key's elements come by time, its event-time timers between them */
     int64_t allowed_lateness_ms;
+    bool is_streaming;                 /* of a streaming plan */
+    const struct windowing *windowing; /* STREAM_WINDOW */
+    int64_t tick_ms;                   /* STREAM_KEYED: what processing-time timers are set by */
     struct sink_spec sinks[SIM_MAX_SINKS];
     unsigned sink_count;
     struct side_spec sides[SIM_MAX_SIDES];

@@ -2,6 +2,8 @@
  *
  *   sim [--seeds N] [--first SEED]     N seeds in a row (default 200, from 1)
  *   sim --seed SEED [--verbose]        one of them again; with its plan and every action
+ *   sim --streaming ...                the same with streaming plans (stream.h), whose seeds are their own
+ *   sim --check-reference              the model of streaming against cases that were worked out by hand
  *
  * A seed gives a random plan, random engine options, a random schedule and random faults. Every seed runs twice and must do the same
  * both times. A failing seed prints the line that runs it alone. */
@@ -12,15 +14,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stream_cases.h"
+#include "stream_check.h"
+#include "stream_reference.h"
 #include "world.h"
 
 static const char *program;
+static bool is_streaming;
 static volatile uint64_t current_seed;
 
 static void name_the_seed(int signal_number) {
     char line[300];
-    int size = snprintf(line, sizeof(line), "FAILED  %s --seed %" PRIu64 " --verbose   (signal %d)\n", program,
-                        current_seed, signal_number);
+    int size = snprintf(line, sizeof(line), "FAILED  %s%s --seed %" PRIu64 " --verbose   (signal %d)\n", program,
+                        is_streaming ? " --streaming" : "", current_seed, signal_number);
 
     if (size > 0 && write(STDOUT_FILENO, line, (size_t)size) < 0)
         _exit(3);
@@ -50,8 +56,14 @@ static char *compare_recording(const struct sim_plan *sim, size_t stage, const s
 }
 
 static char *compare_recordings(const struct sim_plan *sim, const struct world_result *result) {
-    struct recording *expected = reference_run(sim);
+    struct recording *expected;
     char *difference = NULL;
+
+    if (sim->stream)
+        difference = stream_check(sim, result->recordings, result->was_drained);
+    if (difference || (sim->stream && (!sim->stream->is_exact || result->was_drained)))
+        return difference;
+    expected = sim->stream ? stream_reference_run(sim) : reference_run(sim);
 
     for (size_t i = 0; !difference && i < sim->plan.stage_count; i++)
         difference = compare_recording(sim, i, &expected[i], &result->recordings[i]);
@@ -62,7 +74,7 @@ static char *compare_recordings(const struct sim_plan *sim, const struct world_r
 /* What is wrong with the seed, the caller's, or NULL. */
 static char *run_seed(uint64_t seed, bool is_verbose, enum world_end *ret_end) {
     struct rng rng = {mix64(seed)};
-    struct sim_plan *sim = sim_plan_create(&rng);
+    struct sim_plan *sim = is_streaming ? stream_plan_create(&rng) : sim_plan_create(&rng);
     struct world_result first, second;
     char *wrong = NULL;
 
@@ -106,6 +118,10 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0) {
             is_verbose = true;
+        } else if (strcmp(argv[i], "--streaming") == 0) {
+            is_streaming = true;
+        } else if (strcmp(argv[i], "--check-reference") == 0) {
+            return stream_cases_run() != 0;
         } else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) {
             seeds = number(argv[++i]);
         } else if (i + 1 < argc && strcmp(argv[i], "--first") == 0) {
@@ -114,7 +130,10 @@ int main(int argc, char **argv) {
             first = number(argv[++i]);
             seeds = 1;
         } else {
-            fprintf(stderr, "usage: %s [--seeds N] [--first SEED] [--seed SEED] [--verbose]\n", program);
+            fprintf(stderr,
+                    "usage: %s [--streaming] [--seeds N] [--first SEED] [--seed SEED] [--verbose]\n"
+                    "       %s --check-reference\n",
+                    program, program);
             return 2;
         }
     }
@@ -129,7 +148,8 @@ int main(int argc, char **argv) {
         ends[end]++;
         if (wrong) {
             failed++;
-            printf("FAILED  %s --seed %" PRIu64 " --verbose   # %s\n", program, first + i, wrong);
+            printf("FAILED  %s%s --seed %" PRIu64 " --verbose   # %s\n", program, is_streaming ? " --streaming" : "",
+                   first + i, wrong);
         }
         free(wrong);
     }

@@ -25,7 +25,26 @@ struct interval {
 
 typedef VEC(struct interval) interval_vec;
 
-static interval_vec read_windows(struct cursor at) {
+/* The class of what was read last is its own place; classes that belong to it become one, which is named by its first window. */
+static void join_classes(interval_vec *windows, bool is_streaming) {
+    const struct interval *last = vec_last(windows);
+    unsigned class = last->class;
+
+    for (size_t i = 0; i + 1 < windows->count; i++) {
+        const struct interval *window = &windows->items[i];
+        unsigned other = window->class;
+
+        if (other == class || !(is_streaming ? window->start < last->end && last->start < window->end
+                                             : windows_belong_together(window->start, last->start)))
+            continue;
+        for (size_t j = 0; j < windows->count; j++)
+            if (windows->items[j].class == MAX(class, other))
+                windows->items[j].class = MIN(class, other);
+        class = MIN(class, other);
+    }
+}
+
+static interval_vec read_windows(struct cursor at, bool is_streaming) {
     interval_vec windows = {0};
     uint32_t count = 0;
 
@@ -36,10 +55,8 @@ static interval_vec read_windows(struct cursor at) {
 
         assert(result == CODER_OK);
         (void)result;
-        for (uint32_t j = 0; j < i && window.class == i; j++)
-            if (windows_belong_together(windows.items[j].start, window.start))
-                window.class = windows.items[j].class;
         vec_push(&windows, window);
+        join_classes(&windows, is_streaming);
     }
     assert(cursor_left(&at) == 0);
     return windows;
@@ -106,9 +123,10 @@ static bool is_alone(const interval_vec *windows, size_t i) {
     return true;
 }
 
-void merging_answer(struct slice question, unsigned form, struct buf *out) {
+void merging_answer(struct slice question, bool is_streaming, unsigned form, struct buf *out) {
     struct cursor nonce = kv_key(question);
-    interval_vec windows = read_windows(cursor_of(nonce.end, (size_t)(question.data + question.size - nonce.end)));
+    interval_vec windows =
+        read_windows(cursor_of(nonce.end, (size_t)(question.data + question.size - nonce.end)), is_streaming);
     struct buf unmerged = {0}, merged = {0};
     uint32_t alone = 0, merges = 0;
 

@@ -29,6 +29,13 @@ struct builder {
 static const int64_t window_sizes[WINDOWINGS] = {0,  0,  0,  100, 100, 250, 70, 70, 70,
                                                  70, 70, 70, 70,  70,  70,  70, 70, 70};
 
+unsigned sim_groups_of(const struct plan *plan, const struct plan_stage *stage) {
+    for (size_t i = stage->index + 1; stage->asks_for_merges && i < plan->stage_count; i++)
+        if (plan->stages[i].kind == PLAN_MERGE_GROUPS && plan->stages[i].grouping == stage->index)
+            return plan->stages[i].outputs[0];
+    return stage->outputs[0];
+}
+
 int64_t sim_window_ms(const struct plan *plan, unsigned collection) {
     const struct windowing *windowing = &plan->windowings[plan->collections[collection].windowing];
 
@@ -539,7 +546,8 @@ void sim_plan_destroy(struct sim_plan *sim) {
 void sim_plan_print(const struct sim_plan *sim) {
     static const char *const kinds[] = {"executable",   "impulse", "group by key",
                                         "merge groups", "flatten", "test stream"};
-    static const char *const functions[] = {"create", "map", "split", "stateful", "timed", "merge", "record"};
+    static const char *const functions[] = {"create", "map",    "split",  "stateful", "timed",   "merge", "record",
+                                            "create", "source", "window", "map",      "ungroup", "keyed"};
 
     for (size_t i = 0; i < sim->plan.stage_count; i++) {
         const struct plan_stage *stage = &sim->plan.stages[i];
@@ -555,4 +563,6 @@ void sim_plan_print(const struct sim_plan *sim) {
             printf(" c%u(w%lld)", stage->outputs[j], (long long)sim_window_ms(&sim->plan, stage->outputs[j]));
         printf("\n");
     }
+    if (sim->stream)
+        stream_plan_print(sim);
 }

@@ -23,6 +23,8 @@ struct sim_bundle *sdk_bundle_create(struct world *world, const struct engine_ac
     bundle->state_epoch = start->state_epoch;
     if (rng_permille(&world->rng, world->fault_permille))
         bundle->fault = (enum fault)rng_between(&world->rng, 1, FAULT_COUNT - 1);
+    if (bundle->fault == FAULT_NO_SPLIT && world->sim->stream && world->sim->stream->is_endless)
+        bundle->fault = FAULT_LOST; /* what never ends must be asked to */
     bundle->wants_finalization = rng_chance(&world->rng, 4);
     bundle->reads_entries = rng_chance(&world->rng, 50);
     sdk_split_init(bundle);
@@ -49,6 +51,7 @@ void sdk_bundle_free(struct sim_bundle *bundle) {
         return;
     element_list_clear(&bundle->input);
     sdk_split_clear(bundle);
+    vec_free(&bundle->steps);
     vec_free(&bundle->timers);
     vec_foreach (bytes, &bundle->timer_bytes)
         slice_unref(bytes);
@@ -94,17 +97,21 @@ void sdk_bundle_input(struct sim_bundle *bundle, struct slice bytes, bool is_las
 
     while (cursor_left(&at)) {
         struct windowed_value value;
+        struct pane pane = {0};
 
         if (windowed_value_read(coder, &at, &value) != CODER_OK) {
             world_violation(bundle->world, "bundle %" PRIu64 ": input that does not end at an element", bundle->id);
             break;
         }
+        if (pane_decode(&value.pane, &pane) != CODER_OK)
+            world_violation(bundle->world, "bundle %" PRIu64 ": a pane that is none", bundle->id);
         sdk_split_received(bundle, value.window_count);
         for (uint32_t i = 0; i < value.window_count; i++) {
             struct element element = {.timestamp = value.timestamp, .window_end = SIM_GLOBAL};
 
             if (bundle->function->window_ms)
                 interval_window_decode(&value.windows, &element.window_start, &element.window_end);
+            element.pane = pane;
             element.value = slice_sub(bytes, (size_t)(value.value.at - bytes.data), cursor_left(&value.value));
             vec_push(&bundle->input.all, element);
         }
@@ -171,7 +178,9 @@ static struct bundle_response *make_response(struct sim_bundle *bundle) {
     for (size_t i = 0; i < bundle->residuals.count; i++) {
         response->residuals[i] = bundle->residuals.items[i];
         response->residuals[i].element = slice_ref(bundle->residuals.items[i].element);
-        if (i % 2) {
+        if (bundle->function->is_streaming) {
+            sdk_split_set_watermarks(bundle, &response->residuals[i], &response->arena);
+        } else if (i % 2) {
             response->residuals[i].watermarks = arena_zalloc(&response->arena, sizeof(struct residual_watermark));
             response->residuals[i].watermarks[0] = (struct residual_watermark){"out", 17};
             response->residuals[i].watermark_count = 1;
@@ -570,7 +579,7 @@ void sdk_cell_key(struct buf *out, unsigned stage, event_time window_start, even
     buf_add(out, key.at, cursor_left(&key));
 }
 
-static struct cell *own_cell(struct sim_bundle *bundle, const struct buf *key) {
+struct cell *sdk_own_cell(struct sim_bundle *bundle, const struct buf *key) {
     void **slot = map_slot(&bundle->cells, buf_data(key), key->size);
 
     if (!*slot)
@@ -578,10 +587,9 @@ static struct cell *own_cell(struct sim_bundle *bundle, const struct buf *key) {
     return *slot;
 }
 
-/* What was read is what earlier bundles committed and this one added, in order. */
-static void check_bag(struct sim_bundle *bundle, const struct buf *key) {
+void sdk_check_bag(struct sim_bundle *bundle, const struct buf *key) {
     const struct cell *committed = map_get(&bundle->world->state, buf_data(key), key->size);
-    const struct cell *own = own_cell(bundle, key);
+    const struct cell *own = sdk_own_cell(bundle, key);
     struct buf expected = {0};
 
     if (committed && !own->is_cleared)
@@ -610,10 +618,10 @@ static unsigned count_in_bag(struct sim_bundle *bundle, const struct element *in
     unsigned place = 0;
 
     sdk_cell_key(&key, bundle->stage->index, in->window_start, in->window_end, kv_key(in->value));
-    check_bag(bundle, &key);
+    sdk_check_bag(bundle, &key);
     while (cursor_left(&at) && cursor_prefixed(&at, &inner))
         place++;
-    cell = own_cell(bundle, &key);
+    cell = sdk_own_cell(bundle, &key);
     if (place + 1 >= bundle->function->limit) {
         cell->is_cleared = true;
         cell->bytes.size = 0;
@@ -637,10 +645,22 @@ static void answer_question(struct sim_bundle *bundle, const struct element *in)
     struct element out = *in;
     struct buf answer = {0};
 
-    merging_answer(in->value, rng_below(&bundle->world->rng, 16), &answer);
+    merging_answer(in->value, bundle->function->is_streaming, rng_below(&bundle->world->rng, 16), &answer);
     out.value = buf_finish(&answer);
     sdk_emit(bundle, 0, &out, 1);
     slice_unref(&out.value);
+}
+
+static char *record_text(const struct function *function, const struct element *in) {
+    struct stream_element element;
+    char *value, *text;
+
+    if (!function->is_streaming)
+        return element_text(function->input, in);
+    element = stream_decode(function->input, in, &value);
+    text = stream_text(&element);
+    free(value);
+    return text;
 }
 
 /* False when the element waits for an answer. */
@@ -665,13 +685,16 @@ static bool process_element(struct sim_bundle *bundle) {
         if (!sdk_keyed_element(bundle, in))
             return false;
     } else if (function->kind == FUNCTION_RECORD)
-        vec_push(&bundle->consumed.texts, element_text(function->input, in));
-    else if (function->kind == FUNCTION_SPLIT) {
+        vec_push(&bundle->consumed.texts, record_text(function, in));
+    else if (function->kind == FUNCTION_SPLIT || function->kind == FUNCTION_STREAM_SOURCE) {
         if (!sdk_split_element(bundle, in))
             return false;
     } else if (function->kind == FUNCTION_MERGE)
         answer_question(bundle, in);
-    else
+    else if (function->kind >= FUNCTION_STREAM_CREATE) {
+        if (!stream_sdk_element(bundle, in))
+            return false;
+    } else
         function_apply(function, in, bundle->side_hash, place, sdk_emit, bundle);
     bundle->side = 0;
     bundle->side_hash = 0;
@@ -687,7 +710,10 @@ static void flush_some(struct sim_bundle *bundle) {
 }
 
 static bool process_timer(struct sim_bundle *bundle) {
-    if (!sdk_keyed_timer(bundle, &bundle->timers.items[bundle->next_timer]))
+    const struct keyed_timer *timer = &bundle->timers.items[bundle->next_timer];
+    bool is_stream = bundle->function->kind == FUNCTION_STREAM_KEYED;
+
+    if (!(is_stream ? stream_sdk_timer(bundle, timer) : sdk_keyed_timer(bundle, timer)))
         return false;
     bundle->next_timer++;
     return true;

@@ -26,6 +26,11 @@ struct keyed_work {
     unsigned probe; /* 1 + which expired window is looked at, 0: none */
 };
 
+/* A position of a restriction (stream.h). */
+struct stream_step {
+    unsigned restriction, position;
+};
+
 /* What sdk_split.c knows of a bundle. Elements are counted as they come over the wire, one for all its windows. */
 struct sim_splits {
     unsigned pause_percent; /* before an element, and before a step of a restriction */
@@ -41,6 +46,7 @@ struct sim_splits {
     } restriction; /* of the element in work, when it is one of a splittable DoFn */
     bool is_asked; /* and the harness has not yet looked at it */
     uint64_t asked_count;
+    double asked_fraction;
 
     /* What the rules look at. */
     bool is_open; /* asked, and the answer was not delivered */
@@ -67,6 +73,7 @@ struct sim_bundle {
     struct element_list input;
     size_t next_input;
     struct sim_splits splits;
+    VEC(struct stream_step) steps;  /* of sources of streaming plans: done */
     VEC(struct keyed_timer) timers; /* their keys lie in timer_bytes */
     VEC(struct slice) timer_bytes;
     size_t next_timer;
@@ -132,6 +139,21 @@ void sdk_read(struct sim_bundle *bundle, struct state_request *request);
 void sdk_write(struct sim_bundle *bundle, struct state_request *request);
 void sdk_emit(void *user, unsigned sink, const struct element *element, unsigned windows);
 
+/* What the bundle does to a bag, kept aside until it commits. */
+struct cell *sdk_own_cell(struct sim_bundle *bundle, const struct buf *key);
+/* What was read into bundle->pages is what earlier bundles committed and this one added, in order. */
+void sdk_check_bag(struct sim_bundle *bundle, const struct buf *key);
+
+/* stream_sdk.c: functions of streaming plans; false when the element or timer waits for an answer. */
+bool stream_sdk_element(struct sim_bundle *bundle, const struct element *in);
+bool stream_sdk_timer(struct sim_bundle *bundle, const struct keyed_timer *timer);
+/* One position of a source's restriction. */
+void stream_sdk_step(struct sim_bundle *bundle, const struct element *in, unsigned position);
+/* Gives a residual of a source its watermark, in `arena`. */
+void stream_sdk_set_watermark(const struct sim_bundle *bundle, const struct element *in, unsigned position,
+                              struct residual *residual, struct arena *arena);
+unsigned stream_sdk_restriction(const struct element *in);
+
 /* sdk_large.c: gives the element its values, if a token stands in their place; false when it waits for an answer. */
 bool sdk_resolve_large(struct sim_bundle *bundle, struct element *in);
 
@@ -145,6 +167,8 @@ bool sdk_split_has_element(const struct sim_bundle *bundle);
 bool sdk_split_element(struct sim_bundle *bundle, const struct element *in);
 /* ENGINE_ACTION_SPLIT. */
 void sdk_split_ask(struct sim_bundle *bundle, const struct engine_action *action);
+/* The watermarks of a residual that goes into a response or a split, in its arena. */
+void sdk_split_set_watermarks(const struct sim_bundle *bundle, struct residual *residual, struct arena *arena);
 /* The harness looks at what it was asked. */
 void sdk_split_look(struct sim_bundle *bundle);
 /* The engine is about to be told the answer. */

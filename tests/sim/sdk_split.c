@@ -5,13 +5,15 @@
 #include "sdk.h"
 
 /* A restriction travels in front of the key: 0xff, from, to. No key of plans.c starts so. */
-enum { RESTRICTION = 0xff, RESTRICTION_SIZE = 3 };
+enum { RESTRICTION = 0xff, RESTRICTION_SIZE = 9, MAX_STEPS = 25 };
 
 void sdk_split_init(struct sim_bundle *bundle) {
     struct sim_splits *splits = &bundle->splits;
 
     if (rng_chance(&bundle->world->rng, 30))
         splits->pause_percent = rng_between(&bundle->world->rng, 5, 50);
+    if (bundle->function->kind == FUNCTION_STREAM_SOURCE && bundle->world->sim->stream->is_endless)
+        splits->pause_percent = rng_between(&bundle->world->rng, 20, 60);
     splits->stop = splits->delivered_stop = UINT64_MAX;
     splits->entry_stop = SIZE_MAX;
     splits->not_before = bundle->world->now + bundle->world->options.split_after_ms;
@@ -64,15 +66,31 @@ static struct slice read_restriction(const struct sim_bundle *bundle, const stru
     cursor_prefixed(&at, &key);
     if (cursor_left(&key) < RESTRICTION_SIZE || key.at[0] != RESTRICTION) {
         *ret_from = 0;
-        *ret_to = function_positions(bundle->function, in);
+        *ret_to = bundle->function->kind == FUNCTION_STREAM_SOURCE ? bundle->function->positions
+                                                                   : function_positions(bundle->function, in);
         return slice_ref(in->value);
     }
-    *ret_from = key.at[1];
-    *ret_to = key.at[2];
-    key.at += RESTRICTION_SIZE;
+    key.at++;
+    cursor_be32(&key, ret_from);
+    cursor_be32(&key, ret_to);
     buf_add_prefixed(&out, key.at, cursor_left(&key));
     buf_add(&out, at.at, cursor_left(&at));
     return buf_finish(&out);
+}
+
+void sdk_split_set_watermarks(const struct sim_bundle *bundle, struct residual *residual, struct arena *arena) {
+    const struct coder *coder = bundle->world->sim->plan.collections[bundle->stage->source.collection].coder;
+    struct cursor at = cursor_of(residual->element.data, residual->element.size);
+    struct windowed_value value;
+    struct element in = {0};
+    unsigned from, to;
+
+    if (windowed_value_read(coder, &at, &value) != CODER_OK)
+        return; /* meant to be none */
+    in.value = slice_of_static(value.value.at, cursor_left(&value.value));
+    in.value = read_restriction(bundle, &in, &from, &to);
+    stream_sdk_set_watermark(bundle, &in, from, residual, arena);
+    slice_unref(&in.value);
 }
 
 static struct residual application_of(const struct sim_bundle *bundle, const struct element *element) {
@@ -95,8 +113,8 @@ static struct residual with_restriction(const struct sim_bundle *bundle, const s
     cursor_prefixed(&at, &key);
     buf_add_varint(&value, RESTRICTION_SIZE + cursor_left(&key));
     buf_add_u8(&value, RESTRICTION);
-    buf_add_u8(&value, (uint8_t)from);
-    buf_add_u8(&value, (uint8_t)to);
+    buf_add_be32(&value, from);
+    buf_add_be32(&value, to);
     buf_add(&value, key.at, cursor_left(&key));
     buf_add(&value, at.at, cursor_left(&at));
     part.value = buf_finish(&value);
@@ -119,21 +137,29 @@ bool sdk_split_element(struct sim_bundle *bundle, const struct element *in) {
         splits->restriction.base.value =
             read_restriction(bundle, in, &splits->restriction.from, &splits->restriction.to);
         splits->restriction.at = splits->restriction.from;
-        splits->restriction.checkpoint = rng_chance(rng, 30)
-                                             ? rng_between(rng, splits->restriction.from, splits->restriction.to)
-                                             : splits->restriction.to;
+        splits->restriction.checkpoint =
+            rng_chance(rng, 30) ? rng_between(rng, splits->restriction.from,
+                                              MIN(splits->restriction.to, splits->restriction.from + MAX_STEPS))
+                                : splits->restriction.to;
     }
     for (; splits->restriction.at < MIN(splits->restriction.to, splits->restriction.checkpoint);
          splits->restriction.at++) {
         if (sdk_pauses(bundle))
             return false;
-        function_apply(bundle->function, &splits->restriction.base, 0, splits->restriction.at, sdk_emit, bundle);
+        if (bundle->function->kind == FUNCTION_STREAM_SOURCE)
+            stream_sdk_step(bundle, &splits->restriction.base, splits->restriction.at);
+        else
+            function_apply(bundle->function, &splits->restriction.base, 0, splits->restriction.at, sdk_emit, bundle);
     }
     if (splits->restriction.at < splits->restriction.to) {
         struct residual rest =
             with_restriction(bundle, &splits->restriction.base, splits->restriction.at, splits->restriction.to);
 
-        rest.delay_ms = random_delay(bundle);
+        rest.delay_ms = bundle->function->kind == FUNCTION_STREAM_SOURCE
+                            ? stream_source_delay(bundle->function, stream_sdk_restriction(&splits->restriction.base),
+                                                  splits->restriction.at)
+                            : random_delay(bundle);
+        rest.is_unbounded = bundle->function->is_streaming;
         vec_push(&bundle->residuals, rest);
     }
     slice_unref(&splits->restriction.base.value);
@@ -185,9 +211,11 @@ static void split_channel(struct sim_bundle *bundle, struct bundle_split *split)
 static void split_element(struct sim_bundle *bundle, struct bundle_split *split) {
     struct sim_splits *splits = &bundle->splits;
     struct rng *rng = &bundle->world->rng;
+    unsigned last = MIN(splits->restriction.to, splits->restriction.at + MAX_STEPS);
     uint64_t index = splits->wire.items[bundle->next_input];
     size_t end = MIN(bundle->input.all.count, splits->entry_stop), stop = bundle->next_input + 1, whole;
-    unsigned point = rng_between(rng, splits->restriction.at, splits->restriction.to);
+    unsigned point =
+        splits->asked_fraction > 0 ? rng_between(rng, splits->restriction.at, last) : splits->restriction.at;
     bool is_inside;
 
     while (splits->wire.items[end - 1] != index)
@@ -208,9 +236,12 @@ static void split_element(struct sim_bundle *bundle, struct bundle_split *split)
         split->residuals[split->residual_count++] =
             with_restriction(bundle, &splits->restriction.base, point, splits->restriction.to);
         split->residuals[split->residual_count - 1].delay_ms = random_delay(bundle);
+        split->residuals[split->residual_count - 1].is_unbounded = bundle->function->is_streaming;
         splits->restriction.to = point;
     }
     splits->entry_stop = stop;
+    for (size_t i = 0; bundle->function->is_streaming && i < split->residual_count; i++)
+        sdk_split_set_watermarks(bundle, &split->residuals[i], &split->arena);
     splits->stop = index + 1;
 }
 
@@ -287,9 +318,12 @@ void sdk_split_ask(struct sim_bundle *bundle, const struct engine_action *action
         world_violation(world, "bundle %" PRIu64 " is asked to split but has ended, or was asked before", bundle->id);
     if (bundle->stage->is_keyed)
         world_violation(world, "bundle %" PRIu64 " of a keyed stage is asked to split", bundle->id);
-    if (world->options.split_after_ms < 0 || world->now < splits->not_before)
+    /* What never ends by itself is asked to end soon (issue: the latency target), whoever else has work. */
+    bool is_checkpoint = bundle->function->kind == FUNCTION_STREAM_SOURCE && action->fraction <= 0;
+
+    if (!is_checkpoint && (world->options.split_after_ms < 0 || world->now < splits->not_before))
         world_violation(world, "bundle %" PRIu64 " is asked to split too soon", bundle->id);
-    if (!has_idle_slot(world, bundle->stage->environment))
+    if (!is_checkpoint && !has_idle_slot(world, bundle->stage->environment))
         world_violation(world, "bundle %" PRIu64 " is asked to split for a slot that has work", bundle->id);
     if (!(action->fraction >= 0 && action->fraction <= 1))
         world_violation(world, "bundle %" PRIu64 " is asked to keep %g", bundle->id, action->fraction);
@@ -298,6 +332,7 @@ void sdk_split_ask(struct sim_bundle *bundle, const struct engine_action *action
                         MIN(splits->received, splits->stop), action->element_count);
     splits->is_open = splits->is_asked = true;
     splits->asked_count = action->element_count;
+    splits->asked_fraction = action->fraction;
     world_post_run(world, world->now + world_delay(world), bundle->id);
 }
 

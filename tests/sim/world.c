@@ -9,6 +9,7 @@
 #include "insides.h"
 #include "model/window.h"
 #include "sdk.h"
+#include "stream_watch.h"
 
 enum { MAX_STEPS = 3000000 };
 
@@ -135,6 +136,7 @@ static void note_event(struct world *world, struct world_entry *entry) {
     struct engine_event *event = &entry->event;
     struct sim_bundle *bundle = find_bundle(world, event->bundle);
 
+    world->is_draining |= event->type == ENGINE_EVENT_DRAIN;
     if (event->type == ENGINE_EVENT_WORKER_LOST)
         note_lost(world, event);
     if (event->type == ENGINE_EVENT_WORKER_UP)
@@ -245,12 +247,13 @@ static void claim_element(struct world *world, struct sim_bundle *bundle, const 
     struct cursor own = kv_key(slice_of_static(value->value.at, cursor_left(&value->value))), windows = value->windows;
 
     claim_key(world, bundle, own, "element");
-    for (uint32_t i = 0; bundle->function->kind == FUNCTION_TIMED && i < value->window_count; i++) {
+    for (uint32_t i = 0; bundle->function->family_count && i < value->window_count; i++) {
         event_time start = 0, end = SIM_GLOBAL;
 
         if (bundle->function->window_ms)
             interval_window_decode(&windows, &start, &end);
-        ledger_element(world, bundle, own, &(struct element){value->timestamp, start, end, SLICE_EMPTY});
+        ledger_element(world, bundle, own,
+                       &(struct element){.timestamp = value->timestamp, .window_start = start, .window_end = end});
     }
 }
 
@@ -264,7 +267,8 @@ static void check_input(struct world *world, struct sim_bundle *bundle, struct s
         bundle->given++;
         if (bundle->stage->is_keyed)
             claim_element(world, bundle, &value);
-        if (bundle->function->kind == FUNCTION_SPLIT)
+        watch_element(world, bundle, &value);
+        if (bundle->stage->process_transform_id)
             ledger_residual_starts(world, bundle, slice_of_static(before.at, (size_t)(at.at - before.at)));
     }
 }
@@ -279,6 +283,7 @@ static void send_timers(struct world *world, struct sim_bundle *bundle, struct e
 
         claim_key(world, bundle, cursor_of(timer->key.data, timer->key.size), "timer");
         ledger_timer(world, bundle, timer);
+        watch_timer(world, bundle, timer);
     }
     world_post_run(world, world->now + world_delay(world), bundle->id);
 }
@@ -331,6 +336,7 @@ static void commit_bundle(struct world *world, struct sim_bundle *bundle) {
 
     commit_cells(world, bundle);
     ledger_commit(world, bundle);
+    watch_commit(world, bundle);
     counts_commit(world, bundle);
     vec_foreach (residual, &bundle->residuals)
         ledger_residual(world, bundle, residual->element, residual->delay_ms);
@@ -431,6 +437,8 @@ static void check_memory(struct world *world) {
 static void end_job(struct world *world, struct engine_action *action) {
     if (action->type == ENGINE_ACTION_JOB_DONE || action->type == ENGINE_ACTION_JOB_DRAINED) {
         world->end = WORLD_DONE;
+        if (world->is_draining != (action->type == ENGINE_ACTION_JOB_DRAINED))
+            world_violation(world, "the job ends %s", world->is_draining ? "and is not drained" : "drained");
         if (world->bundles.count)
             world_violation(world, "the job is done but %zu bundles were never forgotten", world->bundles.count);
         ledger_check_end(world);
@@ -506,6 +514,8 @@ static void handle_action(struct world *world, struct engine_action *action) {
     case ENGINE_ACTION_MESSAGE:
         if (!action->error || !*action->error)
             world_violation(world, "a message without a text");
+        break;
+    case ENGINE_ACTION_TEST_STREAM_PLAYED:
         break;
     case ENGINE_ACTION_JOB_DONE:
     case ENGINE_ACTION_JOB_DRAINED:
@@ -605,6 +615,8 @@ static void set_scene(struct world *world) {
             post_worker(world, environment);
     if (rng_permille(&world->rng, 30))
         world_post(world, rng_below(&world->rng, 500), cancel, false);
+    if (world->sim->stream && (world->sim->stream->is_endless || rng_chance(&world->rng, 10)))
+        world_post(world, rng_below(&world->rng, 10000), (struct engine_event){.type = ENGINE_EVENT_DRAIN}, false);
 }
 
 static void free_cell(void *cell) {
@@ -628,6 +640,7 @@ static void world_free(struct world *world) {
     map_clear(&world->state, free_cell);
     sdk_cache_clear(&world->cached_bags);
     ledger_clear(&world->ledger);
+    map_clear(&world->watched_steps, NULL);
     disk_clear(&world->disk);
     counts_clear(&world->counts);
     engine_destroy(world->engine);
@@ -667,5 +680,6 @@ void world_run(const struct sim_plan *sim, uint64_t seed, bool is_verbose, struc
     world_free(&world);
     for (size_t i = 0; i < sim->plan.stage_count; i++)
         recording_sort(&world.recordings[i]);
-    *ret = (struct world_result){world.end, world.message, world.violation, world.trace, world.steps, world.recordings};
+    *ret = (struct world_result){world.end,   world.is_draining, world.message,   world.violation,
+                                 world.trace, world.steps,       world.recordings};
 }

@@ -74,12 +74,14 @@ struct world {
     struct map state;        /* stage, window and key -> struct cell: committed */
     struct map cached_bags;  /* sdk_cache.c */
     struct ledger ledger;
+    struct map watched_steps; /* stream_watch.c */
     struct disk disk;
     struct counts counts;
     struct recording *recordings;
     unsigned *user_failures; /* per stage */
     unsigned *lost_failures;
     bool environment_failed;
+    bool is_draining;
     unsigned fault_permille;
     unsigned max_delay_ms;
     enum world_end end;
@@ -92,6 +94,7 @@ struct world {
 
 struct world_result {
     enum world_end end;
+    bool was_drained; /* told to, whether there was anything left to leave out or not */
     char *message;
     char *violation;
     uint64_t trace;

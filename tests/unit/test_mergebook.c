@@ -240,6 +240,14 @@ START_TEST(answers_that_make_no_sense_are_told_apart)
     answer_windows(&s, WINDOWS(0, 20, 30));
     answer_windows(&s, 0, NULL);
     expect_unsound(&s, 1, "deterministic");
+    begin_answer(&s, 0);
+    answer_windows(&s, 0, NULL);
+    buf_add_be32(&s.answers, 2);
+    interval_window_encode(&s.answers, 20, 30);
+    answer_windows(&s, WINDOWS(0));
+    interval_window_encode(&s.answers, 20, 40);
+    answer_windows(&s, WINDOWS(20));
+    expect_unsound(&s, 1, "as what others became");
     for (int i = 0; i < 2; i++) {
         begin_answer(&s, 0);
         answer_windows(&s, WINDOWS(0, 20));

@@ -570,6 +570,42 @@ START_TEST(a_hold_at_the_end_of_the_window_moves_with_it)
 }
 END_TEST
 
+/* What came on time and waits is still to come on time. */
+START_TEST(a_hold_moves_with_a_window_that_grows_after_its_end)
+{
+    struct subject s = sessions_create();
+
+    s.windowing.trigger = make_trigger(&s.f.arena, TRIGGER_NEVER, NULL, NULL);
+    s.windowing.allowed_lateness_ms = 50;
+    add(&s, "a0");
+    watermark(&s, 20);
+    ck_assert_int_eq(s.clock.output_watermark, 9);
+    add(&s, "a5");
+    ck_assert_int_eq(pane_group_hold(s.group), 14);
+    watermark(&s, 21);
+    ck_assert_int_eq(s.clock.output_watermark, 14);
+    watermark(&s, 65);
+    check_fired(&s, "a[14 0/0 on-time first last: 0 5]");
+    subject_end(&s);
+}
+END_TEST
+
+START_TEST(merging_makes_no_hold_for_what_came_late)
+{
+    struct subject s = sessions_create();
+
+    s.windowing.trigger = make_trigger(&s.f.arena, TRIGGER_NEVER, NULL, NULL);
+    s.windowing.allowed_lateness_ms = 50;
+    watermark(&s, 20);
+    add(&s, "a0");
+    add(&s, "a5");
+    ck_assert_int_eq(pane_group_hold(s.group), 64);
+    watermark(&s, 65);
+    check_fired(&s, "a[14 0/0 late first last: 0 5]");
+    subject_end(&s);
+}
+END_TEST
+
 START_TEST(a_session_keeps_its_panes_only_while_its_window_stays)
 {
     struct subject s = sessions_create();
@@ -805,6 +841,8 @@ int main(void) {
     tcase_add_test(tcase, sessions_grow_and_touching_ones_stay_apart);
     tcase_add_test(tcase, an_element_between_two_sessions_makes_them_one);
     tcase_add_test(tcase, a_hold_at_the_end_of_the_window_moves_with_it);
+    tcase_add_test(tcase, a_hold_moves_with_a_window_that_grows_after_its_end);
+    tcase_add_test(tcase, merging_makes_no_hold_for_what_came_late);
     tcase_add_test(tcase, a_session_keeps_its_panes_only_while_its_window_stays);
     tcase_add_test(tcase, merging_adds_up_what_the_triggers_counted);
     tcase_add_test(tcase, merging_keeps_the_earlier_delay);

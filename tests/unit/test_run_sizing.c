@@ -206,6 +206,26 @@ START_TEST(this_machine_has_cores_and_memory)
 }
 END_TEST
 
+START_TEST(a_stream_has_a_slot_to_spare_and_one_for_each_source)
+{
+    struct plan_environment environment = {.urn = "beam:env:external:v1", .id = "env"};
+    struct plan_stage stages[] = {{.kind = PLAN_EXECUTABLE}, {.kind = PLAN_EXECUTABLE}, {.kind = PLAN_GROUP_BY_KEY}};
+    struct plan plan = {.stages = stages, .stage_count = 3, .environments = &environment, .environment_count = 1};
+    struct run_sizing sizing = {.cores = 4, .plan = &plan};
+
+    ck_assert_uint_eq(run_sizing_plan(&sizing, &environment).slots, 2);
+    stages[0].process_transform_id = stages[1].process_transform_id = "read";
+    ck_assert_uint_eq(run_sizing_plan(&sizing, &environment).slots, 4);
+    stages[1].is_bounded = true;
+    ck_assert_uint_eq(run_sizing_plan(&sizing, &environment).slots, 3);
+    stages[0].is_bounded = true;
+    ck_assert_uint_eq(run_sizing_plan(&sizing, &environment).slots, 1);
+    stages[0].is_bounded = false;
+    sizing.configured_slots = 1;
+    ck_assert_uint_eq(run_sizing_plan(&sizing, &environment).slots, 1);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("run_sizing");
     TCase *tcase = tcase_create("run_sizing");
@@ -221,6 +241,7 @@ int main(void) {
     tcase_add_test(tcase, an_override_that_makes_no_sense_is_refused);
     tcase_add_test(tcase, sdk_worker_parallelism_counts_from_two);
     tcase_add_test(tcase, this_machine_has_cores_and_memory);
+    tcase_add_test(tcase, a_stream_has_a_slot_to_spare_and_one_for_each_source);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

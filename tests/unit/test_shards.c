@@ -194,6 +194,19 @@ START_TEST(a_shard_with_enough_to_do_has_a_bundle_to_itself)
 }
 END_TEST
 
+START_TEST(no_event_time_timer_is_due_before_the_input_is_complete)
+{
+    struct keyed_bench b;
+
+    keyed_bench_open(&b, 1);
+    keyed_bench_set_timer(&b, "k", "", TIME_MIN);
+    ck_assert(!shards_have_any_work(b.engine, b.keyed));
+    b.engine->stages[0].is_done = true;
+    ck_assert(shards_have_any_work(b.engine, b.keyed));
+    keyed_bench_close(&b);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("shards");
     TCase *tc = tcase_create("shards");
@@ -205,6 +218,7 @@ int main(void) {
     tcase_add_test(tc, only_bags_are_kept);
     tcase_add_test(tc, a_shard_leaves_its_home_only_while_that_is_busy_or_gone);
     tcase_add_test(tc, a_shard_with_enough_to_do_has_a_bundle_to_itself);
+    tcase_add_test(tc, no_event_time_timer_is_due_before_the_input_is_complete);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

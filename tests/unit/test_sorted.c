@@ -102,7 +102,7 @@ START_TEST(without_timers_all_goes_out_at_once_by_key_and_time)
     keyed_bench_deliver(&b, 20, "a", "2 again");
     keyed_bench_deliver(&b, 5, "b", "0");
     b.engine->stages[0].is_done = true;
-    expect(&b, "a@10=1 a@20=2 a@20=2 again a@30=3 b@5=0 b@10=1 ");
+    expect(&b, "b@5=0 b@10=1 a@10=1 a@20=2 a@20=2 again a@30=3 ");
     ck_assert(!sorted_is_pending(b.keyed->shards));
     ck_assert_uint_eq(b.keyed->shard_count, 0);
     ck_assert_uint_eq(b.keyed->shard_bytes, 0);

@@ -223,6 +223,49 @@ START_TEST(a_failed_attempt_was_attempted_and_remaining_work_is_only_of_what_run
 }
 END_TEST
 
+/* As the SDKs ask for it. */
+static int64_t counter(const struct metric_table *table, const char *step, const char *space, const char *name) {
+    const char *const labels[][2] = {{"PTRANSFORM", step}, {"NAMESPACE", space}, {"NAME", name}};
+    struct slice identity = metric_identity(USER, SUM, labels, 3);
+    const struct slice *payload = map_get(&table->by_identity, identity.data, identity.size);
+    int64_t found = -1;
+
+    if (payload)
+        ck_assert(metric_decode_int64(*payload, &found));
+    slice_unref(&identity);
+    return found;
+}
+
+#define GROUPING "org.apache.beam.runners.core.ReduceFnRunner"
+#define STATEFUL "org.apache.beam.runners.core.StatefulDoFnRunner"
+
+START_TEST(what_a_stage_dropped_is_a_counter_of_its_step_unless_it_is_nothing)
+{
+    struct plan_user_state state = {.transform_id = "pardo"};
+    struct scene s;
+    struct metric_table tables[2];
+
+    scene_open(&s);
+    s.stages[0].name = "Group";
+    s.stages[1].user_states = &state;
+    s.stages[1].user_state_count = 1;
+    tally_dropped(&s.tally, 0, (struct tally_dropped){.late = 1});
+    tally_dropped(&s.tally, 0, (struct tally_dropped){.late = 3}); /* in all */
+    tally_dropped(&s.tally, 1, (struct tally_dropped){.late = 7});
+    tally_copy(&s.tally, &tables[0], &tables[1]);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(counter(&tables[i], "Group", GROUPING, "DroppedDueToLateness"), 3);
+        ck_assert_int_eq(counter(&tables[i], "Group", GROUPING, "DroppedDueToClosedWindow"), -1);
+        ck_assert_int_eq(counter(&tables[i], "Format/Words", STATEFUL, "StatefulParDoDropped"), 7);
+        metric_table_clear(&tables[i]);
+    }
+    tally_dropped(&s.tally, 0, (struct tally_dropped){.late = 3, .closed = 2});
+    tally_copy(&s.tally, &tables[0], &tables[1]);
+    ck_assert_int_eq(counter(&tables[1], "Group", GROUPING, "DroppedDueToClosedWindow"), 2);
+    scene_close(&s, tables);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("tally");
     TCase *tc = tcase_create("tally");
@@ -232,6 +275,7 @@ int main(void) {
     tcase_add_test(tc, what_a_harness_does_not_count_is_counted_as_it_was_written);
     tcase_add_test(tc, sizes_of_what_the_runner_makes_come_from_its_first_reader);
     tcase_add_test(tc, a_failed_attempt_was_attempted_and_remaining_work_is_only_of_what_runs);
+    tcase_add_test(tc, what_a_stage_dropped_is_a_counter_of_its_step_unless_it_is_nothing);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

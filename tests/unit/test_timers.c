@@ -52,7 +52,7 @@ static void check_taken(struct timer_set *set, enum timer_domain domain, event_t
     struct buf text = {0};
     timer_vec due = {0};
 
-    timer_set_take_due(set, domain, until, &upto, &due);
+    timer_set_take_due(set, domain, upto, until, &upto, &due);
     vec_foreach (timer, &due) {
         CLEANUP(freep)
         char *piece = xasprintf("%.*s@%lld ", (int)(*timer)->key_size - 1, (*timer)->bytes.data + 1,
@@ -79,7 +79,7 @@ START_TEST(each_key_gives_its_earliest_timers_first)
     apply(&set, 0, &records);
     ck_assert_int_eq(timer_set_earliest(&set, TIMER_EVENT_TIME), 10);
     check_taken(&set, TIMER_EVENT_TIME, 15, "a@10 a@10 ");
-    check_taken(&set, TIMER_EVENT_TIME, 100, "a@30 b@20 ");
+    check_taken(&set, TIMER_EVENT_TIME, 100, "b@20 a@30 ");
     check_taken(&set, TIMER_EVENT_TIME, 100, "");
     ck_assert_int_eq(timer_set_earliest(&set, TIMER_EVENT_TIME), TIMER_NEVER);
     timer_set_clear(&set);
@@ -191,7 +191,7 @@ START_TEST(many_timers_of_one_key_fire_in_order)
     }
     apply(&set, 0, &records);
     for (int i = 0; i < 500; i++) {
-        timer_set_take_due(&set, TIMER_EVENT_TIME, until, &upto, &due);
+        timer_set_take_due(&set, TIMER_EVENT_TIME, upto, until, &upto, &due);
         ck_assert_uint_eq(due.count, (size_t)i + 1);
         ck_assert_int_gt(due.items[i]->fire_ms, last);
         last = due.items[i]->fire_ms;
@@ -199,6 +199,33 @@ START_TEST(many_timers_of_one_key_fire_in_order)
     vec_foreach (timer, &due)
         timer_free(*timer);
     vec_free(&due);
+    timer_set_clear(&set);
+}
+END_TEST
+
+static event_time until_but_not_of_a(void *upto, struct slice key) {
+    return key.data[1] == 'a' ? TIMER_NOT_NOW : *(event_time *)upto;
+}
+
+START_TEST(a_key_that_may_not_fire_keeps_its_timers_and_its_place)
+{
+    struct timer_set set = {0};
+    struct buf records = {0};
+    event_time upto = 100;
+    timer_vec due = {0};
+
+    add_record(&records, "a", "1", 10);
+    add_record(&records, "b", "1", 20);
+    add_record(&records, "b", "2", 40);
+    add_record(&records, "c", "1", 200);
+    apply(&set, 0, &records);
+    timer_set_take_due(&set, TIMER_EVENT_TIME, upto, until_but_not_of_a, &upto, &due);
+    ck_assert_uint_eq(due.count, 1);
+    timer_free(due.items[0]);
+    vec_free(&due);
+    ck_assert_int_eq(timer_set_earliest(&set, TIMER_EVENT_TIME), 10);
+    check_taken(&set, TIMER_EVENT_TIME, 100, "a@10 b@40 ");
+    ck_assert_int_eq(timer_set_earliest(&set, TIMER_EVENT_TIME), 200);
     timer_set_clear(&set);
 }
 END_TEST
@@ -214,6 +241,7 @@ int main(void) {
     tcase_add_test(tc, a_window_takes_its_timers_with_it);
     tcase_add_test(tc, what_would_fire_behind_its_window_and_lateness_fires_with_it_but_in_the_global_one);
     tcase_add_test(tc, many_timers_of_one_key_fire_in_order);
+    tcase_add_test(tc, a_key_that_may_not_fire_keeps_its_timers_and_its_place);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
