@@ -388,6 +388,53 @@ START_TEST(a_go_worker_is_the_staged_binary)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- TypeScript */
+
+/* Stands for npm and node. */
+static void write_program(const char *name) {
+    CLEANUP(freep) char *bin = path_of("bin");
+    CLEANUP(freep) char *program = xasprintf("%s/%s", bin, name);
+    FILE *file;
+
+    mkdir(bin, 0700);
+    file = fopen(program, "w");
+    fprintf(file, "#!/bin/sh\necho \"%s $*\" >>%s\ncat package.json >>%s\n", name, journal, journal);
+    fclose(file);
+    chmod(program, 0700);
+}
+
+START_TEST(a_typescript_worker_is_node_with_the_staged_packages)
+{
+    CLEANUP(freep) char *path = path_of("package");
+    CLEANUP(freep) char *calls = NULL;
+    struct native_artifact staged[] = {artifact(path, "0-package"), artifact(path, "1-dependency")};
+    struct worker_endpoints endpoints = {"host:1", "host:2", "host:3", "host:4"};
+    struct process_spec command;
+    struct arena arena = {0};
+
+    staged[0].role_urn = "beam:artifact:type:npm:v1";
+    staged[1].role_urn = "beam:artifact:type:npm_dep:v1";
+    staged[1].role_payload = slice_of_literal("the-dependency");
+    write_program("npm");
+    write_program("node");
+    await(prepare(0, "apache/beam_typescript_sdk:2.49.0", staged, 2), NULL);
+    ck_assert_msg(clients[0].environment != NULL, "%s", clients[0].error);
+    calls = read_text(journal);
+    ck_assert_ptr_nonnull(strstr(calls, "npm install"));
+    ck_assert_ptr_nonnull(strstr(calls, "/package-0.tgz\n"));
+    ck_assert_ptr_null(strstr(calls, "/package-1.tgz\n"));
+    ck_assert_ptr_nonnull(strstr(calls, "\"overrides\": {\"the-dependency\": \"file:"));
+    command = native_environment_command(clients[0].environment, "w1", &endpoints, &arena);
+    ck_assert_ptr_nonnull(strstr(command.argv[0], "/bin/node"));
+    ck_assert_ptr_nonnull(strstr(command.argv[1], "/node_modules/.bin/apache-beam-worker"));
+    ck_assert(holds(command.argv, "--options={}"));
+    ck_assert(holds(command.argv, "--id=w1"));
+    ck_assert(holds(command.argv, "--control_endpoint=host:1"));
+    ck_assert_ptr_nonnull(command.working_directory);
+    arena_clear(&arena);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("native");
     TCase *tests = tcase_create("native");
@@ -406,6 +453,7 @@ int main(void) {
     tcase_add_test(tests, a_missing_interpreter_is_named_with_the_places);
     tcase_add_test(tests, an_artifact_cannot_leave_its_folder);
     tcase_add_test(tests, a_go_worker_is_the_staged_binary);
+    tcase_add_test(tests, a_typescript_worker_is_node_with_the_staged_packages);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
