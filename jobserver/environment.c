@@ -72,7 +72,7 @@ static int choose_process(const char *command, const char *image, struct environ
 
     payload.command = (char *)command;
     return choose(ret, urn_string(URN_ENV_PROCESS), PB_PACK(&payload, NULL), NULL,
-                  why_overridden("the process ", command, image));
+                  why_overridden("the command ", command, image));
 }
 
 static int choose_pool(const char *address, const char *image, struct environment_choice *ret) {
@@ -140,26 +140,39 @@ static int choose_docker(const struct config *config, struct slice payload, stru
 
 /* ---- the others ---- */
 
-static int choose_as_asked(const char *urn, struct slice payload, struct environment_choice *ret, struct status *st) {
-    int r = worker_check_environment(urn, payload, st);
-    char *what;
+static int choose_asked_pool(struct slice payload, struct environment_choice *ret, struct status *st) {
+    int r = worker_check_environment(urn_string(URN_ENV_EXTERNAL), payload, st);
+    CLEANUP(freep) char *what = NULL;
 
     if (r < 0)
         return r;
-    what = worker_describe_environment(urn, payload);
-    choose(ret,
-           strcmp(urn, urn_string(URN_ENV_EXTERNAL)) == 0 ? urn_string(URN_ENV_EXTERNAL) : urn_string(URN_ENV_PROCESS),
-           slice_ref(payload), NULL, xasprintf("runs in %s, as the pipeline asks for", what));
-    free(what);
-    return 0;
+    what = worker_describe_environment(urn_string(URN_ENV_EXTERNAL), payload);
+    return choose(ret, urn_string(URN_ENV_EXTERNAL), slice_ref(payload), NULL,
+                  xasprintf("runs in %s, as the pipeline asks for", what));
+}
+
+static int choose_asked_process(struct slice payload, struct environment_choice *ret, struct status *st) {
+    int r = worker_check_environment(urn_string(URN_ENV_PROCESS), payload, st);
+    Beam__ProcessPayload *message;
+    struct arena arena = {0};
+
+    if (r == 0)
+        r = PB_UNPACK(Beam__ProcessPayload, beam__process_payload, payload, PB_STRINGS_STRICT, &arena, &message, st);
+    if (r == 0)
+        choose(ret, urn_string(URN_ENV_PROCESS), slice_ref(payload), NULL,
+               xasprintf("runs the command %s, as the pipeline asks for", message->command));
+    arena_clear(&arena);
+    return r;
 }
 
 int environment_choose(const struct config *config, const char *urn, struct slice payload,
                        struct environment_choice *ret, struct status *st) {
     if (strcmp(urn, urn_string(URN_ENV_DOCKER)) == 0)
         return choose_docker(config, payload, ret, st);
-    if (strcmp(urn, urn_string(URN_ENV_EXTERNAL)) == 0 || strcmp(urn, urn_string(URN_ENV_PROCESS)) == 0)
-        return choose_as_asked(urn, payload, ret, st);
+    if (strcmp(urn, urn_string(URN_ENV_EXTERNAL)) == 0)
+        return choose_asked_pool(payload, ret, st);
+    if (strcmp(urn, urn_string(URN_ENV_PROCESS)) == 0)
+        return choose_asked_process(payload, ret, st);
     return status_set(st, STATUS_UNIMPLEMENTED,
                       "environments of the kind \"%.200s\" cannot be run here; this server runs: %s "
                       "(--environment_type=LOOPBACK or EXTERNAL), %s (--environment_type=PROCESS), %s "
@@ -179,7 +192,7 @@ static void set_docker(Beam__Environment *environment, const char *image, struct
     slice_unref(&payload);
 }
 
-/* SDKs say on which image they are based; Go's says "go:VERSION". */
+/* A runner in Python runs Python's embedded environment within itself; here it is one like others. SDKs say on which image they are based; Go's says "go:VERSION". */
 static int settle_default(Beam__Environment *environment, struct arena *arena, struct status *st) {
     for (size_t i = 0; i < environment->n_capabilities; i++) {
         const char *base = environment->capabilities[i];
@@ -196,7 +209,7 @@ static int settle_default(Beam__Environment *environment, struct arena *arena, s
         st, STATUS_UNIMPLEMENTED,
         "environment %s says nothing of its SDK (no capability %s...), so that there is nothing to choose "
         "by; submit with another --environment_type",
-        urn_string(URN_ENV_DEFAULT), sdk_base);
+        environment->urn, sdk_base);
 }
 
 static int check(const struct config *config, const Beam__Environment *environment, struct status *st) {
@@ -254,7 +267,8 @@ static int settle_any_of(const struct config *config, Beam__Environment *environ
 
 /* Alternatives may have alternatives: each is a level of nesting, of which wire/ lets PB_MAX_DEPTH through in all. */
 static int settle(const struct config *config, Beam__Environment *environment, struct arena *arena, struct status *st) {
-    if (strcmp(environment->urn, urn_string(URN_ENV_DEFAULT)) == 0)
+    if (strcmp(environment->urn, urn_string(URN_ENV_DEFAULT)) == 0 ||
+        strcmp(environment->urn, urn_string(URN_PYTHON_ENV_EMBEDDED)) == 0)
         return settle_default(environment, arena, st);
     if (strcmp(environment->urn, urn_string(URN_ENV_ANYOF)) == 0)
         return settle_any_of(config, environment, arena, st);

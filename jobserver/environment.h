@@ -4,7 +4,7 @@
  *   DOCKER              1. as an override in the configuration says that fits the image (`environments`)
  *                       2. by the container engine's program, where one is configured (`containers.cli`)
  *                       3. natively (native/native.h), if the image is one of Beam's own
- *   DEFAULT             as DOCKER, with the image that the SDK says it is based on
+ *   DEFAULT             as DOCKER, with the image that the SDK says it is based on; Python's embedded environment likewise
  *   ANYOF               the first alternative that can be run here
  *
  * Pure functions of the configuration and the environment: the same answer whenever they are asked. */

@@ -155,7 +155,7 @@ START_TEST(what_the_pipeline_asks_for_is_done)
 {
     ck_assert_int_eq(choose(PROCESS, process("/bin/boot")), 0);
     ck_assert_str_eq(choice.urn, PROCESS);
-    ck_assert_str_eq(choice.why, "runs in worker process /bin/boot, as the pipeline asks for");
+    ck_assert_str_eq(choice.why, "runs the command /bin/boot, as the pipeline asks for");
     ck_assert_int_eq(choose(EXTERNAL, SLICE_EMPTY), -STATUS_INVALID_ARGUMENT);
     ck_assert_int_eq(choose("beam:env:unheard_of:v1", SLICE_EMPTY), -STATUS_UNIMPLEMENTED);
     /* It is the server's own. */
@@ -173,7 +173,7 @@ START_TEST(an_override_comes_before_all_else)
     config_add_override(&config, "apache/*", CONFIG_RUN_CONTAINER, "mirror/image:1", &st);
     ck_assert_int_eq(choose(DOCKER, docker("company/boot:1")), 0);
     ck_assert_str_eq(choice.urn, PROCESS);
-    ck_assert_str_eq(choice.why, "runs the process /bin/boot in place of the image company/boot:1, by the "
+    ck_assert_str_eq(choice.why, "runs the command /bin/boot in place of the image company/boot:1, by the "
                                  "configuration (environments)");
     ck_assert_int_eq(worker_check_environment(choice.urn, choice.payload, &st), 0);
     ck_assert_int_eq(choose(DOCKER, docker("company/pool:1")), 0);
@@ -239,6 +239,9 @@ START_TEST(the_default_environment_is_the_image_that_the_sdk_is_based_on)
     payload = slice_copy(environment->payload.data, environment->payload.len, NULL);
     ck_assert_int_eq(choose(environment->urn, payload), 0);
     ck_assert_str_eq(choice.native_image, PYTHON_IMAGE);
+    environment = make("beam:env:embedded_python:v1", SLICE_EMPTY, "beam:version:sdk_base:" PYTHON_IMAGE);
+    ck_assert_int_eq(settle(environment), 0);
+    ck_assert_str_eq(environment->urn, DOCKER);
     environment = make(DEFAULT, SLICE_EMPTY, "beam:version:sdk_base:go:2.77.0");
     ck_assert_int_eq(settle(environment), 0);
     payload = slice_copy(environment->payload.data, environment->payload.len, NULL);
