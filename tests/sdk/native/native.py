@@ -1,4 +1,4 @@
-"""native.py HOST:PORT EMPTY_HOST:PORT SCRATCH: pipelines in the environment that the SDK asks for when it is told nothing. Closes with its totals."""
+"""native.py HOST:PORT EMPTY_HOST:PORT CONTAINERS_HOST:PORT SCRATCH: pipelines in the environment that the SDK asks for when it is told nothing. Closes with its totals."""
 import collections
 import glob
 import logging
@@ -15,7 +15,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 ENDPOINT = sys.argv[1]
 # a daemon whose cache, in SCRATCH/cache, is empty
 EMPTY = sys.argv[2]
-SCRATCH = sys.argv[3]
+# a daemon with a container engine that writes into SCRATCH/engine.log what it is asked for
+CONTAINERS = sys.argv[3]
+SCRATCH = sys.argv[4]
 
 
 class Messages(logging.Handler):
@@ -193,13 +195,24 @@ def a_custom_image_is_refused_with_what_to_do():
   assert 'company/image:1' in why and 'containers.cli' in why and '`environments`' in why, why
 
 
+def with_an_engine_the_image_runs_in_a_container():
+  for image, run in (('company/image:1', 'company/image:1'), ('company/mapped:7', 'company/image:2')):
+    with Messages() as messages:
+      submit(lambda p: p | beam.Create([1]) | beam.Map(print), '--environment_config=' + image, endpoint=CONTAINERS)
+    assert messages.find('runs in a container of ' + run), messages.lines
+    with open(os.path.join(SCRATCH, 'engine.log')) as f:
+      runs = [line for line in f if line.startswith('run ')]
+    assert ' --volume=%s:%s ' % (SCRATCH, SCRATCH) in runs[-1] and ' %s --id=' % run in runs[-1], runs
+
+
 def main():
   logging.getLogger().setLevel(logging.INFO)
   passed = failed = 0
   for case in (wordcount_runs_with_nothing_but_the_endpoint, the_job_says_which_way_was_taken_and_why,
                what_is_staged_is_installed, jobs_that_need_the_same_environment_wait_for_one_build,
                the_main_session_is_there, a_build_that_fails_tells_why_and_leaves_nothing,
-               a_missing_interpreter_is_named_and_where_it_was_looked_for, a_custom_image_is_refused_with_what_to_do):
+               a_missing_interpreter_is_named_and_where_it_was_looked_for, a_custom_image_is_refused_with_what_to_do,
+               with_an_engine_the_image_runs_in_a_container):
     try:
       case()
       passed += 1
