@@ -99,6 +99,7 @@ static int serve(const struct config *config, struct status *st) {
 static const struct flag flags[] = {
     {"--listen", "ADDRESS", "HOST:PORT, [IPv6]:PORT or unix:PATH to serve on; port 0: the system picks", "listen"},
     {"--state-dir", "DIR", "where staged files, job data and scratch files go", "state_dir"},
+    {"--cache-dir", "DIR", "where virtual environments and the like are kept", "cache_dir"},
     {"--log-level", "LEVEL", "debug, info, warning or error", "log.level"},
     {"--config", "FILE", "a YAML file with these and all other settings; flags win over it", NULL},
 };
@@ -130,7 +131,7 @@ int serve_configure(const struct arguments *arguments, struct config *ret, struc
         config_clear(&config);
         return r;
     }
-    config_settle_state_dir(&config);
+    config_settle_directories(&config);
     *ret = config;
     return 0;
 }

@@ -60,6 +60,12 @@ static int refuse_unknown(const struct loader *loader, const yaml_node_t *node, 
         known = longer;
         last = name;
     }
+    if (!section[0]) {
+        char *longer = xasprintf("%s, environments", known);
+
+        free(known);
+        known = longer;
+    }
     return refuse(loader, node, path, known);
 }
 
@@ -109,6 +115,7 @@ static const yaml_node_t *find_earlier(const struct loader *loader, const yaml_n
 }
 
 static int load_section(struct loader *loader, const char *section, const yaml_node_t *map);
+static int load_overrides(struct loader *loader, const yaml_node_t *list);
 
 static int load_pair(struct loader *loader, const char *section, const yaml_node_t *map, const yaml_node_pair_t *pair) {
     const yaml_node_t *key = yaml_document_get_node(loader->document, pair->key);
@@ -126,6 +133,8 @@ static int load_pair(struct loader *loader, const char *section, const yaml_node
 
         return refuse(loader, key, path, why);
     }
+    if (strcmp(path, "environments") == 0)
+        return load_overrides(loader, value);
     /* A dot in a name would reach into a section by a second way. */
     row = strchr(text_of(key), '.') ? NULL : config_find_key(path);
     if (row)
@@ -147,6 +156,69 @@ static int load_section(struct loader *loader, const char *section, const yaml_n
             return error;
     }
     return 0;
+}
+
+/* ---------------------------------------------------------------- environments */
+
+static const struct {
+    const char *key;
+    enum config_override_way way;
+} override_ways[] = {
+    {"container", CONFIG_RUN_CONTAINER},
+    {"native", CONFIG_RUN_NATIVE},
+    {"process", CONFIG_RUN_PROCESS},
+    {"external", CONFIG_RUN_EXTERNAL},
+};
+
+static int refuse_override(const struct loader *loader, const yaml_node_t *node) {
+    return refuse(loader, node, "environments",
+                  "each item is \"image: PATTERN\" and one of \"container: IMAGE\", \"native: IMAGE\", "
+                  "\"process: COMMAND\" and \"external: HOST:PORT\"");
+}
+
+/* {image: PATTERN, WAY: VALUE} */
+static int load_override(struct loader *loader, const yaml_node_t *map) {
+    const char *image = NULL, *value = NULL;
+    enum config_override_way way = CONFIG_RUN_CONTAINER;
+    struct status why = {0};
+
+    if (map->type != YAML_MAPPING_NODE || map->data.mapping.pairs.top - map->data.mapping.pairs.start != 2)
+        return refuse_override(loader, map);
+    for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(loader->document, pair->key);
+        const yaml_node_t *text = yaml_document_get_node(loader->document, pair->value);
+
+        if (key->type != YAML_SCALAR_NODE || text->type != YAML_SCALAR_NODE ||
+            strlen(text_of(text)) != text->data.scalar.length)
+            return refuse_override(loader, map);
+        if (strcmp(text_of(key), "image") == 0)
+            image = text_of(text);
+        for (size_t i = 0; i < ARRAY_COUNT(override_ways); i++)
+            if (strcmp(text_of(key), override_ways[i].key) == 0) {
+                way = override_ways[i].way;
+                value = text_of(text);
+            }
+    }
+    if (!image || !value)
+        return refuse_override(loader, map);
+    if (config_add_override(loader->config, image, way, value, &why) < 0) {
+        status_prefix(&why, "%s:%zu: environments", loader->path, map->start_mark.line + 1);
+        return status_move(loader->st, &why);
+    }
+    return 0;
+}
+
+static int load_overrides(struct loader *loader, const yaml_node_t *list) {
+    int error = 0;
+
+    if (is_null(list))
+        return 0;
+    if (list->type != YAML_SEQUENCE_NODE)
+        return refuse_override(loader, list);
+    for (const yaml_node_item_t *item = list->data.sequence.items.start; !error && item < list->data.sequence.items.top;
+         item++)
+        error = load_override(loader, yaml_document_get_node(loader->document, *item));
+    return error;
 }
 
 /* ---------------------------------------------------------------- the file */

@@ -18,14 +18,38 @@ enum config_log_format {
     CONFIG_LOG_JOURNAL, /* journald's priority prefix, no time */
 };
 
+/* When the image of a container is fetched. */
+enum config_pull { CONFIG_PULL_MISSING, CONFIG_PULL_ALWAYS, CONFIG_PULL_NEVER };
+
+/* What is run in place of an image: a row of the list `environments`. */
+enum config_override_way {
+    CONFIG_RUN_CONTAINER, /* another image */
+    CONFIG_RUN_NATIVE,    /* what one of Beam's own images would run, without it */
+    CONFIG_RUN_PROCESS,   /* a command that takes the arguments of the images' boot programs */
+    CONFIG_RUN_EXTERNAL,  /* a worker pool at HOST:PORT */
+};
+
+struct config_override {
+    char *image; /* pattern: *, ? and [...] as in file names, but a slash is no boundary */
+    enum config_override_way way;
+    char *value; /* an image ("same": the one that fits the pattern), a command or an address */
+};
+
 /* Plain data. Strings are owned, never NULL. A field is called like its key, with the unit behind it. */
 struct config {
     char *listen;            /* HOST:PORT or unix:PATH */
-    char *state_dir;         /* "" until config_settle_state_dir() */
+    char *state_dir;         /* "" until config_settle_directories() */
+    char *cache_dir;         /* the same */
     char *advertise_default; /* "": the listen address; see config_advertise() */
     char *advertise_external;
     char *advertise_process;
+    char *advertise_container;
     uint64_t worker_connect_timeout_ms;
+    char *containers_cli;             /* "": none */
+    unsigned containers_pull;         /* enum config_pull */
+    char *containers_mounts;          /* paths with colons between them */
+    char *containers_options;         /* with blanks between them */
+    char *native_search_path;         /* directories with colons between them */
     unsigned workers_per_environment; /* processes */
     unsigned workers_slots;           /* bundles at once in one worker */
     uint64_t workers_stop_grace_ms;
@@ -51,6 +75,8 @@ struct config {
     unsigned log_level;                 /* enum log_level */
     unsigned log_format;                /* enum config_log_format */
     unsigned log_max_messages_per_job;
+    struct config_override *overrides; /* in the file's order; the first that fits counts */
+    size_t override_count;
 };
 
 enum config_type {
@@ -79,13 +105,19 @@ const struct config_key *config_find_key(const char *path);
 /* From text as in the file. Errors name the key and say what it takes. */
 int config_set(struct config *config, const struct config_key *key, const char *text, struct status *st);
 
+/* Appends a row of `environments`; errors say what is wrong with the value. Texts are copied. */
+int config_add_override(struct config *config, const char *image, enum config_override_way way, const char *value,
+                        struct status *st);
+/* The first row that fits the image, or NULL. */
+const struct config_override *config_find_override(const struct config *config, const char *image);
+
 void config_init_defaults(struct config *config);
 /* Sets what the file says on top of what is there. On an error the configuration is half set: clear it.
  * -STATUS_INVALID_ARGUMENT: "FILE:LINE: KEY: why". */
 int config_load(struct config *config, const char *path, struct status *st);
 /* Where no state directory was set: systemd's $STATE_DIRECTORY, else $XDG_STATE_HOME/trestle, else ~/.local/state/trestle, else
- * /var/lib/trestle. */
-void config_settle_state_dir(struct config *config);
+ * /var/lib/trestle. The cache directory likewise: $CACHE_DIRECTORY, $XDG_CACHE_HOME/trestle, ~/.cache/trestle, /var/cache/trestle. */
+void config_settle_directories(struct config *config);
 void config_clear(struct config *config);
 
 /* HOST:PORT that workers of this kind of environment (its URN) are told, or NULL: the address that the server listens on. Borrowed. */

@@ -1,4 +1,5 @@
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 static const char *const log_levels[] = {"debug", "info", "warning", "error",
                                          NULL};                      /* in the order of enum log_level */
 static const char *const log_formats[] = {"plain", "journal", NULL}; /* enum config_log_format */
+
+static const char *const pull_policies[] = {"missing", "always", "never", NULL}; /* enum config_pull */
 
 #define FIELD(name) offsetof(struct config, name)
 #define DAY_MS (24ull * 60 * 60 * 1000)
@@ -20,12 +23,32 @@ static const struct config_key keys[] = {
      "directory for staged files, job data and scratch files; empty: $STATE_DIRECTORY (a systemd service), "
      "else "
      "$XDG_STATE_HOME/trestle, else ~/.local/state/trestle"},
+    {"cache_dir", CONFIG_PATH, FIELD(cache_dir), 0, 0, "", NULL,
+     "directory for what is built once and can be built again, such as virtual environments; empty: $CACHE_DIRECTORY "
+     "(a "
+     "systemd service), else $XDG_CACHE_HOME/trestle, else ~/.cache/trestle"},
     {"advertise.default", CONFIG_ADDRESS, FIELD(advertise_default), 0, 0, "", NULL,
      "the address that workers are told to connect to; empty: the listen address"},
     {"advertise.external", CONFIG_ADDRESS, FIELD(advertise_external), 0, 0, "", NULL,
      "the same for workers in external pools (LOOPBACK is one); empty: as advertise.default"},
     {"advertise.process", CONFIG_ADDRESS, FIELD(advertise_process), 0, 0, "", NULL,
      "the same for workers that are processes of this machine; empty: as advertise.default"},
+    {"advertise.container", CONFIG_ADDRESS, FIELD(advertise_container), 0, 0, "", NULL,
+     "the same for workers in containers, which are given the machine's network unless containers.options says "
+     "otherwise; empty: as advertise.default"},
+    {"containers.cli", CONFIG_PATH, FIELD(containers_cli), 0, 0, "", NULL,
+     "the container engine's program (docker, podman, nerdctl, or a path) that DOCKER environments are run with; "
+     "empty: "
+     "Beam's own images are run natively"},
+    {"containers.pull", CONFIG_CHOICE, FIELD(containers_pull), 0, 0, "missing", pull_policies,
+     "when images are fetched: missing, always or never"},
+    {"containers.mounts", CONFIG_PATH, FIELD(containers_mounts), 0, 0, "", NULL,
+     "files and directories, with colons between them, that containers see at the same place as the machine"},
+    {"containers.options", CONFIG_PATH, FIELD(containers_options), 0, 0, "", NULL,
+     "further options for the engine's `run`, with blanks between them, such as --memory=4g"},
+    {"native.search_path", CONFIG_PATH, FIELD(native_search_path), 0, 0, "", NULL,
+     "directories, with colons between them, where interpreters (python3.11, java, node, mvn) are looked for before "
+     "PATH and the usual places"},
     {"worker_connect_timeout", CONFIG_DURATION, FIELD(worker_connect_timeout_ms), 100, DAY_MS, "60s", NULL,
      "how long a started worker may take to connect"},
     {"workers.per_environment", CONFIG_NUMBER, FIELD(workers_per_environment), 0, 1024, "0", NULL,
@@ -238,6 +261,30 @@ int config_set(struct config *config, const struct config_key *key, const char *
     }
 }
 
+/* ---------------------------------------------------------------- environments */
+
+int config_add_override(struct config *config, const char *image, enum config_override_way way, const char *value,
+                        struct status *st) {
+    if (!image[0])
+        return status_set(st, STATUS_INVALID_ARGUMENT, "image: must not be empty");
+    if (!value[0])
+        return status_set(st, STATUS_INVALID_ARGUMENT, "must not be empty");
+    if (way == CONFIG_RUN_EXTERNAL && !is_address(value))
+        return status_set(st, STATUS_INVALID_ARGUMENT,
+                          "\"%s\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", value);
+    config->overrides = xreallocarray(config->overrides, config->override_count + 1, sizeof(*config->overrides));
+    config->overrides[config->override_count++] =
+        (struct config_override){.image = xstrdup(image), .way = way, .value = xstrdup(value)};
+    return 0;
+}
+
+const struct config_override *config_find_override(const struct config *config, const char *image) {
+    for (size_t i = 0; i < config->override_count; i++)
+        if (fnmatch(config->overrides[i].image, image, 0) == 0)
+            return &config->overrides[i];
+    return NULL;
+}
+
 /* ---------------------------------------------------------------- life */
 
 void config_init_defaults(struct config *config) {
@@ -251,27 +298,39 @@ void config_clear(struct config *config) {
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
         if (keys[i].type == CONFIG_PATH || keys[i].type == CONFIG_ADDRESS)
             free(*(char **)(void *)((char *)config + keys[i].offset));
+    for (size_t i = 0; i < config->override_count; i++) {
+        free(config->overrides[i].image);
+        free(config->overrides[i].value);
+    }
+    free(config->overrides);
     *config = (struct config){0};
 }
 
-void config_settle_state_dir(struct config *config) {
-    const char *service = getenv("STATE_DIRECTORY");
-    const char *state_home = getenv("XDG_STATE_HOME");
+/* Names of variables, and of directories where those are not set: below the home directory, and without one. */
+static void settle_directory(char **field, const char *service_variable, const char *user_variable,
+                             const char *below_home, const char *otherwise) {
+    const char *service = getenv(service_variable);
+    const char *user = getenv(user_variable);
     const char *home = getenv("HOME");
     char *chosen;
 
-    if (config->state_dir[0])
+    if ((*field)[0])
         return;
     if (service && service[0])
         chosen = xmemdup0(service, strcspn(service, ":")); /* one of several, where the unit names several */
-    else if (state_home && state_home[0] == '/')
-        chosen = xasprintf("%s/trestle", state_home);
+    else if (user && user[0] == '/')
+        chosen = xasprintf("%s/trestle", user);
     else if (home && home[0] == '/')
-        chosen = xasprintf("%s/.local/state/trestle", home);
+        chosen = xasprintf("%s/%s/trestle", home, below_home);
     else
-        chosen = xstrdup("/var/lib/trestle");
-    free(config->state_dir);
-    config->state_dir = chosen;
+        chosen = xstrdup(otherwise);
+    free(*field);
+    *field = chosen;
+}
+
+void config_settle_directories(struct config *config) {
+    settle_directory(&config->state_dir, "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state", "/var/lib/trestle");
+    settle_directory(&config->cache_dir, "CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache", "/var/cache/trestle");
 }
 
 const char *config_advertise(const struct config *config, const char *environment_urn) {
@@ -281,6 +340,8 @@ const char *config_advertise(const struct config *config, const char *environmen
     } kinds[] = {
         {"beam:env:external:v1", config->advertise_external},
         {"beam:env:process:v1", config->advertise_process},
+        {"trestle:env:native:v1", config->advertise_process},
+        {"beam:env:docker:v1", config->advertise_container},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++)

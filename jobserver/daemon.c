@@ -9,6 +9,7 @@
 #include "jobserver/host.h"
 #include "jobserver/job_service.h"
 #include "jobserver/machine.h"
+#include "jobserver/native/native.h"
 #include "jobserver/state_dir.h"
 
 enum {
@@ -34,6 +35,9 @@ struct daemon {
     struct rpc_client *client;
     struct fn_service *fn_service;
     struct worker_manager *workers;
+    struct native *native;
+    char **container_options; /* NULL-terminated */
+    size_t container_option_count;
     struct host *host;
     struct job_service *job_service;
     struct artifact_service *artifact_service;
@@ -79,6 +83,45 @@ static int open_state(struct daemon *daemon, struct status *st) {
     return r;
 }
 
+static void add_option(struct daemon *daemon, char *option) {
+    daemon->container_options =
+        xreallocarray(daemon->container_options, daemon->container_option_count + 2, sizeof(char *));
+    daemon->container_options[daemon->container_option_count++] = option;
+    daemon->container_options[daemon->container_option_count] = NULL;
+}
+
+/* An option for each piece of `text` between characters of `separators`: the piece itself, or what mounts that path. */
+static void add_options(struct daemon *daemon, const char *text, const char *separators, bool are_mounts) {
+    while (*text) {
+        size_t size = strcspn(text, separators);
+
+        if (size && are_mounts)
+            add_option(daemon, xasprintf("--volume=%.*s:%.*s", (int)size, text, (int)size, text));
+        else if (size)
+            add_option(daemon, xmemdup0(text, size));
+        text += size + (text[size] != '\0');
+    }
+}
+
+static void set_containers(struct daemon *daemon, struct launcher *launcher) {
+    static const char *const pull[] = {
+        [CONFIG_PULL_MISSING] = "missing", [CONFIG_PULL_ALWAYS] = "always", [CONFIG_PULL_NEVER] = "never"};
+    const struct config *config = daemon->config;
+    struct worker_containers containers = {
+        .cli = config->containers_cli,
+        .pull = pull[config->containers_pull],
+        .instance = state_dir_path(daemon->state_dir),
+    };
+
+    if (!config->containers_cli[0])
+        return;
+    add_options(daemon, config->containers_mounts, ":", true);
+    add_options(daemon, config->containers_options, " \t", false);
+    containers.options = (const char *const *)daemon->container_options;
+    worker_containers_sweep(launcher, &containers);
+    worker_manager_set_containers(daemon->workers, &containers);
+}
+
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
     struct catalogue_options limits = catalogue_default_options();
@@ -94,6 +137,13 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     /* Before the host gives up waiting, so that it is the pool's own reason that the job fails with. */
     worker_manager_set_start_timeout(
         daemon->workers, (unsigned)MAX(config->worker_connect_timeout_ms / 10 * 9, (uint64_t)MIN_START_TIMEOUT_MS));
+    set_containers(daemon, launcher);
+    daemon->native = native_create(&(struct native_options){
+        .launcher = launcher,
+        .cache_directory = config->cache_dir,
+        .state_directory = state_dir_path(daemon->state_dir),
+        .search_path = config->native_search_path,
+    });
     daemon->host = host_create(&(struct host_options){
         .config = config,
         .fn_service = daemon->fn_service,
@@ -104,10 +154,12 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .disk = daemon->disk,
         .scratch_directory = state_dir_path(daemon->state_dir),
         .pool = daemon->scratch_pool,
+        .native = daemon->native,
     });
     daemon->job_service = job_service_create(&(struct job_service_options){
         .catalogue = daemon->catalogue,
         .host = daemon->host,
+        .config = config,
         .pool = daemon->pool,
         .staging_endpoint = config->advertise_default[0] ? config->advertise_default : local,
         .cancel_wait_ms = CANCEL_WAIT_MS,
@@ -155,6 +207,7 @@ void daemon_destroy(struct daemon *daemon) {
         /* Jobs end while the server still serves: their harnesses say goodbye over it, and clients read how it ended. */
         catalogue_close(daemon->catalogue);
         host_stop(daemon->host);
+        native_destroy(daemon->native);
         worker_manager_destroy(daemon->workers);
     }
     if (daemon->server)
@@ -175,6 +228,9 @@ void daemon_destroy(struct daemon *daemon) {
     state_dir_close(daemon->state_dir);
     account_unref(daemon->account);
     account_unref(daemon->disk);
+    for (size_t i = 0; i < daemon->container_option_count; i++)
+        free(daemon->container_options[i]);
+    free(daemon->container_options);
     free(daemon->endpoint);
     free(daemon);
 }

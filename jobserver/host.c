@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "jobserver/environment.h"
 #include "jobserver/job_run.h"
 #include "jobserver/pipeline_options.h"
 
@@ -38,7 +39,9 @@ struct host *host_create(const struct host_options *options) {
     return host;
 }
 
-static int check_environments(const struct plan *plan, struct status *st) {
+static int check_environments(const struct config *config, const struct plan *plan, struct status *st) {
+    struct environment_choice choice = {0};
+
     for (size_t i = 0; i < plan->stage_count; i++) {
         const struct plan_stage *stage = &plan->stages[i];
         const struct plan_environment *environment;
@@ -47,7 +50,8 @@ static int check_environments(const struct plan *plan, struct status *st) {
         if (stage->kind != PLAN_EXECUTABLE)
             continue;
         environment = &plan->environments[stage->environment];
-        r = worker_check_environment(environment->urn, environment->payload, st);
+        r = environment_choose(config, environment->urn, environment->payload, &choice, st);
+        environment_choice_clear(&choice);
         if (r < 0)
             return status_prefix(st, "%s", stage->name);
     }
@@ -71,7 +75,7 @@ int host_start_job(struct host *host, struct job *job, struct status *st) {
     struct job_run *run;
     int r;
 
-    r = check_environments(plan, st);
+    r = check_environments(host->options.config, plan, st);
     if (r < 0)
         return r;
     run = xcalloc(1, sizeof(*run));

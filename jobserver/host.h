@@ -27,6 +27,7 @@ struct host_options {
     struct account *disk; /* of all jobs' scratch data */
     const char *scratch_directory;
     struct pool *pool; /* for scratch data */
+    struct native *native;
 };
 
 struct host *host_create(const struct host_options *options);

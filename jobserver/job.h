@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 
+#include "base/arena.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "model/metric.h"
@@ -134,6 +135,8 @@ void job_subscription_resume(struct job_subscription *subscription);
 /* After it returns no call is running or will come (but the one it was called from, if it was). NULL is fine. */
 void job_unsubscribe(struct job_subscription *subscription);
 
+/* What a harness may ask of this runner: URNs with spaces between them, in the arena. */
+const char *job_runner_capabilities(struct arena *arena);
 /* The ProvisionInfo (without endpoints) for workers of one of the plan's environments: options, artifacts, token, job id and name. */
 struct slice job_provision_info(struct job *job, unsigned environment);
 

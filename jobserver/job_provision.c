@@ -37,6 +37,14 @@ static void add_dependencies(struct buf *out, struct slice environment_bytes) {
 /* What a harness may ask for that not every runner can do (StandardRunnerProtocols). */
 static const enum urn capabilities[] = {URN_PROTOCOL_MULTIMAP_KEYS_VALUES_SIDE_INPUT};
 
+const char *job_runner_capabilities(struct arena *arena) {
+    const char *text = "";
+
+    for (size_t i = 0; i < ARRAY_COUNT(capabilities); i++)
+        text = arena_printf(arena, "%s%s%s", text, i ? " " : "", urn_string(capabilities[i]));
+    return text;
+}
+
 struct slice job_provision_info(struct job *job, unsigned environment) {
     const struct job_spec *spec = job_specification(job);
     struct buf out = {0};

@@ -339,6 +339,10 @@ static void handle(struct job_run *run, struct run_event *event) {
     case RUN_EVENT_HANDED_ON:
         run_worker_handed_on(event->worker);
         break;
+    case RUN_EVENT_ENVIRONMENT_READY:
+        run_environment_ready(run, event->engine.environment, event->native, text);
+        text = NULL;
+        break;
     case RUN_EVENT_SOURCE_ENDED:
         run->open_sources--;
         run_engine_event(run, &event->engine);
@@ -360,6 +364,7 @@ void run_event_free(struct run_event *event) {
     engine_event_clear(&event->engine); /* what the engine did not take */
     slice_unref(&event->transform_id);
     slice_unref(&event->family);
+    native_environment_unref(event->native);
     free(event->text);
     free(event);
 }
@@ -406,7 +411,7 @@ static void *run_thread(void *user) {
         job_set_state(run->job, JOB_RUNNING);
     if (!run->is_over) {
         run_sources_open(run);
-        run_workers_start(run);
+        run_environments_start(run);
     }
     while (!is_finished(run)) {
         struct list events, *node;
@@ -426,6 +431,7 @@ static void *run_thread(void *user) {
             run_memory_check(run, !list_empty(&events));
         }
     }
+    run_environments_clear(run);
     if (!run->is_published)
         publish_end(run);
     host_run_finished(run->host, run);
@@ -482,8 +488,10 @@ void job_run_free(struct job_run *run) {
     map_clear(&run->bundles, NULL);
     run_watch_clear(run);
     run_metrics_clear(&run->metrics);
-    for (size_t i = 0; run->environments && i < run->plan->environment_count; i++)
+    for (size_t i = 0; run->environments && i < run->plan->environment_count; i++) {
+        environment_choice_clear(&run->environments[i].choice);
         free(run->environments[i].last_failure);
+    }
     free(run->environments);
     free(run->sources);
     job_unref(run->job);

@@ -4,6 +4,7 @@
  *
  *   job_run.c      the thread: events in, actions out, the job's end
  *   run_watch.c    bundles that give no sign of life
+ *   run_native.c   how its environments are run, what some need before that
  *   run_sources.c  services that TestStreams read their events from
  *   run_workers.c  the workers of the job's environments: started, connected, lost, replaced, taken down
  *
@@ -15,7 +16,9 @@
 
 #include "base/mailbox.h"
 #include "engine/engine.h"
+#include "jobserver/environment.h"
 #include "jobserver/host.h"
+#include "jobserver/native/native.h"
 #include "jobserver/run_metrics.h"
 #include "jobserver/scratch.h"
 #include "jobserver/sdk_worker.h"
@@ -25,14 +28,15 @@ enum run_event_type {
     RUN_EVENT_ENGINE,   /* `engine` goes to the engine as it is */
     RUN_EVENT_ELEMENTS, /* `engine` is ELEMENTS or TIMERS once transform_id (and family) are found in the stage */
     RUN_EVENT_PROGRESS, /* `engine` has bundle and response: metrics so far */
-    RUN_EVENT_PROCESS_METRICS, /* worker; `engine` has response: those of its process */
-    RUN_EVENT_CONNECTED,       /* worker: Control is open */
-    RUN_EVENT_DISCONNECTED,    /* worker: Control ended; text: why */
-    RUN_EVENT_START_FAILED,    /* worker: could not be started, or its process ended; text: why */
-    RUN_EVENT_HARNESS_GONE,    /* worker: fnapi is through with it */
-    RUN_EVENT_PROCESS_GONE,    /* worker: worker/ is through with it */
-    RUN_EVENT_STATUS,          /* worker: what it says of itself (text), asked for because of engine.bundle */
-    RUN_EVENT_HANDED_ON,       /* worker: it serves others now; nothing comes of it after this */
+    RUN_EVENT_PROCESS_METRICS,   /* worker; `engine` has response: those of its process */
+    RUN_EVENT_CONNECTED,         /* worker: Control is open */
+    RUN_EVENT_DISCONNECTED,      /* worker: Control ended; text: why */
+    RUN_EVENT_START_FAILED,      /* worker: could not be started, or its process ended; text: why */
+    RUN_EVENT_HARNESS_GONE,      /* worker: fnapi is through with it */
+    RUN_EVENT_PROCESS_GONE,      /* worker: worker/ is through with it */
+    RUN_EVENT_STATUS,            /* worker: what it says of itself (text), asked for because of engine.bundle */
+    RUN_EVENT_HANDED_ON,         /* worker: it serves others now; nothing comes of it after this */
+    RUN_EVENT_ENVIRONMENT_READY, /* engine.environment can be run (native), or cannot (text: why) */
     RUN_EVENT_SOURCE_ENDED, /* `engine` tells of the last of a TestStream's service, from which nothing comes any more */
     RUN_EVENT_WAKE,         /* nothing but a reason to look at the time (worker_shelf.c) */
     RUN_EVENT_DRAIN,        /* the job's state says so already */
@@ -48,7 +52,8 @@ struct run_event {
     struct slice transform_id;
     struct slice family;
     bool has_family;
-    char *text; /* owned */
+    struct native_environment *native; /* owned */
+    char *text;                        /* owned */
 };
 
 /* A worker of the job: from its start, or from the shelf, to the moment when nothing of it is left, or it is put on the shelf. */
@@ -73,10 +78,15 @@ struct run_worker {
 };
 
 struct run_environment {
+    struct job_run *run;
+    unsigned index; /* in the plan */
     bool is_used;
-    unsigned wanted;   /* workers */
-    unsigned slots;    /* per worker */
-    unsigned failures; /* workers in a row that ended before they were given a bundle */
+    struct environment_choice choice;
+    struct native_request *request;    /* while it is being prepared */
+    struct native_environment *native; /* once it is, where it runs natively */
+    unsigned wanted;                   /* workers */
+    unsigned slots;                    /* per worker */
+    unsigned failures;                 /* workers in a row that ended before they were given a bundle */
     char *last_failure;
 };
 
@@ -137,7 +147,8 @@ struct fn_worker *run_usable_harness(struct job_run *run, unsigned worker);
 /* run_workers.c */
 /* Which environments the plan uses, and how many workers and slots each gets: before the engine is made. */
 void run_workers_plan(struct job_run *run);
-void run_workers_start(struct job_run *run);
+/* Those of one environment. */
+void run_workers_start(struct job_run *run, unsigned environment);
 void run_worker_connected(struct run_worker *worker);
 void run_worker_disconnected(struct run_worker *worker, char *why);
 void run_worker_failed(struct run_worker *worker, char *why);
@@ -155,6 +166,16 @@ void run_worker_give_up(struct run_worker *worker, char *why);
 struct run_worker *run_worker_by_number(struct job_run *run, unsigned number);
 /* The number of the stage's descriptor at this worker, registered when it is needed first. */
 unsigned run_worker_descriptor(struct run_worker *worker, const struct plan_stage *stage);
+
+/* run_native.c: */
+/* How it is run; before its workers are planned. */
+void run_environment_choose(struct job_run *run, unsigned environment);
+/* Says how each environment is run; starts the workers of those that need no preparation, and prepares the others. */
+void run_environments_start(struct job_run *run);
+/* Takes `why` over. */
+void run_environment_ready(struct job_run *run, unsigned environment, struct native_environment *native, char *why);
+/* Gives up what is being prepared, and gives back what was. */
+void run_environments_clear(struct job_run *run);
 
 /* run_sources.c */
 void run_sources_open(struct job_run *run);

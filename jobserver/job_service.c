@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "jobserver/environment.h"
 #include "jobserver/host.h"
 #include "jobserver/job_service_internal.h"
 #include "jobserver/pipeline_options.h"
@@ -62,10 +63,12 @@ struct prepare_task {
 };
 
 /* Whether every environment that the plan runs in can be run by this server. */
-static int check_environments(const struct plan *plan, struct status *st) {
+static int check_environments(const struct config *config, const struct plan *plan, struct status *st) {
     for (size_t i = 0; i < plan->environment_count; i++) {
-        int r = worker_check_environment(plan->environments[i].urn, plan->environments[i].payload, st);
+        struct environment_choice choice = {0};
+        int r = environment_choose(config, plan->environments[i].urn, plan->environments[i].payload, &choice, st);
 
+        environment_choice_clear(&choice);
         if (r < 0)
             return r;
     }
@@ -85,6 +88,7 @@ static int check_options(struct slice bytes, struct status *st) {
 
 static int make_preparation(struct job_service *service, const Job__PrepareJobRequest *request,
                             struct preparation **ret, struct status *st) {
+    CLEANUP(arena_clearp) struct arena arena = {0}; /* of the environments that are put in place of others */
     CLEANUP_SLICE struct slice options = SLICE_EMPTY;
     CLEANUP_SLICE struct slice pipeline = SLICE_EMPTY;
     struct plan *plan;
@@ -97,12 +101,14 @@ static int make_preparation(struct job_service *service, const Job__PrepareJobRe
     r = check_options(options, st);
     if (r < 0)
         return r;
-    r = translate_pipeline(request->pipeline, NULL, &plan, st);
+    r = environments_settle(service->options.config, request->pipeline, &arena, st);
+    if (r == 0)
+        r = translate_pipeline(request->pipeline, NULL, &plan, st);
     if (r < 0)
         return r;
     r = engine_check_plan(plan, st);
     if (r == 0)
-        r = check_environments(plan, st);
+        r = check_environments(service->options.config, plan, st);
     if (r < 0) {
         plan_destroy(plan);
         return r;

@@ -8,6 +8,7 @@
 #include "jobserver/job_run.h"
 #include "jobserver/run_sizing.h"
 #include "jobserver/worker_identity.h"
+#include "model/urn.h"
 
 enum {
     /* Control often ends before the process does; its exit code and last words make the better message. */
@@ -40,7 +41,7 @@ static const char *advertised_endpoint(const struct job_run *run, const char *ur
 }
 
 static bool is_process(const struct run_worker *worker) {
-    return strcmp(worker->run->plan->environments[worker->environment].urn, "beam:env:process:v1") == 0;
+    return strcmp(worker->run->environments[worker->environment].choice.urn, urn_string(URN_ENV_EXTERNAL)) != 0;
 }
 
 static void create_harness(struct run_worker *worker, const struct plan_environment *environment,
@@ -67,17 +68,26 @@ static void create_harness(struct run_worker *worker, const struct plan_environm
 static void start_new(struct run_worker *worker, const struct plan_environment *environment, const char *endpoint,
                       struct slice identity) {
     struct job_run *run = worker->run;
+    const struct run_environment *run_environment = &run->environments[worker->environment];
     struct worker_spec spec = {
-        .environment_urn = environment->urn,
-        .environment_payload = environment->payload,
+        .environment_urn = run_environment->choice.urn,
+        .environment_payload = run_environment->choice.payload,
         .endpoints = {endpoint, endpoint, endpoint, endpoint},
     };
+    struct process_spec command;
+    struct arena arena = {0};
 
     worker->sdk = sdk_worker_create(make_worker_id(run, worker->environment), identity, worker);
     spec.worker_id = worker->id = worker->sdk->id;
     create_harness(worker, environment, endpoint);
+    if (run_environment->native) {
+        worker->sdk->native = native_environment_ref(run_environment->native);
+        command = native_environment_command(run_environment->native, worker->id, &spec.endpoints, &arena);
+        spec.command = &command;
+    }
     worker->process = worker->sdk->process =
         worker_start(run->options->workers, &spec, &run_process_handler, worker->sdk);
+    arena_clear(&arena);
 }
 
 static bool take_warm(struct run_worker *worker, struct slice identity) {
@@ -97,7 +107,7 @@ static bool take_warm(struct run_worker *worker, struct slice identity) {
 static void start_worker(struct job_run *run, unsigned environment_index) {
     const struct plan_environment *environment = &run->plan->environments[environment_index];
     struct run_worker *worker = xcalloc(1, sizeof(*worker));
-    const char *endpoint = advertised_endpoint(run, environment->urn);
+    const char *endpoint = advertised_endpoint(run, run->environments[environment_index].choice.urn);
     struct slice identity = SLICE_EMPTY;
 
     worker->run = run;
@@ -130,13 +140,19 @@ void run_workers_plan(struct job_run *run) {
     run->environments = xcalloc(run->plan->environment_count, sizeof(*run->environments));
     for (size_t i = 0; i < run->plan->stage_count; i++) {
         const struct plan_stage *stage = &run->plan->stages[i];
-        const struct plan_environment *environment = &run->plan->environments[stage->environment];
-        struct run_environment *ret = &run->environments[stage->environment];
+        struct plan_environment environment;
+        struct run_environment *ret;
         struct run_size size;
 
-        if (stage->kind != PLAN_EXECUTABLE || ret->is_used)
+        if (stage->kind != PLAN_EXECUTABLE)
             continue;
-        size = run_sizing_plan(&sizing, environment);
+        ret = &run->environments[stage->environment];
+        if (ret->is_used)
+            continue;
+        environment = run->plan->environments[stage->environment];
+        run_environment_choose(run, stage->environment);
+        environment.urn = ret->choice.urn;
+        size = run_sizing_plan(&sizing, &environment);
         ret->is_used = true;
         ret->wanted = size.workers;
         ret->slots = size.slots;
@@ -144,15 +160,14 @@ void run_workers_plan(struct job_run *run) {
             job_add_message(run->job, JOB_MESSAGE_WARNING,
                             "a worker of environment %s is said to need %llu bytes of memory (min_ram), more than this "
                             "machine has; it is started all the same",
-                            environment->id, (unsigned long long)size.need_bytes);
+                            environment.id, (unsigned long long)size.need_bytes);
     }
     pipeline_options_destroy(options);
 }
 
-void run_workers_start(struct job_run *run) {
-    for (unsigned i = 0; i < run->plan->environment_count; i++)
-        for (unsigned j = 0; j < run->environments[i].wanted; j++)
-            start_worker(run, i);
+void run_workers_start(struct job_run *run, unsigned environment) {
+    for (unsigned i = 0; i < run->environments[environment].wanted; i++)
+        start_worker(run, environment);
 }
 
 struct run_worker *run_worker_by_number(struct job_run *run, unsigned number) {
@@ -342,8 +357,8 @@ void run_worker_failed(struct run_worker *worker, char *why) {
 }
 
 static char *not_connected(const struct run_worker *worker) {
-    const struct plan_environment *environment = &worker->run->plan->environments[worker->environment];
-    CLEANUP(freep) char *what = worker_describe_environment(environment->urn, environment->payload);
+    const struct environment_choice *choice = &worker->run->environments[worker->environment].choice;
+    CLEANUP(freep) char *what = worker_describe_environment(choice->urn, choice->payload);
 
     return xasprintf("the SDK harness of %s did not connect within %lld s (worker_connect_timeout)", what,
                      (long long)worker->run->options->config->worker_connect_timeout_ms / 1000);
@@ -431,6 +446,7 @@ bool run_workers_are_silent(const struct job_run *run) {
 }
 
 void run_workers_stop(struct job_run *run) {
+    run_environments_clear(run);
     list_foreach (node, &run->workers) {
         struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
 

@@ -19,6 +19,7 @@ void sdk_worker_free(struct sdk_worker *worker) {
     sdk_worker_lock(worker);
     sdk_worker_unlock(worker);
     pthread_mutex_destroy(&worker->lock);
+    native_environment_unref(worker->native);
     slice_unref(&worker->identity);
     free(worker->id);
     free(worker);

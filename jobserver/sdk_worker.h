@@ -21,6 +21,7 @@
 #include "fnapi/fnapi.h"
 #include "worker/worker.h"
 
+struct native_environment;
 struct run_worker;
 struct run_event;
 
@@ -40,6 +41,7 @@ struct sdk_worker {
     /* The owner's alone; NULL once gone. */
     struct fn_worker *harness;
     struct worker *process;
+    struct native_environment *native; /* a reference; NULL: it does not run natively */
 };
 
 struct sdk_worker *sdk_worker_create(char *id, struct slice identity, struct run_worker *owner);

@@ -15,7 +15,7 @@
 /* A row of the table in worker.c. start and stop run on the manager's thread. */
 struct worker_kind {
     const char *urn;
-    const char *hint; /* how a user asks for it */
+    const char *hint; /* how a user asks for it; NULL: not at all */
     int (*check)(struct slice payload, struct status *st);
     /* What it is, for messages; the caller's to free. NULL when the payload does not say. */
     char *(*describe)(struct slice payload);
@@ -36,9 +36,10 @@ struct worker {
     char *urn;
     struct slice payload;
     struct worker_endpoints endpoints;
-    void *state;         /* the kind's own, in the arena */
-    unsigned references; /* the list's, and one for each task under way; guarded by the manager's lock */
-    bool is_shell;       /* nothing is left but this struct; under the manager's lock */
+    struct process_spec command; /* as in worker_spec, in the arena; argv NULL: none */
+    void *state;                 /* the kind's own, in the arena */
+    unsigned references;         /* the list's, and one for each task under way; guarded by the manager's lock */
+    bool is_shell;               /* nothing is left but this struct; under the manager's lock */
     bool stop_requested;
     bool has_failed;
     bool has_stopped;
@@ -52,6 +53,7 @@ void worker_post(struct worker *worker, worker_task_fn fn, void *argument);
 void worker_failed(struct worker *worker, const struct status *why);
 void worker_stopped(struct worker *worker);
 
+const struct worker_containers *worker_manager_containers(const struct worker_manager *manager);
 struct launcher *worker_manager_launcher(struct worker_manager *manager);
 unsigned worker_manager_start_timeout_ms(const struct worker_manager *manager);
 /* A channel to the pool at `endpoint`, shared by all workers there while there are any. On the manager's thread. */
@@ -60,5 +62,7 @@ void worker_manager_release_channel(struct worker_manager *manager, const char *
 
 extern const struct worker_kind worker_kind_external;
 extern const struct worker_kind worker_kind_process;
+extern const struct worker_kind worker_kind_native;
+extern const struct worker_kind worker_kind_container;
 
 #endif

@@ -19,4 +19,7 @@ void tail_add(struct tail *tail, const char *bytes, size_t size);
 char *tail_string(const struct tail *tail);
 void tail_clear(struct tail *tail);
 
+/* Output for people and for protobuf's string fields: '?' for bytes that are not UTF-8, no white space at the end. The caller frees. */
+char *tail_readable(const char *output);
+
 #endif

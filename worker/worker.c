@@ -14,7 +14,8 @@ enum {
     SHELLS = 4096,
 };
 
-static const struct worker_kind *const kinds[] = {&worker_kind_external, &worker_kind_process};
+static const struct worker_kind *const kinds[] = {&worker_kind_external, &worker_kind_process, &worker_kind_container,
+                                                  &worker_kind_native};
 
 struct task {
     struct list link;
@@ -33,6 +34,7 @@ struct worker_manager {
     struct launcher *launcher;
     struct rpc_client *client;
     unsigned start_timeout_ms;
+    struct worker_containers containers;
     pthread_t thread;
     struct map pools; /* endpoint -> struct pool; the thread's */
 
@@ -58,8 +60,11 @@ static int refuse_kind(const char *urn, struct status *st) {
     CLEANUP(freep) char *known = xstrdup("");
 
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
-        char *longer = xasprintf("%s%s%s (%s)", known, i ? ", " : "", kinds[i]->urn, kinds[i]->hint);
+        char *longer;
 
+        if (!kinds[i]->hint)
+            continue;
+        longer = xasprintf("%s%s%s (%s)", known, known[0] ? ", " : "", kinds[i]->urn, kinds[i]->hint);
         free(known);
         known = longer;
     }
@@ -204,6 +209,29 @@ static const char *copy_endpoint(struct worker *worker, const char *endpoint) {
     return endpoint ? arena_string(&worker->arena, endpoint) : "";
 }
 
+static const char *const *copy_strings(struct worker *worker, const char *const *strings) {
+    const char **copy;
+    size_t count = 0;
+
+    while (strings && strings[count])
+        count++;
+    copy = arena_new_array(&worker->arena, const char *, count + 1);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = arena_string(&worker->arena, strings[i]);
+    return copy;
+}
+
+static struct process_spec copy_command(struct worker *worker, const struct process_spec *command) {
+    if (!command)
+        return (struct process_spec){0};
+    return (struct process_spec){
+        .argv = copy_strings(worker, command->argv),
+        .environment = copy_strings(worker, command->environment),
+        .working_directory =
+            command->working_directory ? arena_string(&worker->arena, command->working_directory) : NULL,
+    };
+}
+
 struct worker *worker_start(struct worker_manager *manager, const struct worker_spec *spec,
                             const struct worker_handler *handler, void *user) {
     struct worker *worker = xcalloc(1, sizeof(*worker));
@@ -222,6 +250,7 @@ struct worker *worker_start(struct worker_manager *manager, const struct worker_
         .artifact = copy_endpoint(worker, spec->endpoints.artifact),
         .provision = copy_endpoint(worker, spec->endpoints.provision),
     };
+    worker->command = copy_command(worker, spec->command);
     pthread_mutex_lock(&manager->lock);
     worker->references = 1;
     list_append(&manager->workers, &worker->link);
@@ -235,6 +264,10 @@ void worker_stop(struct worker *worker, unsigned grace_ms) {
 }
 
 /* ---------------------------------------------------------------- what the kinds use */
+
+const struct worker_containers *worker_manager_containers(const struct worker_manager *manager) {
+    return &manager->containers;
+}
 
 struct launcher *worker_manager_launcher(struct worker_manager *manager) {
     return manager->launcher;
@@ -290,6 +323,10 @@ struct worker_manager *worker_manager_create(struct launcher *launcher, struct r
 
 void worker_manager_set_start_timeout(struct worker_manager *manager, unsigned timeout_ms) {
     manager->start_timeout_ms = timeout_ms;
+}
+
+void worker_manager_set_containers(struct worker_manager *manager, const struct worker_containers *containers) {
+    manager->containers = *containers;
 }
 
 void worker_manager_destroy(struct worker_manager *manager) {

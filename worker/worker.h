@@ -3,7 +3,8 @@
  *
  *   beam:env:external:v1   StartWorker / StopWorker on the pool at the payload's endpoint (LOOPBACK arrives as this)
  *   beam:env:process:v1    the payload's command with the payload's environment, as a process group
- *   (docker and native follow with a later issue; a table by URN holds the kinds)
+ *   beam:env:docker:v1     the payload's image, by the program of a container engine
+ *   trestle:env:native:v1  a command that the caller prepared, in place of an image (payload: DockerPayload, for messages)
  *
  * Whether a harness has connected is not known here but in fnapi/: the host joins the two by the worker id.
  *
@@ -16,6 +17,9 @@
 #include "base/status.h"
 #include "rpc/rpc.h"
 #include "worker/launcher.h"
+
+/* Not an environment that a pipeline names: what a DOCKER environment becomes where it runs without its image. */
+#define WORKER_NATIVE_URN "trestle:env:native:v1"
 
 struct worker_manager;
 struct worker;
@@ -32,6 +36,14 @@ struct worker_spec {
     const char *environment_urn;
     struct slice environment_payload; /* borrowed during the call */
     struct worker_endpoints endpoints;
+    const struct process_spec *command; /* native: what to run, copied; else NULL */
+};
+
+struct worker_containers {
+    const char *cli;            /* the engine's program; NULL: there is none */
+    const char *pull;           /* missing, always or never */
+    const char *const *options; /* for `run`; NULL-terminated, or NULL */
+    const char *instance;       /* whose containers they are: of no two daemons the same */
 };
 
 struct worker_handler {
@@ -47,6 +59,10 @@ struct worker_manager *worker_manager_create(struct launcher *launcher, struct r
 /* How long an external pool may take to answer StartWorker: until it listens, and as long as it waits for its harness to connect.
  * Default 90 s. Before the first worker_start(). */
 void worker_manager_set_start_timeout(struct worker_manager *manager, unsigned timeout_ms);
+/* With which engine containers are run; strings are borrowed and outlive the manager. Before the first worker_start(). */
+void worker_manager_set_containers(struct worker_manager *manager, const struct worker_containers *containers);
+/* Removes the containers of that instance that an earlier daemon left. Waits for the engine, for some seconds at most a command. */
+void worker_containers_sweep(struct launcher *launcher, const struct worker_containers *containers);
 /* Stops what still runs and waits for it. Before the launcher and the client are destroyed. */
 void worker_manager_destroy(struct worker_manager *manager);
 

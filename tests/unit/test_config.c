@@ -153,11 +153,14 @@ START_TEST(an_unknown_key_is_refused_with_its_place)
     refuse("workers:\n  per_environment: 2\n  per_envirnment: 2\n",
            ":3: workers.per_envirnment: unknown key; known are per_environment, slots, stop_grace, keep_warm, "
            "keep_warm_max");
-    refuse("# comment\nlisten_on: a:1\n", ":2: listen_on: unknown key; known are listen, state_dir, advertise, "
-                                          "worker_connect_timeout, workers, retry, bundle, stream, limits, memory, disk, log");
+    refuse("# comment\nlisten_on: a:1\n",
+           ":2: listen_on: unknown key; known are listen, state_dir, cache_dir, advertise, "
+           "containers, native, worker_connect_timeout, workers, retry, bundle, stream, limits, memory, disk, log, "
+           "environments");
     refuse("workers.per_environment: 2\n",
-           ":1: workers.per_environment: unknown key; known are listen, state_dir, advertise, "
-           "worker_connect_timeout, workers, retry, bundle, stream, limits, memory, disk, log");
+           ":1: workers.per_environment: unknown key; known are listen, state_dir, cache_dir, advertise, "
+           "containers, native, worker_connect_timeout, workers, retry, bundle, stream, limits, memory, disk, log, "
+           "environments");
 }
 END_TEST
 
@@ -293,8 +296,17 @@ static void settle(const char *expected) {
     struct config own;
 
     config_init_defaults(&own);
-    config_settle_state_dir(&own);
+    config_settle_directories(&own);
     ck_assert_str_eq(own.state_dir, expected);
+    config_clear(&own);
+}
+
+static void settle_cache(const char *expected) {
+    struct config own;
+
+    config_init_defaults(&own);
+    config_settle_directories(&own);
+    ck_assert_str_eq(own.cache_dir, expected);
     config_clear(&own);
 }
 
@@ -313,8 +325,62 @@ START_TEST(the_state_directory_is_the_services_or_the_users)
     unsetenv("HOME");
     settle("/var/lib/trestle");
     load("state_dir: here\n");
-    config_settle_state_dir(&config);
+    config_settle_directories(&config);
     ck_assert_str_eq(config.state_dir, "here");
+}
+END_TEST
+
+START_TEST(what_runs_in_place_of_an_image_is_a_list_in_order)
+{
+    load("environments:\n"
+         "  - {image: 'company/one:?', process: /bin/boot}\n"
+         "  - image: 'company/*'\n    container: other/image:1\n"
+         "  - {image: 'apache/*', native: same}\n"
+         "  - {image: '*', external: 'pool:50000'}\n");
+    ck_assert_uint_eq(config.override_count, 4);
+    ck_assert_int_eq(config_find_override(&config, "company/one:1")->way, CONFIG_RUN_PROCESS);
+    ck_assert_str_eq(config_find_override(&config, "company/one:1")->value, "/bin/boot");
+    ck_assert_int_eq(config_find_override(&config, "company/a/b:2")->way, CONFIG_RUN_CONTAINER);
+    ck_assert_int_eq(config_find_override(&config, "apache/beam_go_sdk:1")->way, CONFIG_RUN_NATIVE);
+    ck_assert_str_eq(config_find_override(&config, "anything")->value, "pool:50000");
+}
+END_TEST
+
+START_TEST(an_item_of_environments_that_makes_no_sense_is_refused_with_its_place)
+{
+    static const char *const files[] = {
+        "environments: all\n",
+        "environments:\n  - image: a\n",
+        "environments:\n  - {image: a, native: b, process: c}\n",
+        "environments:\n  - {image: a, natively: b}\n",
+        "environments:\n  - {native: b, process: c}\n",
+        "environments:\n  - {image: a, native: [b]}\n",
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        write_file(files[i]);
+        ck_assert_msg(config_load(&config, path, &st) == -STATUS_INVALID_ARGUMENT, "%s", files[i]);
+        ck_assert_ptr_nonnull(
+            strstr(status_message(&st), i ? ":2: environments: each item" : ":1: environments: each item"));
+    }
+    refuse("environments:\n  - {image: a, external: nowhere}\n",
+           ":2: environments: \"nowhere\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH");
+    refuse("environments:\n  - {image: '', native: b}\n", ":2: environments: image: must not be empty");
+}
+END_TEST
+
+START_TEST(the_cache_directory_is_the_services_or_the_users)
+{
+    setenv("CACHE_DIRECTORY", "/var/cache/trestle", 1);
+    setenv("XDG_CACHE_HOME", "/cache", 1);
+    setenv("HOME", "/home/u", 1);
+    settle_cache("/var/cache/trestle");
+    unsetenv("CACHE_DIRECTORY");
+    settle_cache("/cache/trestle");
+    unsetenv("XDG_CACHE_HOME");
+    settle_cache("/home/u/.cache/trestle");
+    unsetenv("HOME");
+    settle_cache("/var/cache/trestle");
 }
 END_TEST
 
@@ -339,6 +405,9 @@ int main(void) {
     tcase_add_test(tests, every_key_is_documented_and_has_a_possible_default);
     tcase_add_test(tests, advertised_addresses_go_from_special_to_general);
     tcase_add_test(tests, the_state_directory_is_the_services_or_the_users);
+    tcase_add_test(tests, what_runs_in_place_of_an_image_is_a_list_in_order);
+    tcase_add_test(tests, an_item_of_environments_that_makes_no_sense_is_refused_with_its_place);
+    tcase_add_test(tests, the_cache_directory_is_the_services_or_the_users);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

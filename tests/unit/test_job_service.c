@@ -8,6 +8,7 @@
 #include "beam_job_api.pb-c.h"
 #include "beam_provision_api.pb-c.h"
 #include "jobserver/artifact_service.h"
+#include "jobserver/config.h"
 #include "jobserver/host.h"
 #include "jobserver/job_service.h"
 #include "temp_dir.h"
@@ -71,6 +72,7 @@ static struct rpc_channel *channel;
 static struct job_service *job_service;
 static struct artifact_service *artifact_service;
 static struct arena arena; /* of what a test unpacks */
+static struct config config;
 static unsigned cancel_wait_ms = 60000;
 
 static void setup(void) {
@@ -81,6 +83,7 @@ static void setup(void) {
     directory = temp_dir_create();
     ck_assert_int_eq(artifact_store_open(directory, &store, NULL), 0);
     pool = pool_create(2);
+    config_init_defaults(&config);
     catalogue = catalogue_create(&options);
     rpc_init();
     server = rpc_server_create(&(struct rpc_server_options){0});
@@ -88,6 +91,7 @@ static void setup(void) {
     snprintf(target, sizeof(target), "127.0.0.1:%d", port);
     job_service = job_service_create(&(struct job_service_options){
         .catalogue = catalogue,
+        .config = &config,
         .pool = pool,
         .staging_endpoint = target,
         .cancel_wait_ms = cancel_wait_ms,
@@ -121,6 +125,7 @@ static void teardown(void) {
     stage.job = NULL;
     stage.refuses = stage.cancel_ends = false;
     rpc_shutdown();
+    config_clear(&config);
     arena_clear(&arena);
     temp_dir_destroy(directory);
 }

@@ -228,12 +228,13 @@ START_TEST(an_unknown_kind_of_environment_is_named_and_the_known_ones_are_told)
 {
     struct status st = {0};
 
-    ck_assert_int_eq(worker_check_environment("beam:env:docker:v1", SLICE_EMPTY, &st), -STATUS_UNIMPLEMENTED);
+    ck_assert_int_eq(worker_check_environment("beam:env:unheard_of:v1", SLICE_EMPTY, &st), -STATUS_UNIMPLEMENTED);
     ck_assert_str_eq(status_message(&st),
-                     "environments of the kind \"beam:env:docker:v1\" cannot be run here; this server runs: "
+                     "environments of the kind \"beam:env:unheard_of:v1\" cannot be run here; this server runs: "
                      "beam:env:external:v1 "
-                     "(--environment_type=LOOPBACK or EXTERNAL), beam:env:process:v1 (--environment_type=PROCESS)");
-    start("w", "beam:env:docker:v1", SLICE_EMPTY);
+                     "(--environment_type=LOOPBACK or EXTERNAL), beam:env:process:v1 (--environment_type=PROCESS), "
+                     "beam:env:docker:v1 (--environment_type=DOCKER)");
+    start("w", "beam:env:unheard_of:v1", SLICE_EMPTY);
     ck_assert_str_eq(await_event("w stopped"), "w failed\nw stopped\n");
     ck_assert_str_eq(failure, status_message(&st));
     status_clear(&st);

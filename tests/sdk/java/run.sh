@@ -1,5 +1,7 @@
 #!/bin/bash
-# One small pipeline (create, map, group by key, count) of the Java SDK over LOOPBACK; needs a JDK from 11 on and Maven.
+# One small pipeline (create, map, group by key, count) of the Java SDK over LOOPBACK, and in the SDK's default environment (DOCKER), which
+# without a container engine is a JVM that the runner starts; that one also with a class path that lacks a jar of the worker's. Needs a
+# JDK from 11 on and Maven.
 #   tests/sdk/java/run.sh HOST:PORT
 . "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/lib.sh"
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -24,10 +26,27 @@ fi
 log="$TRESTLE_RESULTS/sdk/java.log"
 out="$(mktemp -d)"
 trap 'rm -rf "$out"' EXIT
-timeout -k 10 "${TEST_TIMEOUT:-180}" java -Xmx512m -XX:+UseSerialGC -Dfile.encoding=UTF-8 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
-  -cp "$cache/small.jar:$(cat "$cache/classpath")" SmallPipeline --runner=PortableRunner --jobEndpoint="$endpoint" \
-  --defaultEnvironmentType=LOOPBACK --filesToStage="$cache/small.jar" --outputFolder="$out" >"$out/stdout" 2>"$log" </dev/null
-status=$?
-cat "$out/stdout"
-[ "$(tail -n 1 "$out/stdout" | grep -c ' passed, ')" = 1 ] || { tail -5 "$log"; fail "the pipeline (status $status, log: $log)"; }
-exit $status
+: >"$log"
+passed=0 failed=0
+# run NAME CLASSPATH ARGUMENT...
+run() {
+  local name="$1" classpath="$2" status; shift 2
+  rm -rf "${out:?}/$name" && mkdir "$out/$name"
+  timeout -k 10 "${TEST_TIMEOUT:-180}" java -Xmx512m -XX:+UseSerialGC -Dfile.encoding=UTF-8 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
+    -cp "$classpath" SmallPipeline --runner=PortableRunner --jobEndpoint="$endpoint" --outputFolder="$out/$name" "$@" \
+    >"$out/stdout" 2>>"$log" </dev/null
+  status=$?
+  echo "$name"; grep -v ' skipped$' "$out/stdout"
+  set -- $(tail -n 1 "$out/stdout" | grep -E '^[0-9]+ passed, [0-9]+ failed' | tr -d ,)
+  if [ $# = 0 ]; then
+    tail -5 "$log"; echo "FAILED  the pipeline ($name: status $status, log: $log)"; failed=$((failed + 1))
+  else
+    passed=$((passed + $1)) failed=$((failed + $3))
+  fi
+}
+classpath="$cache/small.jar:$(cat "$cache/classpath")"
+run LOOPBACK "$classpath" --defaultEnvironmentType=LOOPBACK --filesToStage="$cache/small.jar"
+run native "$classpath"
+run native-incomplete "$(tr ':' '\n' <<<"$classpath" | grep -v /jamm- | paste -sd:)"
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]

@@ -1,0 +1,53 @@
+/* The daemon's part of native/: requests, their threads, the environments that are being built. */
+#ifndef JOBSERVER_NATIVE_NATIVE_INTERNAL_H
+#define JOBSERVER_NATIVE_NATIVE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/list.h"
+#include "base/pool.h"
+#include "jobserver/native/task.h"
+
+struct native {
+    struct launcher *launcher;
+    char *cache; /* CACHE/native */
+    char *homes; /* STATE/native */
+    char *search_path;
+    struct pool *pool; /* removes homes */
+
+    pthread_mutex_t lock; /* guards what follows, and whatever else says so */
+    pthread_cond_t changed;
+    struct list builds; /* of struct native_build */
+    unsigned threads;
+    unsigned next_home;
+    bool closing;
+};
+
+struct native_request {
+    struct native *native;
+    unsigned references; /* the caller's and the thread's; guarded by native's lock */
+    bool is_released;    /* the same */
+    pthread_mutex_t handler_lock;
+    bool is_deaf; /* guarded by handler_lock */
+    struct native_handler handler;
+    void *user;
+
+    /* The thread's. */
+    struct arena arena;
+    struct native_spec spec; /* copied into the arena */
+};
+
+/* One environment of the cache that is being built. */
+struct native_build {
+    struct list node;
+    char *key; /* "KIND/KEY" */
+    bool is_over;
+    struct status status;
+    unsigned waiting; /* threads besides the one that builds */
+};
+
+/* Whether anybody still waits for what this thread does. With the lock held. */
+bool native_is_wanted(const struct native_task *task);
+void native_say_detail(struct native_task *task, const char *command, const char *output);
+
+#endif

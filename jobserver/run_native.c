@@ -1,0 +1,139 @@
+/* The environments of a running job: how each is run, and the preparation of those that run natively. Their workers start when it is done. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "beam_runner_api.pb-c.h"
+#include "jobserver/job_run.h"
+#include "model/urn.h"
+#include "wire/pb.h"
+
+/* ---- what was staged ---- */
+
+/* Staged artifacts are all files of the store (staging.c). */
+static bool read_artifact(const Beam__ArtifactInformation *from, size_t number, struct arena *arena,
+                          struct native_artifact *ret) {
+    struct slice type = slice_of_static(from->type_payload.data, from->type_payload.len);
+    struct slice role = slice_of_static(from->role_payload.data, from->role_payload.len);
+    Beam__ArtifactStagingToRolePayload *staging;
+    Beam__ArtifactFilePayload *file;
+
+    if (strcmp(from->type_urn, urn_string(URN_ARTIFACT_TYPE_FILE)) != 0 ||
+        PB_UNPACK(Beam__ArtifactFilePayload, beam__artifact_file_payload, type, PB_STRINGS_STRICT, arena, &file, NULL) <
+            0)
+        return false;
+    *ret = (struct native_artifact){
+        .path = file->path, .sha256 = file->sha256, .role_urn = from->role_urn, .role_payload = role};
+    if (strcmp(from->role_urn, urn_string(URN_ARTIFACT_ROLE_STAGING_TO)) == 0 &&
+        PB_UNPACK(Beam__ArtifactStagingToRolePayload, beam__artifact_staging_to_role_payload, role, PB_STRINGS_STRICT,
+                  arena, &staging, NULL) == 0)
+        ret->name = staging->staged_name;
+    else /* as the boot programs call it */
+        ret->name = arena_printf(arena, "%zu-%s", number, strrchr(file->path, '/') ? strrchr(file->path, '/') + 1 : "");
+    return true;
+}
+
+static size_t read_artifacts(const struct plan_environment *environment, struct arena *arena,
+                             const struct native_artifact **ret) {
+    struct native_artifact *artifacts;
+    Beam__Environment *message;
+    size_t count = 0;
+
+    if (PB_UNPACK(Beam__Environment, beam__environment, environment->proto, PB_STRINGS_STRICT, arena, &message, NULL) <
+        0)
+        return 0;
+    artifacts = arena_new_array(arena, struct native_artifact, message->n_dependencies);
+    for (size_t i = 0; i < message->n_dependencies; i++)
+        if (read_artifact(message->dependencies[i], i, arena, &artifacts[count]))
+            count++;
+    *ret = artifacts;
+    return count;
+}
+
+/* ---- while it is being prepared ---- */
+
+static void on_message(void *user, bool is_detail, const char *text) {
+    struct run_environment *environment = user;
+
+    job_add_message(environment->run->job, is_detail ? JOB_MESSAGE_DETAILED : JOB_MESSAGE_BASIC, "environment %s: %s",
+                    environment->run->plan->environments[environment->index].id, text);
+}
+
+static void on_done(void *user, struct native_environment *native, const struct status *why) {
+    struct run_environment *environment = user;
+    struct run_event *event = run_event_create(RUN_EVENT_ENVIRONMENT_READY, NULL);
+
+    event->engine.environment = environment->index;
+    event->native = native;
+    event->text = native ? NULL : xstrdup(status_message(why));
+    job_run_post(environment->run, event);
+}
+
+static void prepare(struct job_run *run, struct run_environment *environment) {
+    static const struct native_handler handler = {.message = on_message, .done = on_done};
+    const struct job_spec *job = job_specification(run->job);
+    struct arena arena = {0};
+    struct native_spec spec = {
+        .image = environment->choice.native_image,
+        .pipeline_options = job->pipeline_options,
+        .job_id = job_id(run->job),
+        .job_name = job->name,
+        .runner_capabilities = job_runner_capabilities(&arena),
+    };
+
+    spec.artifact_count = read_artifacts(&run->plan->environments[environment->index], &arena, &spec.artifacts);
+    environment->request = native_prepare(run->options->native, &spec, &handler, environment);
+    arena_clear(&arena);
+}
+
+/* ---- from the job's start to its end ---- */
+
+void run_environment_choose(struct job_run *run, unsigned index) {
+    const struct plan_environment *asked = &run->plan->environments[index];
+
+    /* Cannot fail: Prepare and Run have asked already. */
+    environment_choose(run->options->config, asked->urn, asked->payload, &run->environments[index].choice, NULL);
+}
+
+void run_environments_start(struct job_run *run) {
+    for (unsigned i = 0; i < run->plan->environment_count; i++) {
+        struct run_environment *environment = &run->environments[i];
+
+        environment->run = run;
+        environment->index = i;
+        if (!environment->is_used)
+            continue;
+        job_add_message(run->job, JOB_MESSAGE_BASIC, "environment %s %s", run->plan->environments[i].id,
+                        environment->choice.why);
+        if (environment->choice.native_image)
+            prepare(run, environment);
+        else
+            run_workers_start(run, i);
+    }
+}
+
+void run_environment_ready(struct job_run *run, unsigned index, struct native_environment *native, char *why) {
+    struct run_environment *environment = &run->environments[index];
+
+    native_request_release(environment->request);
+    environment->request = NULL;
+    if (native && !run->is_over) {
+        environment->native = native_environment_ref(native);
+        run_workers_start(run, index);
+    } else if (!run->is_over) {
+        run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_ENVIRONMENT_FAILED,
+                                                     .environment = index,
+                                                     .error = xstrdup(why)});
+    }
+    free(why);
+}
+
+void run_environments_clear(struct job_run *run) {
+    for (size_t i = 0; run->environments && i < run->plan->environment_count; i++) {
+        struct run_environment *environment = &run->environments[i];
+
+        native_request_release(environment->request);
+        environment->request = NULL;
+        native_environment_unref(environment->native);
+        environment->native = NULL;
+    }
+}
