@@ -4,18 +4,10 @@
 
 static int run_passes(struct graph *graph, const Beam__Pipeline *pipeline, struct plan *plan, struct status *st) {
     static int (*const passes[])(struct graph * graph, struct status * st) = {
-        graph_merge_environments,
-        graph_fold_reshuffles,
-        graph_lift_combines,
-        graph_expand_sdfs,
-        graph_connect,
-        graph_prune,
-        graph_expand_test_streams,
-        graph_spread_unbounded,
-        graph_add_truncations,
-        graph_ask_questions,
-        graph_unify_flattens,
-        graph_fuse,
+        graph_merge_environments,  graph_fold_reshuffles,  graph_lift_combines,
+        graph_expand_sdfs,         graph_connect,          graph_prune,
+        graph_expand_test_streams, graph_spread_unbounded, graph_add_truncations,
+        graph_ask_questions,       graph_unify_flattens,   graph_fuse,
     };
     int r = graph_load(graph, pipeline, st);
 

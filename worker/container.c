@@ -19,7 +19,7 @@ enum { SWEEP_TIMEOUT_S = 15, MAX_ID_SIZE = 64 };
 #define LABEL "trestle.instance"
 
 static int unpack(struct slice bytes, struct arena *arena, Beam__DockerPayload **ret, struct status *st) {
-    Beam__DockerPayload *payload;
+    Beam__DockerPayload *payload = NULL;
 
     if (PB_UNPACK(Beam__DockerPayload, beam__docker_payload, bytes, PB_STRINGS_STRICT, arena, &payload, st) < 0)
         return status_prefix(st, "environment %s", worker_kind_container.urn);
@@ -34,7 +34,7 @@ static int unpack(struct slice bytes, struct arena *arena, Beam__DockerPayload *
 
 static int container_check(struct slice payload, struct status *st) {
     struct arena arena = {0};
-    Beam__DockerPayload *message;
+    Beam__DockerPayload *message = NULL;
     int error = unpack(payload, &arena, &message, st);
 
     arena_clear(&arena);
@@ -43,7 +43,7 @@ static int container_check(struct slice payload, struct status *st) {
 
 static char *container_describe(struct slice payload) {
     struct arena arena = {0};
-    Beam__DockerPayload *message;
+    Beam__DockerPayload *message = NULL;
     char *text = NULL;
 
     if (unpack(payload, &arena, &message, NULL) == 0)
@@ -78,7 +78,7 @@ static void container_start(struct worker *worker) {
     const char *name = arena_printf(&worker->arena, "trestle-%s", worker->id);
     const char **removal = arena_new_array(&worker->arena, const char *, 5);
     struct process_spec spec = {.environment = (const char *const[]){NULL}};
-    Beam__DockerPayload *payload;
+    Beam__DockerPayload *payload = NULL;
     struct status why = {0};
 
     if (unpack(worker->payload, &worker->arena, &payload, &why) < 0) {

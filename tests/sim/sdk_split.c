@@ -347,7 +347,7 @@ void sdk_split_delivered(struct sim_bundle *bundle, const struct bundle_split *s
         splits->delivered_stop = (uint64_t)split->channels[0].first_residual_element;
     if (split->channel_count == 0)
         splits->refusals = MIN(splits->refusals + 1, 7u);
-    splits->not_before = world->now + (world->options.split_after_ms << splits->refusals);
+    splits->not_before = world->now + (world->options.split_after_ms * (1 << splits->refusals));
     if (split->channel_count)
         splits->refusals = 0, splits->not_before = world->now + world->options.split_after_ms;
     for (size_t i = 0; i < split->primary_count; i++)
