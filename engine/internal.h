@@ -7,7 +7,11 @@
  *   bundle.c    one bundle: sending its input, collecting its output, its end
  *   split.c     giving a part of a running bundle to an idle slot; checkpoints of those that may never end
  *   ahead.c     bundles opened a moment before their input is there
- *   apply.c     the commit put into effect; delivery along edges; stages that become complete
+ *   clock.c     what time brings; the end of the job, and jobs that are stuck
+ *   deliver.c   elements along the plan's edges
+ *   apply.c     the commit put into effect
+ *   flush.c     the groups of a grouping whose input is complete
+ *   advance.c   watermarks move, stages become complete
  *   watermark.c how far the event time of each streaming stage has come
  *   firing.c    timers: set by commits, due, and the expiration of windows
  *   paned.c     groupings of a stream, by panes.h and trigger.h
@@ -226,12 +230,8 @@ struct engine_action *engine_add_action(struct engine *engine, enum engine_actio
 void engine_add_message(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Ends the job; takes no action when it is over already. */
 void engine_fail(struct engine *engine, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Makes everything due whose time has come. */
-void engine_time_passed(struct engine *engine);
-/* By the engine's clock: when something that waits for nothing else is due; TIME_MAX: nothing does. */
-event_time engine_next_due(struct engine *engine);
-/* Processing time: the host's, or that of the TestStreams. */
-event_time engine_clock(const struct engine *engine);
+/* Ends finalization `i`, whatever came of it: they are best effort (MODEL 13.1). */
+void engine_forget_finalization(struct engine *engine, size_t i);
 struct worker_slot *engine_worker(const struct engine *engine, unsigned number);
 /* Of an executable stage's input: a windowed value's. */
 const struct coder *stage_source_coder(const struct engine *engine, const struct stage *stage);
@@ -344,26 +344,45 @@ void engine_split(struct engine *engine);
 /* Takes the answer over. The bundle may be gone afterwards. */
 void bundle_split_answered(struct engine *engine, struct bundle *bundle, struct bundle_split *split);
 
-/* apply.c */
-/* `claim` is the input that the bundle had. */
-void engine_apply_commit(struct engine *engine, struct bundle_commit *commit, const struct claim *claim);
+/* deliver.c */
 /* Borrows the run. */
 void engine_deliver(struct engine *engine, unsigned collection, const struct run *run);
-/* What the backlogs do with an item; `owner` is a stage, a view, a stage. */
+/* What may be put into bundles; in memory, borrowed. */
+void stage_enter(struct engine *engine, struct stage *stage, const struct run *run);
+/* What the backlogs do with an item; `owner` is a stage, a view. */
 void stage_absorb(struct engine *engine, void *owner, struct input_item *item);
 void view_absorb(struct engine *engine, void *owner, struct input_item *item);
-void stage_write_out(struct engine *engine, void *owner, struct input_item *item);
-/* Hands a grouping's bucket, which it takes over, to the consumers. */
-void stage_deliver_bucket(struct engine *engine, struct stage *stage, struct group_bucket *bucket);
-/* Whether the stage has input, in hand or in bundles. */
-bool stage_has_pending(const struct stage *stage);
-/* Closes every stage that has nothing left to come, and what follows from it. */
-void engine_advance(struct engine *engine);
+
+/* apply.c: `claim` is the input that the bundle had. */
+void engine_apply_commit(struct engine *engine, struct bundle_commit *commit, const struct claim *claim);
 void claim_release(struct stage *stage, struct claim *claim);
 /* Makes a residual pending input of the stage, now or in delay_ms; `hold` bounds what it will still produce. Takes the element's reference. */
 void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms,
                         event_time hold, bool is_unbounded);
+
+/* flush.c: a bounded grouping whose input is complete hands all its groups on. */
+void stage_flush(struct engine *engine, struct stage *stage);
+/* Hands a grouping's bucket, which it takes over, to the consumers. */
+void stage_deliver_bucket(struct engine *engine, struct stage *stage, struct group_bucket *bucket);
+/* A backlog's; `owner` is a stage. */
+void stage_write_out(struct engine *engine, void *owner, struct input_item *item);
+
+/* advance.c: moves watermarks, closes every stage that has nothing left to come, and what follows from it. */
+void engine_advance(struct engine *engine);
 bool stage_inputs_are_done(const struct engine *engine, const struct stage *stage);
+/* Whether the stage has input, in hand or in bundles. */
+bool stage_has_pending(const struct stage *stage);
+
+/* clock.c: what time brings, and what is waited for. */
+/* Processing time: the host's, or that of the TestStreams. */
+event_time engine_clock(const struct engine *engine);
+/* Makes everything due whose time has come. */
+void engine_time_passed(struct engine *engine);
+/* By the engine's clock: when something that waits for nothing else is due; TIME_MAX: nothing does. */
+event_time engine_next_due(struct engine *engine);
+void engine_ask_to_be_woken(struct engine *engine);
+/* The job's end, if all is done or nothing can go on. */
+void engine_check_end(struct engine *engine);
 
 /* firing.c */
 struct key_shard *stage_shard(const struct engine *engine, struct stage *stage, struct slice key);
