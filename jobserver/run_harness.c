@@ -1,6 +1,7 @@
 /* The callbacks of fnapi/ and worker/ for harnesses (`user` is a struct sdk_worker): each becomes one event in the mailbox of the job that
  * the harness serves (sdk_worker.h). They run on RPC threads and on the launcher's reader thread. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "jobserver/job_run.h"
@@ -135,9 +136,28 @@ static enum job_message_importance importance_of(enum fn_log_severity severity) 
     return severity >= FN_LOG_INFO ? JOB_MESSAGE_BASIC : JOB_MESSAGE_DEBUG;
 }
 
+/* Skips `name`, what follows of `allowed`, and ')'; NULL where `text` does not begin so. */
+static const char *after_field(const char *text, const char *name, const char *allowed) {
+    size_t length = strlen(name);
+
+    if (!text || strncmp(text, name, length) != 0)
+        return NULL;
+    text += length;
+    length = strspn(text, allowed);
+    return length && text[length] == ')' ? text + length + 1 : NULL;
+}
+
+/* Whether a client has logged a message of the job and we get it back. Go's client logs each one as "(time=T)(id=N)TEXT"; over LOOPBACK
+ * it is one process with its harness, which sends all that is logged: passed on, such a line goes round, growing, until the job ends. */
+static bool is_echo(const char *text) {
+    return after_field(after_field(text, "(time=", "0123456789-:.TZ"), "(id=", "0123456789") != NULL;
+}
+
 static void add_log_line(struct job *job, const char *worker_id, const struct fn_log_entry *entry) {
     const char *where = entry->transform_id;
 
+    if (is_echo(entry->message))
+        return;
     if (where[0])
         where = plan_transform_unique_name(job_specification(job)->plan, where);
     job_add_message(job, importance_of(entry->severity), "%s%s%s%s%s [worker %s]", where, where[0] ? ": " : "",

@@ -100,6 +100,24 @@ START_TEST(log_lines_reach_the_message_stream_but_no_error_of_a_harness_is_the_l
 }
 END_TEST
 
+/* As the harness of a Go program over LOOPBACK does, whose client logs the messages of its job. */
+START_TEST(a_message_that_a_client_logged_in_its_harness_is_not_told_again)
+{
+    struct pipeline p;
+    struct job job;
+
+    begin_pipeline(&p);
+    pipeline_add_fn(&p, "Echo", "log:3:(time=2026-11-21T12:17:01.930Z)(id=1103)an echo", "Start", "bytes");
+    pipeline_add_fn(&p, "Say", "log:3:(time=flies) news", "Echo", "bytes");
+    job_run(&test_client, &p, "echo", &job);
+    ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__DONE);
+    ck_assert(job_has_line(&job, "news"));
+    ck_assert_msg(!job_has_line(&job, "an echo"), "the message is told again");
+    job_clear(&job);
+    pipeline_clear(&p);
+}
+END_TEST
+
 START_TEST(an_external_pool_runs_a_job)
 {
     struct child pool;
@@ -132,6 +150,7 @@ void add_job_tests(Suite *suite) {
     tcase_add_test(tcase, a_side_input_is_complete_and_read_over_pages);
     tcase_add_test(tcase, flatten_and_reshuffle_keep_every_element);
     tcase_add_test(tcase, log_lines_reach_the_message_stream_but_no_error_of_a_harness_is_the_last_word);
+    tcase_add_test(tcase, a_message_that_a_client_logged_in_its_harness_is_not_told_again);
     tcase_add_test(tcase, an_external_pool_runs_a_job);
     suite_add_tcase(suite, tcase);
 }
