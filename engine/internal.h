@@ -113,12 +113,14 @@ struct stage {
 
     /* Of a stream (engine/watermark.c): */
     event_time in_watermark, out_watermark;
-    event_time flight_ms;      /* least timestamp among the input of bundles that run or are to be retried */
-    event_time flight_hold_ms; /* least hold of the timers that they fire */
-    event_time flight_end_ms;  /* least end of those timers' windows */
-    struct pane_group *panes;  /* GROUP_BY_KEY; of one that asks about its windows MERGE_GROUPS has them */
-    struct gate *gate;         /* EXECUTABLE, with side inputs that change */
-    uint64_t dropped;          /* elements of keyed stages, once a window, that came after their window was gone */
+    event_time flight_ms;            /* least timestamp among the input of bundles that run or are to be retried */
+    event_time flight_hold_ms;       /* least hold of the timers that they fire */
+    event_time flight_end_ms;        /* least end of those timers' windows */
+    struct pane_group *panes;        /* GROUP_BY_KEY; of one that asks about its windows MERGE_GROUPS has them */
+    const struct coder *panes_coder; /* of what comes into them */
+    bool fires_by_element;           /* their trigger is asked after each */
+    struct gate *gate;               /* EXECUTABLE, with side inputs that change */
+    uint64_t dropped; /* elements of keyed stages, once a window, that came after their window was gone */
 };
 
 /* What engine/split.c knows of a running bundle. */
