@@ -77,10 +77,9 @@ static void add_windowing(struct writer *writer, struct graph_windowing *windowi
     if (map_set_string(&writer->windowings, windowing->id, windowing))
         return;
     proto.window_coder_id = (char *)window_coder->id;
-    if (windowing->environment) {
-        proto.environment_id = (char *)windowing->environment->id;
+    proto.environment_id = (char *)(windowing->environment ? windowing->environment->id : "");
+    if (windowing->environment)
         add_environment(writer, windowing->environment);
-    }
     add_entry(&writer->out, FIELD_WINDOWINGS, windowing->id, &proto.base);
     add_coder(writer, window_coder);
 }

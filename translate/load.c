@@ -49,6 +49,18 @@ static int find_environment(const struct graph *graph, const char *id, struct gr
     return 0;
 }
 
+/* The environment of a standard window fn is never asked, and may be missing: what Python takes over of another SDK's expansion names
+ * the one that stood for its own there. */
+static int find_windowing_environment(const struct graph *graph, struct graph_windowing *windowing, struct status *st) {
+    const char *urn = windowing->proto->window_fn ? windowing->proto->window_fn->urn : "";
+    const char *id = windowing->proto->environment_id;
+
+    if (!is_standard_window_fn(urn_lookup(urn, strlen(urn))))
+        return find_environment(graph, id, &windowing->environment, st);
+    windowing->environment = map_get_string(&graph->environment_ids, id);
+    return 0;
+}
+
 static int load_windowing(struct graph *graph, const Beam__Components__WindowingStrategiesEntry *entry,
                           struct status *st) {
     static const Beam__WindowingStrategy nothing = BEAM__WINDOWING_STRATEGY__INIT;
@@ -64,7 +76,7 @@ static int load_windowing(struct graph *graph, const Beam__Components__Windowing
         return status_set(st, STATUS_INVALID_ARGUMENT,
                           "windowing strategy \"%s\" names window coder \"%s\", which is not in the pipeline",
                           windowing->id, windowing->proto->window_coder_id);
-    r = find_environment(graph, windowing->proto->environment_id, &windowing->environment, st);
+    r = find_windowing_environment(graph, windowing, st);
     if (r < 0)
         return status_prefix(st, "windowing strategy \"%s\"", windowing->id);
     if (map_set_string(&graph->windowing_ids, windowing->id, windowing))

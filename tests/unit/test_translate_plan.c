@@ -306,6 +306,28 @@ START_TEST(a_custom_window_fn_names_its_environment)
 }
 END_TEST
 
+START_TEST(a_custom_window_fn_without_its_environment_is_refused)
+{
+    Beam__WindowingStrategy *strategy = build.components->windowing_strategies[0]->value;
+
+    strategy->window_fn->urn = (char *)"test:window_fn:mine:v1";
+    strategy->environment_id = (char *)"nowhere";
+    ck_assert_ptr_null(use_windowing());
+    ck_assert_ptr_nonnull(strstr(status_message(&build.st), "\"nowhere\""));
+}
+END_TEST
+
+START_TEST(a_standard_window_fn_does_without_its_environment)
+{
+    const struct windowing *windowing;
+
+    build.components->windowing_strategies[0]->value->environment_id = (char *)"nowhere";
+    windowing = use_windowing();
+    ck_assert_msg(windowing != NULL, "%s", status_message(&build.st));
+    ck_assert_uint_eq(windowing->environment, PLAN_NONE);
+}
+END_TEST
+
 /* ---- the rest ---- */
 
 START_TEST(a_plan_is_charged_to_its_account)
@@ -335,6 +357,8 @@ int main(void) {
         retracting_is_refused,
         a_trigger_without_its_child_is_refused,
         a_custom_window_fn_names_its_environment,
+        a_custom_window_fn_without_its_environment_is_refused,
+        a_standard_window_fn_does_without_its_environment,
         a_plan_is_charged_to_its_account,
     };
 
