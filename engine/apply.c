@@ -7,12 +7,12 @@ void claim_release(struct stage *stage, struct claim *claim) {
     claim_free(claim);
 }
 
-void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms,
-                        event_time hold, bool is_unbounded) {
+void stage_add_residual(struct engine *engine, struct stage *stage, const struct claim *claim, struct slice element,
+                        int64_t delay_ms, event_time hold, bool is_unbounded) {
     struct input_item item = {.run = {.bytes = element, .count = 1}, .least_ms = hold};
     struct delayed_residual delayed = {.due_ms = time_add(engine_clock(engine), delay_ms), .item = item};
 
-    if (drain_takes(engine, stage, item, is_unbounded))
+    if (drain_takes(engine, stage, claim, item, is_unbounded))
         return;
     if (delay_ms == 0) {
         input_queue_push(&stage->queue, item);
@@ -47,7 +47,7 @@ void engine_apply_commit(struct engine *engine, struct bundle_commit *commit, co
         state_apply(&stage->state, engine->options.account, slice_of_static(entry->key, entry->key_size), entry->value);
     firing_apply_timers(engine, stage, commit, claim);
     vec_foreach (residual, &commit->residuals)
-        stage_add_residual(engine, stage, slice_ref(residual->element), residual->delay_ms, residual->hold,
+        stage_add_residual(engine, stage, claim, slice_ref(residual->element), residual->delay_ms, residual->hold,
                            residual->is_unbounded);
     engine->needs_schedule = true;
 }

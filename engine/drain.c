@@ -1,7 +1,8 @@
 /* Draining (MODEL 9.12, 14.2): sources stop, and everything that they have given is finished as if it were all there ever was.
  *
  * What a splittable DoFn has not yet done goes to the stage that truncates, if its SDK has one, and comes back finite; of an SDK that has none
- * unbounded restrictions are dropped. Restrictions that run are checkpointed at once. TestStreams end. Then watermarks run to the end, and no
+ * unbounded restrictions are dropped. Restrictions that run are checkpointed at once; what comes back of them goes the same way, unless it is said
+ * to be bounded. Each is truncated once: users' truncations may well give a restriction a piece at its end. TestStreams end. Then watermarks run to the end, and no
  * timer waits for processing time. */
 #include "engine/internal.h"
 #include "engine/teststream.h"
@@ -10,17 +11,25 @@ static struct stage *truncating_stage(struct engine *engine, const struct stage 
     return stage->plan->truncate_stage == PLAN_NONE ? NULL : &engine->stages[stage->plan->truncate_stage];
 }
 
-bool drain_takes(struct engine *engine, struct stage *stage, struct input_item item, bool is_unbounded) {
-    struct stage *truncating = truncating_stage(engine, stage);
+bool drain_truncates(const struct engine *engine, const struct stage *stage) {
+    return engine->is_draining && stage->plan->truncate_stage != PLAN_NONE;
+}
 
-    if (!engine->is_draining || !is_unbounded)
+bool drain_takes(struct engine *engine, struct stage *stage, const struct claim *claim, struct input_item item,
+                 bool is_unbounded) {
+    if (!engine->is_draining || !is_unbounded || !stage_may_never_end(stage) || claim->is_truncated)
         return false;
-    if (truncating)
-        input_queue_push(&truncating->queue, item);
+    if (drain_truncates(engine, stage))
+        input_queue_push(&truncating_stage(engine, stage)->queue, item);
     else
         input_item_clear(&item);
     engine->needs_schedule = true;
     return true;
+}
+
+struct input_queue *drain_queue(struct engine *engine, struct stage *stage, const struct claim *claim) {
+    return drain_truncates(engine, stage) && !claim->is_truncated ? &truncating_stage(engine, stage)->queue
+                                                                  : &stage->queue;
 }
 
 bool drain_admits(const struct engine *engine, const struct plan_collection *collection, const struct stage *consumer) {

@@ -69,6 +69,7 @@ struct claim {
     event_time least_ms;  /* of a streaming stage: the least of what was claimed */
     unsigned runs_lost;   /* bundles on it that ended because their worker did */
     unsigned runs_failed; /* ... because the SDK said so */
+    bool is_truncated;    /* restrictions that a drain has truncated: not to be truncated again */
 };
 
 /* Without input. */

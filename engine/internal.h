@@ -271,8 +271,14 @@ bool engine_play(struct engine *engine);
 
 /* drain.c: sources stop, what is under way is finished (MODEL 14.2). */
 void engine_drain(struct engine *engine);
-/* Whether the residual is dropped or handed to the stage that truncates, instead of waiting for its turn. Takes the item over if so. */
-bool drain_takes(struct engine *engine, struct stage *stage, struct input_item item, bool is_unbounded);
+/* Whether what the stage claims now has been truncated. */
+bool drain_truncates(const struct engine *engine, const struct stage *stage);
+/* Whether the residual of what was claimed is dropped or handed to the stage that truncates, instead of waiting for its turn. Takes the item
+ * over if so. */
+bool drain_takes(struct engine *engine, struct stage *stage, const struct claim *claim, struct input_item item,
+                 bool is_unbounded);
+/* Where that goes of the claim which is cut off and not begun. */
+struct input_queue *drain_queue(struct engine *engine, struct stage *stage, const struct claim *claim);
 /* Whether this consumer gets the elements of the collection: before a drain, or during it. */
 bool drain_admits(const struct engine *engine, const struct plan_collection *collection, const struct stage *consumer);
 
@@ -356,9 +362,10 @@ void view_absorb(struct engine *engine, void *owner, struct input_item *item);
 /* apply.c: `claim` is the input that the bundle had. */
 void engine_apply_commit(struct engine *engine, struct bundle_commit *commit, const struct claim *claim);
 void claim_release(struct stage *stage, struct claim *claim);
-/* Makes a residual pending input of the stage, now or in delay_ms; `hold` bounds what it will still produce. Takes the element's reference. */
-void stage_add_residual(struct engine *engine, struct stage *stage, struct slice element, int64_t delay_ms,
-                        event_time hold, bool is_unbounded);
+/* Makes a residual of what was claimed pending input of the stage, now or in delay_ms; `hold` bounds what it will still produce. Takes the
+ * element's reference. */
+void stage_add_residual(struct engine *engine, struct stage *stage, const struct claim *claim, struct slice element,
+                        int64_t delay_ms, event_time hold, bool is_unbounded);
 
 /* flush.c: a bounded grouping whose input is complete hands all its groups on. */
 void stage_flush(struct engine *engine, struct stage *stage);

@@ -112,6 +112,7 @@ static struct claim *next_claim(struct engine *engine, struct stage *stage, cons
         return claim;
     }
     claim = claim_create();
+    claim->is_truncated = drain_truncates(engine, stage);
     if (stage->shards)
         shards_claim(engine, stage, worker, claim, MAX(share_of_waiting(engine, stage, slots).bytes, (size_t)1), slots);
     else

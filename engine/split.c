@@ -284,7 +284,7 @@ static void apply_element_split(struct engine *engine, struct bundle *bundle, st
     for (size_t i = 0; i < split->residual_count; i++) {
         struct residual *residual = &split->residuals[i];
 
-        stage_add_residual(engine, bundle->stage, residual->element, MAX(residual->delay_ms, (int64_t)0),
+        stage_add_residual(engine, bundle->stage, bundle->claim, residual->element, MAX(residual->delay_ms, (int64_t)0),
                            residual_hold(residual), residual->is_unbounded);
         residual->element = SLICE_EMPTY;
     }
@@ -295,7 +295,7 @@ static void apply(struct engine *engine, struct bundle *bundle, struct bundle_sp
     const struct channel_split *channel = split->channels;
 
     claim_cut(bundle->claim, stage_source_coder(engine, bundle->stage), (uint64_t)channel->first_residual_element,
-              &bundle->stage->queue);
+              drain_queue(engine, bundle->stage, bundle->claim));
     if (channel->first_residual_element > channel->last_primary_element + 1)
         apply_element_split(engine, bundle, split);
     resident_claim_was_cut(engine, bundle);

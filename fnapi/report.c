@@ -39,7 +39,7 @@ static void read_application(const Fn__BundleApplication *message, struct arena 
         .element = slice_copy(message->element.data, message->element.len, account),
         .transform_id = arena_string(arena, message->transform_id),
         .input_id = arena_string(arena, message->input_id),
-        .is_unbounded = message->is_bounded == BEAM__IS_BOUNDED__ENUM__UNBOUNDED,
+        .is_unbounded = message->is_bounded != BEAM__IS_BOUNDED__ENUM__BOUNDED,
     };
     ret->watermarks = arena_alloc(arena, (message->n_output_watermarks + 1) * sizeof(*ret->watermarks));
     for (size_t i = 0; i < message->n_output_watermarks; i++) {

@@ -17,8 +17,8 @@ struct residual {
         event_time watermark;
     } * watermarks; /* outputs that are absent are unknown */
     size_t watermark_count;
-    int64_t delay_ms; /* 0: as soon as possible */
-    bool is_unbounded;
+    int64_t delay_ms;  /* 0: as soon as possible */
+    bool is_unbounded; /* or the SDK does not say, as Python never does */
 };
 
 /* Strings and arrays live in `arena`; residual elements and metrics are references of their own. */

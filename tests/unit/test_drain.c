@@ -129,6 +129,80 @@ START_TEST(unbounded_rests_of_an_sdk_that_cannot_truncate_are_dropped)
 }
 END_TEST
 
+/* The user's truncation may leave it some work, and would do so each time it is asked. */
+START_TEST(what_was_truncated_is_not_truncated_again)
+{
+    struct stream_bench b;
+
+    open_bench(&b, true);
+    comes(&b, 3, "k", "v");
+    expect(&b, "3: k=v@3 ");
+    gives_back(&b, 1, "k", 1000, 50);
+    drain(&b);
+    expect(&b, "1: k=rest@3 ");
+    puts_out(&b, 2, 60, "k", "piece");
+    done(&b, 2);
+    expect(&b, "3: k=piece@60 ");
+    gives_back(&b, 3, "k", 0, 70);
+    expect(&b, "3: k=rest@3 ");
+    done(&b, 4);
+    expect(&b, "done ");
+    stream_bench_close(&b);
+}
+END_TEST
+
+START_TEST(what_a_lost_worker_had_before_the_drain_is_truncated)
+{
+    struct stream_bench b;
+
+    open_bench(&b, true);
+    comes(&b, 3, "k", "v");
+    expect(&b, "3: k=v@3 ");
+    drain(&b);
+    expect(&b, "split ");
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_WORKER_LOST, .worker = 1});
+    worker_up(&b, 2);
+    expect(&b, "3: k=v@3 ");
+    gives_back(&b, 2, "k", 0, 50);
+    expect(&b, "1: k=rest@3 ");
+    done(&b, 3);
+    expect(&b, "done ");
+    stream_bench_close(&b);
+}
+END_TEST
+
+/* A restriction that the checkpointed bundle was sent and has not begun. */
+START_TEST(what_a_checkpoint_cuts_off_is_truncated)
+{
+    struct stream_bench b;
+    struct bundle_split *split = xcalloc(1, sizeof(*split));
+    struct slice one, other;
+    struct buf both = {0};
+
+    open_bench(&b, true);
+    b.engine->options.stream_bundle_bytes = 1000; /* so that both are in one bundle */
+    one = element(&b, 2, "b", "v");
+    other = element(&b, 3, "c", "v");
+    buf_add(&both, one.data, one.size);
+    buf_add(&both, other.data, other.size);
+    slice_unref(&one);
+    slice_unref(&other);
+    play(&b, (struct plan_test_event){.kind = PLAN_TEST_ELEMENTS, .elements = buf_finish(&both), .element_count = 2});
+    expect(&b, "3: b=v@2 c=v@3 ");
+    drain(&b);
+    expect(&b, "split ");
+    split->channels = arena_new_array(&split->arena, struct channel_split, 1);
+    split->channels[split->channel_count++] =
+        (struct channel_split){.last_primary_element = 0, .first_residual_element = 1};
+    step(&b, (struct engine_event){.type = ENGINE_EVENT_SPLIT, .bundle = 1, .split = split});
+    done(&b, 1);
+    expect(&b, "1: c=v@3 ");
+    done(&b, 2);
+    expect(&b, "done ");
+    stream_bench_close(&b);
+}
+END_TEST
+
 START_TEST(draining_twice_is_draining_once)
 {
     struct stream_bench b;
@@ -189,6 +263,9 @@ int main(void) {
     tcase_add_test(tc, what_waits_is_truncated_and_finished_before_the_watermark_passes_it);
     tcase_add_test(tc, what_runs_is_checkpointed_and_its_rest_truncated);
     tcase_add_test(tc, unbounded_rests_of_an_sdk_that_cannot_truncate_are_dropped);
+    tcase_add_test(tc, what_was_truncated_is_not_truncated_again);
+    tcase_add_test(tc, what_a_lost_worker_had_before_the_drain_is_truncated);
+    tcase_add_test(tc, what_a_checkpoint_cuts_off_is_truncated);
     tcase_add_test(tc, draining_twice_is_draining_once);
     tcase_add_test(tc, a_stage_that_truncates_waits_for_restrictions_at_the_gate);
     suite_add_tcase(suite, tc);

@@ -833,7 +833,7 @@ START_TEST(split_and_residuals_arrive)
     application.transform_id = (char *)"pardo";
     application.input_id = (char *)"i0";
     application.element = (ProtobufCBinaryData){.len = 4, .data = (uint8_t *)"rest"};
-    application.is_bounded = BEAM__IS_BOUNDED__ENUM__UNBOUNDED;
+    application.is_bounded = BEAM__IS_BOUNDED__ENUM__UNSPECIFIED; /* as Python leaves it */
     application.n_output_watermarks = 1;
     application.output_watermarks = &marks;
     residual.application = &application;
