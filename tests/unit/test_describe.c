@@ -98,11 +98,12 @@ END_TEST
 START_TEST(delayed_restrictions_are_told_with_their_time)
 {
     struct stream_bench b;
+    struct claim nothing = {0};
 
     stream_bench_init(&b, false);
     stream_bench_add(&b, PLAN_EXECUTABLE, "Read", 0, false)->process_transform_id = "process";
     stream_bench_start(&b);
-    stage_add_residual(b.engine, &b.engine->stages[1], element(&b, 0, "k", "v"), 7000, 4000, true);
+    stage_add_residual(b.engine, &b.engine->stages[1], &nothing, element(&b, 0, "k", "v"), 7000, 4000, true);
     watermark_is(&b, TIME_MAX);
     expect_description(
         &b, "stage 0 (Script): events to play\n"
@@ -152,6 +153,7 @@ START_TEST(a_job_that_waits_for_something_is_not_stuck)
 {
     CLEANUP(freep) char *text = NULL;
     struct stream_bench b;
+    struct claim nothing = {0};
 
     stream_bench_init(&b, false);
     stream_bench_add(&b, PLAN_FLATTEN, "Broken", 0, true);
@@ -159,7 +161,7 @@ START_TEST(a_job_that_waits_for_something_is_not_stuck)
     stream_bench_start(&b);
     lose_restriction(&b, 1, 5);
     comes(&b, 13, "k", "a");
-    stage_add_residual(b.engine, &b.engine->stages[2], element(&b, 0, "k", "v"), 7000, 4000, true);
+    stage_add_residual(b.engine, &b.engine->stages[2], &nothing, element(&b, 0, "k", "v"), 7000, 4000, true);
     expect(&b, "");
     stream_ends(&b); /* a worker may still come, and then the clock goes on to the restriction */
     expect(&b, "");

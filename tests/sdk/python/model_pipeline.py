@@ -17,10 +17,10 @@ def pipeline(name, *more):
   return beam.Pipeline(PortableRunner(), PipelineOptions(options + list(more)))
 
 
-def booted_pipeline(name):
+def booted_pipeline(name, *more):
   """Its workers are started by the runner, and told what the runner can do, as those of a container are."""
   config = {
       'command': os.path.join(os.path.dirname(_HERE), 'boot_python.sh'),
       'env': {'PYTHONPATH': _HERE, 'TRESTLE_TEST_PYTHON': os.sys.executable},
   }
-  return pipeline(name, '--environment_type=PROCESS', '--environment_config=' + json.dumps(config))
+  return pipeline(name, '--environment_type=PROCESS', '--environment_config=' + json.dumps(config), *more)
