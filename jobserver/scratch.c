@@ -265,6 +265,7 @@ static void store_task(void *user) {
     struct scratch_extent *extent = task->extent;
     CLEANUP_STATUS struct status st = {0};
     int r = is_closing(scratch) ? -1 : write_extent(scratch, extent, &st);
+    uint64_t id = extent->id;
     bool tell;
 
     pthread_mutex_lock(&scratch->mutex);
@@ -278,8 +279,9 @@ static void store_task(void *user) {
     atomic_fetch_sub_explicit(&scratch->storing_bytes, extent->size, memory_order_relaxed);
     tell = !scratch->is_closing;
     pthread_mutex_unlock(&scratch->mutex);
+    let_go(task); /* first: who is told may drop the extent, and counts on its place being free then */
     if (tell && r == 0)
-        scratch->handler.stored(scratch->user, extent->id);
+        scratch->handler.stored(scratch->user, id);
     else if (tell)
         fail(scratch, &st);
     task_end(task);
