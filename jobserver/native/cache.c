@@ -66,12 +66,16 @@ static int set_cancelled(struct status *st) {
     return status_set(st, STATUS_CANCELLED, "nobody wants the environment any more");
 }
 
-/* Until somebody else's build is over, with the lock held. 0: it may be there now. */
-static int await_build(struct native_task *task, struct native_build *build, struct status *st) {
+/* Until somebody else's build is over, with the lock held, which is let go meanwhile. 0: it may be there now. Who waits is counted before it is
+ * said: a build that is waited for goes on without the job that began it. */
+static int await_build(struct native_task *task, struct native_build *build, const char *directory, struct status *st) {
     struct native *native = task->native;
     int r = 0;
 
     build->waiting++;
+    pthread_mutex_unlock(&native->lock);
+    native_say(task, "waiting for %s, which is being made for another job", directory);
+    pthread_mutex_lock(&native->lock);
     while (!build->is_over && native_is_wanted(task))
         pthread_cond_wait(&native->changed, &native->lock);
     build->waiting--;
@@ -87,7 +91,6 @@ static int await_build(struct native_task *task, struct native_build *build, str
 static int begin_build(struct native_task *task, const char *directory, const char *key, struct status *st) {
     struct native *native = task->native;
     struct native_build *build;
-    bool has_said = false;
     int r = 0;
 
     pthread_mutex_lock(&native->lock);
@@ -99,13 +102,8 @@ static int begin_build(struct native_task *task, const char *directory, const ch
             build->key = xstrdup(key);
             list_append(&native->builds, &build->node);
             r = 1;
-        } else if (!has_said) {
-            has_said = true;
-            pthread_mutex_unlock(&native->lock);
-            native_say(task, "waiting for %s, which is being made for another job", directory);
-            pthread_mutex_lock(&native->lock);
         } else {
-            r = await_build(task, build, st);
+            r = await_build(task, build, directory, st);
         }
     }
     pthread_mutex_unlock(&native->lock);
