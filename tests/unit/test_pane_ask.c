@@ -401,7 +401,8 @@ static char *sorted_panes(struct subject *s) {
         *end = '\0';
         vec_push(&panes, at);
     }
-    qsort(panes.items, panes.count, sizeof(char *), compare_panes);
+    if (panes.count)
+        qsort(panes.items, panes.count, sizeof(char *), compare_panes);
     vec_foreach (pane, &panes) {
         buf_add(&out, *pane, strlen(*pane));
         buf_add(&out, " ", 1);
