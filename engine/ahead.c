@@ -6,9 +6,9 @@
  *   a bundle is about to end        all of its output has ended and only the response is missing: where its commits have led to input for another
  *                                   stage before, that stage's next bundle is opened, and given what the commit leads to
  *
- * A bundle that was opened takes one of its worker's slots, which has to be free. The second kind begins without a claim's items; it takes what waits once the bundle before it is
- * gone, and where there is nothing it ends empty, and its kind is not opened again until a commit has led to input once more. Nothing is
- * visible before a commit in either case: what is ahead is the request to process, not the data.
+ * A bundle that was opened takes one of its worker's slots, which has to be free. The second kind begins without a claim's items; it takes
+ * what waits once the bundle before it is gone, and where there is nothing it ends empty, and its kind is not opened again until a commit
+ * has led to input once more. Nothing is visible before a commit in either case: what is ahead is the request to process, not the data.
  *
  * Not for keyed stages, whose claims are shards and may carry cache tokens, nor by the clock of TestStreams. */
 #include "engine/internal.h"

@@ -36,7 +36,8 @@ struct bundle_commit {
 
 void bundle_commit_clear(struct bundle_commit *commit);
 
-/* version(1) | bundle | stage | outputs | written | groups | timers | state | residuals | metrics | flags; integers are varints, bytes are length-prefixed. */
+/* version(1) | bundle | stage | outputs | written | groups | timers | state | residuals | metrics | flags; integers are varints, bytes are
+ * length-prefixed. */
 struct slice bundle_commit_encode(const struct bundle_commit *commit);
 /* Fails on bytes that are truncated, of another version, have something left over, or name an extent that `store` does not have. */
 int bundle_commit_decode(struct slice bytes, struct account *account, const struct store *store,

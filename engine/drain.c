@@ -1,9 +1,9 @@
 /* Draining (MODEL 9.12, 14.2): sources stop, and everything that they have given is finished as if it were all there ever was.
  *
  * What a splittable DoFn has not yet done goes to the stage that truncates, if its SDK has one, and comes back finite; of an SDK that has none
- * unbounded restrictions are dropped. Restrictions that run are checkpointed at once; what comes back of them goes the same way, unless it is said
- * to be bounded. Each is truncated once: users' truncations may well give a restriction a piece at its end. TestStreams end. Then watermarks run to the end, and no
- * timer waits for processing time. */
+ * unbounded restrictions are dropped. Restrictions that run are checkpointed at once; what comes back of them goes the same way, unless it
+ * is said to be bounded. Each is truncated once: users' truncations may well give a restriction a piece at its end. TestStreams end. Then
+ * watermarks run to the end, and no timer waits for processing time. */
 #include "engine/internal.h"
 #include "engine/teststream.h"
 

@@ -2,8 +2,8 @@
  *
  * What a key shard fires, in this order: event-time timers that the input watermark has passed (each key's earliest first, round by round,
  * because a firing may set, move or clear the next); processing-time timers that the clock has; and when neither is due the
- * @OnWindowExpiration of windows that are gone (MODEL 7.15, 7.16). At the end of the input, where all windows are gone at once, they wait for the
- * processing-time timers of their shard (MODEL 7.17).
+ * @OnWindowExpiration of windows that are gone (MODEL 7.15, 7.16). At the end of the input, where all windows are gone at once, they wait
+ * for the processing-time timers of their shard (MODEL 7.17).
  *
  * A bounded stage's input watermark jumps to the end of time once its input is complete. In a stream windows go one after the other, and take
  * their state along: of a stage that has @OnWindowExpiration by the bundle that calls it, of others without one. */

@@ -143,8 +143,8 @@ void group_prefetch_index(const struct group_partition *partition, uint64_t hash
 const struct group_entry *group_prefetch_entry(const struct group_partition *partition, uint64_t hash);
 void group_entry_add_value(struct group_partition *partition, struct group_entry *entry, struct cursor value);
 
-/* For engine/bucket.c too. The entry of this window and key, made when absent (then its count is 0); `borrow`: the key and the window in front of
- * it stay where they are instead of being copied. `hash` as group_hash() says. */
+/* For engine/bucket.c too. The entry of this window and key, made when absent (then its count is 0); `borrow`: the key and the window in
+ * front of it stay where they are instead of being copied. `hash` as group_hash() says. */
 struct group_entry *group_partition_entry(struct group_partition *partition, uint64_t hash, struct cursor window,
                                           struct cursor key, bool borrow);
 /* NULL: there is none. */

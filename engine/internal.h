@@ -244,8 +244,8 @@ static inline bool stage_is_streaming(const struct stage *stage) {
 }
 
 event_time stage_input_watermark(const struct engine *engine, const struct stage *stage);
-/* Up to where the stage's elements, timers and windows have their turn: its input watermark or, where elements are put in order, as far behind it
- * as they may be late (MODEL 7.19). */
+/* Up to where the stage's elements, timers and windows have their turn: its input watermark or, where elements are put in order, as far
+ * behind it as they may be late (MODEL 7.19). */
 event_time stage_event_clock(const struct engine *engine, const struct stage *stage);
 /* The last time of which event-time timers may fire now (MODEL 7.7). */
 event_time stage_timers_limit(const struct engine *engine, const struct stage *stage);
@@ -427,7 +427,8 @@ void firing_clear_shard(struct engine *engine, struct key_shard *shard);
 void engine_spill(struct engine *engine);
 
 /* resident.c */
-/* Whether the item that the bundle sends next is in memory; what it has sent is let go. If not it is being fetched, and bundle_send() follows. */
+/* Whether the item that the bundle sends next is in memory; what it has sent is let go. If not it is being fetched, and bundle_send()
+ * follows. */
 bool resident_input_is_here(struct engine *engine, struct bundle *bundle);
 /* Fails the job: this bundle stage takes groups only as a whole. */
 void resident_group_is_too_large(struct engine *engine, const struct stage *stage, const struct large_values *large);

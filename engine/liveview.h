@@ -1,5 +1,5 @@
-/* Side inputs of a stream. What an unbounded PCollection gives as side input changes while it is read: it is as if it were grouped under one key,
- * and each firing of its trigger changes what its window holds (MODEL 8.5).
+/* Side inputs of a stream. What an unbounded PCollection gives as side input changes while it is read: it is as if it were grouped under
+ * one key, and each firing of its trigger changes what its window holds (MODEL 8.5).
  *
  *      global window, or a trigger that does not look at the window's end   readers want news: each pane that has something replaces the last
  *                                                                           one, and the first makes the window ready

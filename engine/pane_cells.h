@@ -1,4 +1,5 @@
-/* What engine/panes.c, engine/pane_merge.c and engine/pane_ask.c share: the cells of a pane_group, where they are found, and what waits for time.
+/* What engine/panes.c, engine/pane_merge.c and engine/pane_ask.c share: the cells of a pane_group, where they are found, and what waits for
+ * time.
  *
  *      group.table:   (key, window) -> cell       buckets of cells
  *      group.keys:    key -> pane_key             only where windows merge: the cells of a key

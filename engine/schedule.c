@@ -2,9 +2,9 @@
  *
  * Splittable DoFns of a stream, which may never run out of work, come behind all else that is worth a bundle, by turns.
  *
- * A stage of a stream, a stage whose input is complete, or one that has a full bundle waiting, comes before one that would get a crumb; among the former
- * the one nearest to the end of the graph (it frees memory), among the latter the one nearest to the start (it makes bundles
- * fuller). */
+ * A stage of a stream, a stage whose input is complete, or one that has a full bundle waiting, comes before one that would get a crumb;
+ * among the former the one nearest to the end of the graph (it frees memory), among the latter the one nearest to the start (it makes
+ * bundles fuller). */
 #include <stdlib.h>
 
 #include "engine/internal.h"

@@ -16,9 +16,9 @@
  * Keyed stages are not split: a part of their bundle's keys would run beside the bundle, and a shard is in one bundle at a time.
  *
  * Restrictions that may never end are split for another reason, at fraction 0: the bundle then ends with what it has done, which becomes
- * visible, and the residual is another bundle's (a checkpoint). That is due latency_ms after output was seen. Harnesses that send output only at the end
- * show none: so it is due after latency_ms as well where the stage's last bundle had output, and twice as late each time one had none, or so
- * much that longer bundles are worth their wait, up to checkpoint_after_ms.
+ * visible, and the residual is another bundle's (a checkpoint). That is due latency_ms after output was seen. Harnesses that send output
+ * only at the end show none: so it is due after latency_ms as well where the stage's last bundle had output, and twice as late each time
+ * one had none, or so much that longer bundles are worth their wait, up to checkpoint_after_ms.
  *
  * Indices count the elements that the bundle was sent, from 0; -1 stands before the first (ProcessBundleSplitResponse.ChannelSplit). */
 #include <stdlib.h>

@@ -15,8 +15,9 @@
  * What streams drop (MODEL 3.12, 5.2) the runner tells in counters of the step, named as Beam's Java runners name them.
  *
  * Each PCollection is counted once, although harnesses count at both ends of a stage boundary: where it is produced. Who reads it is not
- * asked, and what the runner itself produces (Impulse, GroupByKey, Flatten, Reshuffle) is counted here, as is what a harness wrote to a sink without
- * saying how much. Sizes of what the runner produces come from the first stage that reads it, the only one that has decoded it. */
+ * asked, and what the runner itself produces (Impulse, GroupByKey, Flatten, Reshuffle) is counted here, as is what a harness wrote to a
+ * sink without saying how much. Sizes of what the runner produces come from the first stage that reads it, the only one that has decoded
+ * it. */
 #ifndef ENGINE_TALLY_H
 #define ENGINE_TALLY_H
 

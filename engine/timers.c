@@ -250,8 +250,8 @@ static bool can_fire(const struct plan_stage *stage, const struct timer_record *
            !is_set_at_the_end(stage, record, window, window_end, rules);
 }
 
-/* A harness knows no clock but its own, so that what it says of times to come is as far from a TestStream's time (MODEL 11.4). Pipelines that are
- * tested with a clock of their own say times as the TestStream has them, from zero on. */
+/* A harness knows no clock but its own, so that what it says of times to come is as far from a TestStream's time (MODEL 11.4). Pipelines
+ * that are tested with a clock of their own say times as the TestStream has them, from zero on. */
 static event_time processing_time(event_time time, const struct timer_rules *rules) {
     if (!rules->is_clock_played || time < time_add(rules->host_ms, -OWN_CLOCK_MS))
         return time;

@@ -67,7 +67,8 @@ struct timer_rules {
 };
 
 /* Applies encoded timer records, in order, of one family; they were checked when they arrived. Event-time timers fire at the latest with the
- * window, which is gone the allowed lateness behind its end (MODEL 7.9), but none that its last ones set for later, so that a timer which always sets itself again comes to an end; processing-time timers of a window that is gone are not kept (MODEL
+ * window, which is gone the allowed lateness behind its end (MODEL 7.9), but none that its last ones set for later, so that a timer which
+ * always sets itself again comes to an end; processing-time timers of a window that is gone are not kept (MODEL
  * 7.14). The global window is never gone. */
 void timer_set_apply(struct timer_set *set, const struct plan_stage *stage, unsigned family,
                      const struct timer_rules *rules, struct slice records, struct account *account);

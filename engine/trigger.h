@@ -54,8 +54,8 @@ bool trigger_should_fire(const struct trigger_program *program, const int64_t *s
 void trigger_on_fire(const struct trigger_program *program, int64_t *state, const struct trigger_clock *clock);
 /* It will never fire again; only firing and merging change that. */
 bool trigger_is_finished(const struct trigger_program *program, const int64_t *state);
-/* The earliest processing time at which it might fire by the clock alone; TIME_MAX: none. Times that have come are not told, but for one that waits for no more than
- * that all has come. */
+/* The earliest processing time at which it might fire by the clock alone; TIME_MAX: none. Times that have come are not told, but for one
+ * that waits for no more than that all has come. */
 event_time trigger_next_time(const struct trigger_program *program, const int64_t *state,
                              const struct trigger_clock *clock);
 

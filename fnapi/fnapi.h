@@ -102,13 +102,13 @@ void fn_service_destroy(struct fn_service *service);
 struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_worker_options *options,
                                    const struct fn_worker_handler *handler, void *user);
 /* Gets a worker ready for its next job: forgets the descriptors and what was asked and not answered; messages are charged to `account`
- * (may be NULL) from now on, and Data is read, whoever had stopped that. What harnesses remember by id (bundles, descriptors, short ids of metrics) stays unique, as long as the
- * host never uses a bundle's number again. False, with nothing changed: the worker is not idle (a bundle is not forgotten, a
- * finalization not answered, input waits) or is lost or closed. The harness need not be connected yet. */
+ * (may be NULL) from now on, and Data is read, whoever had stopped that. What harnesses remember by id (bundles, descriptors, short ids of
+ * metrics) stays unique, as long as the host never uses a bundle's number again. False, with nothing changed: the worker is not idle (a
+ * bundle is not forgotten, a finalization not answered, input waits) or is lost or closed. The harness need not be connected yet. */
 bool fn_worker_recycle(struct fn_worker *worker, struct account *account);
-/* Ends Control with OK. The harness then runs its teardown methods, ends its other streams and exits; fn_worker_end_streams() does it for one that
- * does not. When all are closed, `gone` follows, perhaps inside this call. Bundles in flight get no more callbacks. Of the other calls
- * only the next two may follow. */
+/* Ends Control with OK. The harness then runs its teardown methods, ends its other streams and exits; fn_worker_end_streams() does it for
+ * one that does not. When all are closed, `gone` follows, perhaps inside this call. Bundles in flight get no more callbacks. Of the other
+ * calls only the next two may follow. */
 void fn_worker_close(struct fn_worker *worker);
 /* Ends Data, State and Logging of a closed worker (a Go harness in a pool does not by itself). Harmless when they have ended. */
 void fn_worker_end_streams(struct fn_worker *worker);
@@ -135,7 +135,8 @@ struct fn_cache_token {
     const char *side_input_id;
 };
 
-/* Sends ProcessBundle. Then input follows. Not before `connected`; tokens are borrowed. Go's trap about timer families' end marks is dealt with in here (PROTOCOL F). */
+/* Sends ProcessBundle. Then input follows. Not before `connected`; tokens are borrowed. Go's trap about timer families' end marks is dealt
+ * with in here (PROTOCOL F). */
 void fn_worker_start_bundle(struct fn_worker *worker, uint64_t bundle, unsigned descriptor,
                             const struct fn_cache_token *tokens, size_t token_count);
 /* Input for the source, or for a timer family of a transform (family not NULL). Takes the slices' references. Pieces are laid end to end

@@ -239,8 +239,8 @@ int graph_lift_combines(struct graph *graph, struct status *st);
 int graph_expand_sdfs(struct graph *graph, struct status *st);
 /* Runner steps that nobody reads go. Needs graph_connect(). */
 int graph_prune(struct graph *graph, struct status *st);
-/* A PCollection becomes unbounded if it is a test stream's or a leaf makes it that has an unbounded (main or side) input. What later passes make is
- * as bounded as what they make it of. Needs graph_connect(). */
+/* A PCollection becomes unbounded if it is a test stream's or a leaf makes it that has an unbounded (main or side) input. What later passes
+ * make is as bounded as what they make it of. Needs graph_connect(). */
 int graph_spread_unbounded(struct graph *graph, struct status *st);
 /* Splittable DoFns in streams get a step with which they are drained. Needs graph_spread_unbounded(). */
 int graph_add_truncations(struct graph *graph, struct status *st);

@@ -3,8 +3,8 @@
  *      in --> PRECOMBINE --> group by key --> MERGE_ACCUMULATORS --> EXTRACT_OUTPUTS --> out
  *
  * so that each bundle sends one accumulator a key instead of its elements (StandardPTransforms.CombineComponents).
- * MODEL 10.7 and 10.8 say when: the trigger does not observe elements, windows do not merge, no side inputs. And no pane is empty: an SDK combines
- * no elements to its default, but may fail to merge no accumulators (Python's MeanCombineFn does). */
+ * MODEL 10.7 and 10.8 say when: the trigger does not observe elements, windows do not merge, no side inputs. And no pane is empty: an SDK
+ * combines no elements to its default, but may fail to merge no accumulators (Python's MeanCombineFn does). */
 #include <string.h>
 
 #include "translate/graph.h"

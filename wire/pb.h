@@ -2,7 +2,8 @@
  *
  * protobuf-c accepts invalid UTF-8, cuts strings at an embedded NUL and recurses without a limit. pb_unpack() first walks the
  * bytes with the message's descriptor, iteratively: nesting depth (PB_MAX_DEPTH), UTF-8 and NUL in string fields, lengths
- * inside their parent, and the memory that unpacking takes. Then it unpacks into an arena, so that one arena_clear() frees the message. Any thread. */
+ * inside their parent, and the memory that unpacking takes. Then it unpacks into an arena, so that one arena_clear() frees the message. Any
+ * thread. */
 #ifndef WIRE_PB_H
 #define WIRE_PB_H
 

@@ -1,7 +1,8 @@
-/* What a harness keeps of bags, as Python's does (sdk_worker.py, GlobalCachingStateHandler): by worker, cache token and cell over all its bundles,
- * or, without a token, for the bundle. A bag that fits one page is kept whole and follows what the bundle writes; of a longer one the first page
- * is kept, and the token that goes on from there. Whoever reads a bag that is kept asks the engine for nothing: a token that should have moved
- * and did not shows as a bag that is not what it should be. Now and then a bag is forgotten, as the least recently used are. */
+/* What a harness keeps of bags, as Python's does (sdk_worker.py, GlobalCachingStateHandler): by worker, cache token and cell over all its
+ * bundles, or, without a token, for the bundle. A bag that fits one page is kept whole and follows what the bundle writes; of a longer one
+ * the first page is kept, and the token that goes on from there. Whoever reads a bag that is kept asks the engine for nothing: a token that
+ * should have moved and did not shows as a bag that is not what it should be. Now and then a bag is forgotten, as the least recently used
+ * are. */
 #include <stdlib.h>
 
 #include "sdk.h"

@@ -1,5 +1,5 @@
-/* What must be true of a streaming job's result whatever the engine is free to order: each stage's output, as a recorder saw it, against its input,
- * as another one did.
+/* What must be true of a streaming job's result whatever the engine is free to order: each stage's output, as a recorder saw it, against
+ * its input, as another one did.
  *
  *      sources      every position once; of a job that was drained, none twice
  *      stateless    exactly what follows from the input
