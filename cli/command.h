@@ -4,7 +4,8 @@
  *      main.c           the program
  *      commands.c       the table, and the help made of it
  *      arguments.c      a command's words told apart
- *      serve.c          the daemon
+ *      serve.c          the daemon, and what it tells the service manager, by
+ *      notify.c         systemd's notification protocol
  *      job_commands.c   what can be done to a job of a running daemon, through
  *      job_client.c     a client of the Job API
  *

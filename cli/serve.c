@@ -1,15 +1,18 @@
 /* serve: the daemon. What it does is in daemon.c; here is what belongs to its process: configuration, signals, the launcher's fork, the
  * allocator's knobs. */
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/notify.h"
 #include "cli/serve.h"
 #include "jobserver/daemon.h"
 #include "rpc/rpc.h"
@@ -49,14 +52,35 @@ static void block_signals(void) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void wait_for_end(void) {
+/* Until one of the signals of the end. Half as often as the service manager wants it, the daemon is asked for a sign of life; without one
+ * the service manager hears nothing either, and starts the daemon anew. */
+static int wait_for_signal(const sigset_t *signals, struct daemon *daemon, const struct notify *notify) {
+    uint64_t pause_usec = notify->watchdog_usec / 2;
+    struct timespec pause = {.tv_sec = (time_t)(pause_usec / 1000000), .tv_nsec = (long)(pause_usec % 1000000 * 1000)};
+
+    for (;;) {
+        int signal_number = sigtimedwait(signals, NULL, pause_usec ? &pause : NULL);
+
+        if (signal_number > 0)
+            return signal_number;
+        if (errno != EAGAIN)
+            continue;
+        if (daemon_beat(daemon))
+            notify_send(notify, "WATCHDOG=1");
+        else
+            log_error("trestle", "a thread of the pool has not answered for %llu ms",
+                      (unsigned long long)pause_usec / 1000);
+    }
+}
+
+static void wait_for_end(struct daemon *daemon, const struct notify *notify) {
     sigset_t ends;
-    int signal_number = 0;
+    int signal_number;
 
     end_signals(&ends);
-    while (sigwait(&ends, &signal_number) != 0)
-        ;
+    signal_number = wait_for_signal(&ends, daemon, notify);
     log_info("trestle", "%s: shutting down (once more: at once)", strsignal(signal_number));
+    notify_send(notify, "STOPPING=1\nSTATUS=%s: shutting down", strsignal(signal_number));
     signal(SIGTERM, exit_at_once);
     signal(SIGINT, exit_at_once);
     pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
@@ -75,11 +99,16 @@ static int serve(const struct config *config, struct status *st) {
     atomic_bool is_launcher_lost = false;
     struct launcher *launcher;
     struct daemon *daemon;
+    struct notify notify;
     int result = EXIT_FAILURE;
 
     tune_allocator();
-    if (launcher_create(&launcher, st) < 0)
+    if (notify_open(&notify, st) < 0)
         return EXIT_FAILURE;
+    if (launcher_create(&launcher, st) < 0) {
+        notify_close(&notify);
+        return EXIT_FAILURE;
+    }
     block_signals();
     launcher_on_death(launcher, launcher_died, &is_launcher_lost);
     launcher_start(launcher);
@@ -87,12 +116,14 @@ static int serve(const struct config *config, struct status *st) {
     if (daemon_create(config, launcher, &daemon, st) == 0) {
         printf("listening on %s\n", daemon_endpoint(daemon));
         fflush(stdout);
-        wait_for_end();
+        notify_send(&notify, "READY=1\nSTATUS=Listening on %s", daemon_endpoint(daemon));
+        wait_for_end(daemon, &notify);
         daemon_destroy(daemon);
         result = EXIT_SUCCESS;
     }
     launcher_destroy(launcher);
     rpc_shutdown();
+    notify_close(&notify);
     return is_launcher_lost ? EXIT_FAILURE : result;
 }
 

@@ -1,5 +1,6 @@
 #include "jobserver/daemon.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ struct daemon {
     struct host *host;
     struct job_service *job_service;
     struct artifact_service *artifact_service;
+    atomic_bool is_beat_due; /* daemon_beat() asked, and there is no answer yet */
 };
 
 /* "HOST:0" and the port the system picked make "HOST:PORT"; "unix:PATH" stays. */
@@ -198,6 +200,20 @@ int daemon_create(const struct config *config, struct launcher *launcher, struct
 
 const char *daemon_endpoint(const struct daemon *daemon) {
     return daemon->endpoint;
+}
+
+static void answer_beat(void *user) {
+    struct daemon *daemon = user;
+
+    preparation_unref(catalogue_find_preparation(daemon->catalogue, ""));
+    daemon->is_beat_due = false;
+}
+
+bool daemon_beat(struct daemon *daemon) {
+    if (atomic_exchange(&daemon->is_beat_due, true))
+        return false;
+    pool_run(daemon->pool, answer_beat, daemon);
+    return true;
 }
 
 void daemon_destroy(struct daemon *daemon) {

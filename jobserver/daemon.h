@@ -8,6 +8,8 @@
 #ifndef JOBSERVER_DAEMON_H
 #define JOBSERVER_DAEMON_H
 
+#include <stdbool.h>
+
 #include "jobserver/config.h"
 #include "worker/launcher.h"
 
@@ -17,6 +19,9 @@ struct daemon;
 int daemon_create(const struct config *config, struct launcher *launcher, struct daemon **ret, struct status *st);
 /* HOST:PORT, with the port that the system picked if it was to. */
 const char *daemon_endpoint(const struct daemon *daemon);
+/* Asks the pool's threads and the catalogue for a sign of life, and never waits for it: whether they have given the one that was asked for
+ * the last time. */
+bool daemon_beat(struct daemon *daemon);
 /* Refuses new jobs, cancels those that run and stops their workers, lets calls in flight end, frees. NULL is fine. */
 void daemon_destroy(struct daemon *daemon);
 
