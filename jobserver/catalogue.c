@@ -318,14 +318,64 @@ int catalogue_find_job(struct catalogue *catalogue, const char *id, struct job *
     return 0;
 }
 
-struct job **catalogue_list_jobs(struct catalogue *catalogue, size_t *ret_count) {
-    struct job **jobs;
+int catalogue_job_options(struct catalogue *catalogue, const char *id, struct slice *ret, struct status *st) {
+    struct job *job;
+    int r = catalogue_find_job(catalogue, id, &job, st);
+
+    if (r < 0)
+        return r;
+    *ret = slice_ref(job_specification(job)->pipeline_options);
+    job_unref(job);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ lists */
+
+static void summarize(struct job *job, struct job_summary *ret) {
+    snprintf(ret->id, sizeof(ret->id), "%s", job_id(job));
+    ret->name = xstrdup(job_specification(job)->name);
+    ret->state = job_state_since(job, &ret->state_time_ms);
+    ret->created_ms = job_created_ms(job);
+}
+
+/* How many jobs come before the page in the order of ids, which is that of time; for newest_first: how many come up to its first one.
+ * Locked. */
+static size_t find_page(const struct catalogue *catalogue, const struct job_query *query) {
+    size_t low = 0, high = catalogue->jobs.count;
+
+    if (!query->after)
+        return query->newest_first ? high : 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(job_id(catalogue->jobs.items[middle]), query->after);
+
+        if (order < 0 || (order == 0 && !query->newest_first))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct job_summary *catalogue_list_jobs(struct catalogue *catalogue, const struct job_query *query, size_t *ret_count) {
+    struct job_summary *summaries;
+    size_t start, count;
 
     pthread_mutex_lock(&catalogue->mutex);
-    jobs = xcalloc(MAX(catalogue->jobs.count, (size_t)1), sizeof(*jobs));
-    for (size_t i = 0; i < catalogue->jobs.count; i++)
-        jobs[i] = job_ref(catalogue->jobs.items[i]);
-    *ret_count = catalogue->jobs.count;
+    start = find_page(catalogue, query);
+    count = query->newest_first ? start : catalogue->jobs.count - start;
+    if (query->limit > 0)
+        count = MIN(count, query->limit);
+    summaries = xcalloc(MAX(count, (size_t)1), sizeof(*summaries));
+    for (size_t i = 0; i < count; i++)
+        summarize(catalogue->jobs.items[query->newest_first ? start - 1 - i : start + i], &summaries[i]);
     pthread_mutex_unlock(&catalogue->mutex);
-    return jobs;
+    *ret_count = count;
+    return summaries;
+}
+
+void job_summaries_free(struct job_summary *summaries, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        free(summaries[i].name);
+    free(summaries);
 }

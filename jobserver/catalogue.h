@@ -48,7 +48,28 @@ struct preparation *catalogue_find_staging(struct catalogue *catalogue, const ch
 int catalogue_start(struct catalogue *catalogue, const char *preparation_id, struct job **ret, struct status *st);
 /* NOT_FOUND with a message that says what the id is, if it is not a job's. */
 int catalogue_find_job(struct catalogue *catalogue, const char *id, struct job **ret, struct status *st);
-/* The oldest first. Each has a reference; free the array. */
-struct job **catalogue_list_jobs(struct catalogue *catalogue, size_t *ret_count);
+
+/* What lists show of a job. */
+struct job_summary {
+    char id[JOB_ID_SIZE];
+    char *name;
+    enum job_state state;
+    int64_t state_time_ms; /* when that state was entered; for a finished job: its end */
+    int64_t created_ms;
+};
+
+/* A page of the list of jobs. Zero-initialised: all of them, the oldest first. */
+struct job_query {
+    const char
+        *after;   /* id of the last job of the page before; NULL: from the beginning. It need not be there any more. */
+    size_t limit; /* 0: none */
+    bool newest_first;
+};
+
+/* Reads nothing from the disk. Free it with job_summaries_free(). */
+struct job_summary *catalogue_list_jobs(struct catalogue *catalogue, const struct job_query *query, size_t *ret_count);
+void job_summaries_free(struct job_summary *summaries, size_t count);
+/* The job's pipeline options, a serialized google.protobuf.Struct. NOT_FOUND. */
+int catalogue_job_options(struct catalogue *catalogue, const char *id, struct slice *ret, struct status *st);
 
 #endif

@@ -12,6 +12,7 @@ struct job {
     char *name;
     char *retrieval_token;
     struct job_spec spec;
+    int64_t created_ms;
 
     pthread_mutex_t mutex;
     atomic_bool is_cancel_requested;
@@ -78,7 +79,7 @@ struct job *job_create(const char *id, const struct job_spec *spec, const struct
     atomic_init(&job->metrics->refs, 1);
     job->state = JOB_STOPPED;
     history_add_state(&job->history, JOB_STOPPED);
-    job->state_time_ms = job->history.last_time_ms;
+    job->state_time_ms = job->created_ms = job->history.last_time_ms;
     return job;
 }
 
@@ -110,6 +111,10 @@ const char *job_id(const struct job *job) {
 
 const struct job_spec *job_specification(const struct job *job) {
     return &job->spec;
+}
+
+int64_t job_created_ms(const struct job *job) {
+    return job->created_ms;
 }
 
 enum job_state job_current_state(struct job *job) {

@@ -82,6 +82,7 @@ const struct job_spec *job_specification(const struct job *job);
 enum job_state job_current_state(struct job *job);
 /* The same, with the time at which it was entered. */
 enum job_state job_state_since(struct job *job, int64_t *ret_time_ms);
+int64_t job_created_ms(const struct job *job);
 /* About how much memory it holds. */
 size_t job_memory_bytes(struct job *job);
 struct job *job_ref(struct job *job);

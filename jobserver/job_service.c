@@ -254,28 +254,32 @@ static void run(struct rpc_stream *call, void *context, struct slice request) {
 
 /* ------------------------------------------------------------------ what there is to know of jobs */
 
+static void add_job_info(struct job_service *service, const struct job_summary *job, struct buf *out) {
+    CLEANUP_SLICE struct slice options = SLICE_EMPTY;
+    Job__JobInfo info = JOB__JOB_INFO__INIT;
+    struct buf line = {0};
+
+    if (catalogue_job_options(service->options.catalogue, job->id, &options, NULL) < 0)
+        return; /* dropped since it was listed */
+    info.job_id = (char *)job->id;
+    info.job_name = job->name;
+    info.state = (Job__JobState__Enum)job->state;
+    pb_pack_into(&info.base, &line);
+    pb_add_bytes_field(&line, 3, options.data, options.size); /* pipeline_options */
+    pb_add_bytes_field(out, 1, buf_data(&line), line.size);   /* job_info */
+    buf_clear(&line);
+}
+
 static void get_jobs(struct rpc_stream *call, void *context, struct slice request) {
     struct job_service *service = context;
     struct buf out = {0};
     size_t count;
-    struct job **jobs = catalogue_list_jobs(service->options.catalogue, &count);
+    struct job_summary *jobs = catalogue_list_jobs(service->options.catalogue, &(struct job_query){0}, &count);
 
     slice_unref(&request);
-    for (size_t i = 0; i < count; i++) {
-        const struct job_spec *spec = job_specification(jobs[i]);
-        Job__JobInfo info = JOB__JOB_INFO__INIT;
-        struct buf line = {0};
-
-        info.job_id = (char *)job_id(jobs[i]);
-        info.job_name = (char *)spec->name;
-        info.state = (Job__JobState__Enum)job_current_state(jobs[i]);
-        pb_pack_into(&info.base, &line);
-        pb_add_bytes_field(&line, 3, spec->pipeline_options.data, spec->pipeline_options.size); /* pipeline_options */
-        pb_add_bytes_field(&out, 1, buf_data(&line), line.size);                                /* job_info */
-        buf_clear(&line);
-        job_unref(jobs[i]);
-    }
-    free(jobs);
+    for (size_t i = 0; i < count; i++)
+        add_job_info(service, &jobs[i], &out);
+    job_summaries_free(jobs, count);
     rpc_reply(call, buf_finish(&out));
 }
 

@@ -134,7 +134,8 @@ END_TEST
 
 START_TEST(the_oldest_finished_jobs_are_dropped_and_running_ones_stay)
 {
-    struct job *running = start("running"), *jobs[4], **listed;
+    struct job *running = start("running"), *jobs[4];
+    struct job_summary *listed;
     size_t count;
 
     for (int i = 0; i < 4; i++) {
@@ -142,24 +143,53 @@ START_TEST(the_oldest_finished_jobs_are_dropped_and_running_ones_stay)
         job_set_state(jobs[i], JOB_DONE);
     }
     job_unref(start("last"));
-    listed = catalogue_list_jobs(catalogue, &count);
+    listed = catalogue_list_jobs(catalogue, &(struct job_query){0}, &count);
     ck_assert_uint_eq(count, 4); /* running, two finished, last */
-    ck_assert_ptr_eq(listed[0], running);
-    ck_assert_ptr_eq(listed[1], jobs[2]);
-    ck_assert_ptr_eq(listed[2], jobs[3]);
-    for (size_t i = 0; i < count; i++)
-        job_unref(listed[i]);
-    free(listed);
+    ck_assert_str_eq(listed[0].id, job_id(running));
+    ck_assert_str_eq(listed[1].id, job_id(jobs[2]));
+    ck_assert_str_eq(listed[2].id, job_id(jobs[3]));
+    ck_assert_str_eq(listed[3].name, "last");
+    ck_assert_int_eq(listed[2].state, JOB_DONE);
+    ck_assert_int_ge(listed[2].state_time_ms, listed[2].created_ms);
+    job_summaries_free(listed, count);
     for (int i = 0; i < 4; i++)
         job_unref(jobs[i]);
     job_unref(running);
 }
 END_TEST
 
+static void expect_page(const struct job_query *query, struct job *const *expected, size_t expected_count) {
+    size_t count;
+    struct job_summary *listed = catalogue_list_jobs(catalogue, query, &count);
+
+    ck_assert_uint_eq(count, expected_count);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_str_eq(listed[i].id, job_id(expected[i]));
+    job_summaries_free(listed, count);
+}
+
+START_TEST(jobs_are_listed_in_pages_from_either_end)
+{
+    struct job *jobs[3], *backwards[3];
+
+    for (int i = 0; i < 3; i++)
+        backwards[2 - i] = jobs[i] = start("x");
+    expect_page(&(struct job_query){.limit = 2}, jobs, 2);
+    expect_page(&(struct job_query){.limit = 2, .after = job_id(jobs[1])}, jobs + 2, 1);
+    expect_page(&(struct job_query){.after = job_id(jobs[2])}, NULL, 0);
+    expect_page(&(struct job_query){.newest_first = true, .limit = 2}, backwards, 2);
+    expect_page(&(struct job_query){.newest_first = true, .after = job_id(jobs[1])}, backwards + 2, 1);
+    expect_page(&(struct job_query){.after = "0"}, jobs, 3); /* one that was dropped */
+    for (int i = 0; i < 3; i++)
+        job_unref(jobs[i]);
+}
+END_TEST
+
 START_TEST(finished_jobs_that_hold_much_memory_are_dropped_earlier)
 {
     struct catalogue_options options = catalogue_default_options();
-    struct job *job, **listed;
+    struct job_summary *listed;
+    struct job *job;
     size_t count;
 
     options.max_finished_bytes = 1000;
@@ -170,10 +200,9 @@ START_TEST(finished_jobs_that_hold_much_memory_are_dropped_earlier)
     job_set_state(job, JOB_DONE);
     job_unref(job);
     job_unref(start("next"));
-    listed = catalogue_list_jobs(catalogue, &count);
+    listed = catalogue_list_jobs(catalogue, &(struct job_query){0}, &count);
     ck_assert_uint_eq(count, 1);
-    job_unref(listed[0]);
-    free(listed);
+    job_summaries_free(listed, count);
 }
 END_TEST
 
@@ -257,6 +286,7 @@ int main(void) {
     tcase_add_test(tests, an_id_that_is_no_job_is_not_found_with_a_word_why);
     tcase_add_test(tests, the_oldest_preparations_are_dropped);
     tcase_add_test(tests, the_oldest_finished_jobs_are_dropped_and_running_ones_stay);
+    tcase_add_test(tests, jobs_are_listed_in_pages_from_either_end);
     tcase_add_test(tests, finished_jobs_that_hold_much_memory_are_dropped_earlier);
     tcase_add_test(tests, too_many_running_jobs_are_refused_and_the_preparation_stays);
     tcase_add_test(tests, a_closed_catalogue_takes_nothing_new);
