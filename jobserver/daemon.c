@@ -169,6 +169,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .catalogue = daemon->catalogue,
         .store = daemon->store,
         .pool = daemon->pool,
+        .fn_service = daemon->fn_service,
         .max_artifact_bytes = config->limits_max_artifact_bytes,
     });
     job_service_register(daemon->job_service, daemon->server);
