@@ -25,7 +25,7 @@ struct artifact_service_options {
     struct artifact_store *store;
     struct pool *pool;
     struct fn_service *fn_service; /* knows the workers */
-    uint64_t max_artifact_bytes; /* 0: as much as the disk takes */
+    uint64_t max_artifact_bytes;   /* 0: as much as the disk takes */
 };
 
 struct artifact_service *artifact_service_create(const struct artifact_service_options *options);
