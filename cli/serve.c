@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,6 +96,17 @@ static void launcher_died(void *user) {
     kill(getpid(), SIGTERM); /* to the process: this thread has it blocked, main waits for it */
 }
 
+/* Connections, scratch files and the launcher's pipes: as many as the system lets us. After the launcher was forked, whose children get the
+ * limit that the daemon was started with. */
+static void raise_descriptor_limit(void) {
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int serve(const struct config *config, struct status *st) {
     atomic_bool is_launcher_lost = false;
     struct launcher *launcher;
@@ -109,6 +121,7 @@ static int serve(const struct config *config, struct status *st) {
         notify_close(&notify);
         return EXIT_FAILURE;
     }
+    raise_descriptor_limit();
     block_signals();
     launcher_on_death(launcher, launcher_died, &is_launcher_lost);
     launcher_start(launcher);

@@ -98,6 +98,10 @@ struct fn_service *fn_service_create(struct rpc_server *server);
 /* After rpc_server_stop(), and after every worker was closed. */
 void fn_service_destroy(struct fn_service *service);
 
+/* What GetProvisionInfo tells the harness with this id: a serialized GetProvisionInfoResponse, the caller's; empty: the id is not known. Any
+ * thread. */
+struct slice fn_service_provision(struct fn_service *service, struct slice worker_id);
+
 /* Makes the id known: from now on streams with this worker_id are served. */
 struct fn_worker *fn_worker_create(struct fn_service *service, const struct fn_worker_options *options,
                                    const struct fn_worker_handler *handler, void *user);

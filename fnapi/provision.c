@@ -27,23 +27,29 @@ struct slice fn_provision_response(struct slice info, const char *endpoint, bool
     return buf_finish(&response);
 }
 
-void fn_provision_method(struct rpc_stream *call, void *context, struct slice request) {
-    struct fn_service *service = context;
-    struct slice id = rpc_stream_metadata(call, "worker_id");
+struct slice fn_service_provision(struct fn_service *service, struct slice worker_id) {
     struct slice response = SLICE_EMPTY;
-    struct fn_worker *worker;
+    const struct fn_worker *worker;
+
+    pthread_mutex_lock(&service->lock);
+    worker = map_get(&service->workers, worker_id.data, worker_id.size);
+    if (worker)
+        response = slice_ref(worker->provision);
+    pthread_mutex_unlock(&service->lock);
+    return response;
+}
+
+void fn_provision_method(struct rpc_stream *call, void *context, struct slice request) {
+    struct slice id = rpc_stream_metadata(call, "worker_id");
+    struct slice response;
 
     slice_unref(&request);
     if (id.size == 0) {
         rpc_fail(call, STATUS_INVALID_ARGUMENT, "GetProvisionInfo needs the metadata worker_id");
         return;
     }
-    pthread_mutex_lock(&service->lock);
-    worker = map_get(&service->workers, id.data, id.size);
-    if (worker)
-        response = slice_ref(worker->provision);
-    pthread_mutex_unlock(&service->lock);
-    if (worker)
+    response = fn_service_provision(context, id);
+    if (response.size)
         rpc_reply(call, response);
     else
         rpc_fail(call, STATUS_NOT_FOUND, "GetProvisionInfo: the worker_id is not known");

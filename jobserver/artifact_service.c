@@ -6,11 +6,13 @@
 
 static const struct rpc_method methods[] = {
     {.path = "/org.apache.beam.model.job_management.v1.ArtifactStagingService/ReverseArtifactRetrievalService",
-     .streaming = &artifact_staging_stream},
+     .streaming = &artifact_staging_stream,
+     .begins_with_message = true},
     {.path = "/org.apache.beam.model.job_management.v1.ArtifactRetrievalService/ResolveArtifacts",
      .unary = artifact_resolve},
     {.path = "/org.apache.beam.model.job_management.v1.ArtifactRetrievalService/GetArtifact",
-     .streaming = &artifact_get_stream},
+     .streaming = &artifact_get_stream,
+     .begins_with_message = true},
 };
 
 struct artifact_service *artifact_service_create(const struct artifact_service_options *options) {

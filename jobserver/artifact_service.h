@@ -2,7 +2,7 @@
  *
  *   staging.c     ArtifactStagingService: the client opens a stream and names the preparation by its token; the server asks for what
  *                 it needs, one request at a time
- *   retrieval.c   ArtifactRetrievalService: workers ask for what their ProvisionInfo listed
+ *   retrieval.c   ArtifactRetrievalService: workers ask for what their ProvisionInfo listed, and get nothing else
  *
  * After staging, the preparation's environments depend on files in the store and on nothing else.
  *
@@ -12,6 +12,7 @@
 #define JOBSERVER_ARTIFACT_SERVICE_H
 
 #include "base/pool.h"
+#include "fnapi/fnapi.h"
 #include "jobserver/artifact_store.h"
 #include "jobserver/catalogue.h"
 #include "rpc/rpc.h"
@@ -23,7 +24,8 @@ struct artifact_service_options {
     struct catalogue *catalogue;
     struct artifact_store *store;
     struct pool *pool;
-    uint64_t max_artifact_bytes; /* 0: as much as the disk takes */
+    struct fn_service *fn_service; /* knows the workers */
+    uint64_t max_artifact_bytes;   /* 0: as much as the disk takes */
 };
 
 struct artifact_service *artifact_service_create(const struct artifact_service_options *options);

@@ -67,13 +67,18 @@ struct config {
     uint64_t limits_max_message_bytes;   /* one gRPC message */
     uint64_t limits_max_element_bytes;   /* one encoded element */
     uint64_t limits_max_inline_group_bytes;
-    uint64_t limits_max_artifact_bytes; /* one staged file */
-    uint64_t memory_total_bytes;        /* 0: half of what the machine or the service's cgroup has */
-    uint64_t memory_per_job_bytes;      /* 0: as the total */
-    uint64_t disk_total_bytes;          /* scratch data of all jobs; 0: no limit */
-    uint64_t disk_per_job_bytes;        /* 0: no limit */
-    unsigned log_level;                 /* enum log_level */
-    unsigned log_format;                /* enum config_log_format */
+    uint64_t limits_max_artifact_bytes;  /* one staged file */
+    uint64_t limits_max_receiving_bytes; /* 0: twice max_message, at least 1 GiB */
+    unsigned limits_max_connection_streams;
+    unsigned limits_max_waiting_calls;
+    uint64_t limits_request_timeout_ms;
+    uint64_t limits_handshake_timeout_ms;
+    uint64_t memory_total_bytes;   /* 0: half of what the machine or the service's cgroup has */
+    uint64_t memory_per_job_bytes; /* 0: as the total */
+    uint64_t disk_total_bytes;     /* scratch data of all jobs; 0: no limit */
+    uint64_t disk_per_job_bytes;   /* 0: no limit */
+    unsigned log_level;            /* enum log_level */
+    unsigned log_format;           /* enum config_log_format */
     unsigned log_max_messages_per_job;
     struct config_override *overrides; /* in the file's order; the first that fits counts */
     size_t override_count;

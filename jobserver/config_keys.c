@@ -99,6 +99,17 @@ static const struct config_key keys[] = {
      "can, it reads them page by page; less where the memory budget is small"},
     {"limits.max_artifact", CONFIG_SIZE, FIELD(limits_max_artifact_bytes), 1024 * 1024, 1024 * GIB, "4GiB", NULL,
      "the largest file that a client may stage"},
+    {"limits.max_receiving", CONFIG_SIZE, FIELD(limits_max_receiving_bytes), 0, 1024 * GIB, "0B", NULL,
+     "memory for messages that have arrived in part, all connections together; beyond it calls are ended; 0B: twice "
+     "limits.max_message, at least 1GiB"},
+    {"limits.max_connection_streams", CONFIG_NUMBER, FIELD(limits_max_connection_streams), 16, 1000000, "4096", NULL,
+     "calls that one connection may have open"},
+    {"limits.max_waiting_calls", CONFIG_NUMBER, FIELD(limits_max_waiting_calls), 16, 1000000, "4096", NULL,
+     "calls, of all connections, that may be open without their request having arrived; more are refused"},
+    {"limits.request_timeout", CONFIG_DURATION, FIELD(limits_request_timeout_ms), 100, DAY_MS, "120s", NULL,
+     "how long a request may take to arrive"},
+    {"limits.handshake_timeout", CONFIG_DURATION, FIELD(limits_handshake_timeout_ms), 100, DAY_MS, "20s", NULL,
+     "how long a new connection may take to say what it is (TLS, HTTP/2)"},
     {"memory.total", CONFIG_SIZE, FIELD(memory_total_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
      "memory for the data of all jobs; when more is needed, grouped data, side inputs and waiting elements go to disk; "
      "0B: half of "

@@ -64,12 +64,24 @@ static char *local_endpoint(const char *endpoint) {
     return xstrdup(endpoint);
 }
 
+static size_t max_receiving_bytes(const struct config *config) {
+    if (config->limits_max_receiving_bytes)
+        return config->limits_max_receiving_bytes;
+    return (size_t)MAX(2 * config->limits_max_message_bytes, UINT64_C(1) << 30);
+}
+
 static int listen_on(struct daemon *daemon, const char *address, struct status *st) {
+    const struct config *config = daemon->config;
     int port = 0, r;
 
     daemon->server = rpc_server_create(&(struct rpc_server_options){
-        .max_message_bytes = daemon->config->limits_max_message_bytes,
+        .max_message_bytes = config->limits_max_message_bytes,
         .account = daemon->account,
+        .limits = {.receiving_bytes = max_receiving_bytes(config),
+                   .connection_streams = config->limits_max_connection_streams,
+                   .max_waiting_calls = config->limits_max_waiting_calls,
+                   .request_timeout_ms = (unsigned)config->limits_request_timeout_ms,
+                   .handshake_timeout_ms = (unsigned)config->limits_handshake_timeout_ms},
     });
     r = rpc_server_listen(daemon->server, address, &port, st);
     if (r == 0)
@@ -157,6 +169,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .scratch_directory = state_dir_path(daemon->state_dir),
         .pool = daemon->scratch_pool,
         .native = daemon->native,
+        .store = daemon->store,
     });
     daemon->job_service = job_service_create(&(struct job_service_options){
         .catalogue = daemon->catalogue,
@@ -171,6 +184,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .catalogue = daemon->catalogue,
         .store = daemon->store,
         .pool = daemon->pool,
+        .fn_service = daemon->fn_service,
         .max_artifact_bytes = config->limits_max_artifact_bytes,
     });
     job_service_register(daemon->job_service, daemon->server);

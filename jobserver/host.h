@@ -10,6 +10,7 @@
 
 #include "base/pool.h"
 #include "fnapi/fnapi.h"
+#include "jobserver/artifact_store.h"
 #include "jobserver/config.h"
 #include "jobserver/job.h"
 #include "worker/worker.h"
@@ -28,6 +29,7 @@ struct host_options {
     const char *scratch_directory;
     struct pool *pool; /* for scratch data */
     struct native *native;
+    const struct artifact_store *store;
 };
 
 struct host *host_create(const struct host_options *options);

@@ -472,8 +472,8 @@ static const struct rpc_method methods[] = {
     {.path = JOB_SERVICE_PATH("GetPipeline"), .unary = get_pipeline},
     {.path = JOB_SERVICE_PATH("Cancel"), .unary = cancel},
     {.path = JOB_SERVICE_PATH("Drain"), .unary = drain},
-    {.path = JOB_SERVICE_PATH("GetStateStream"), .streaming = &job_state_stream},
-    {.path = JOB_SERVICE_PATH("GetMessageStream"), .streaming = &job_message_stream},
+    {.path = JOB_SERVICE_PATH("GetStateStream"), .streaming = &job_state_stream, .begins_with_message = true},
+    {.path = JOB_SERVICE_PATH("GetMessageStream"), .streaming = &job_message_stream, .begins_with_message = true},
     {.path = JOB_SERVICE_PATH("GetJobMetrics"), .unary = get_job_metrics},
     {.path = JOB_SERVICE_PATH("DescribePipelineOptions"), .unary = describe_pipeline_options},
 };

@@ -1,5 +1,8 @@
 /* ArtifactRetrievalService: workers fetch what their ProvisionInfo lists.
  *
+ * Who asks says so by the metadata worker_id, as all boot programs do, and gets what that worker's environment depends on and nothing else:
+ * a digest is no secret, and what one job staged is not for the workers of another.
+ *
  * What a worker sends back to name an artifact is type and payload as it got them (the role it may have rewritten). The path in
  * the payload is not opened: it is compared with the path that the store would give to the digest at its end. */
 #include <errno.h>
@@ -8,6 +11,7 @@
 #include <unistd.h>
 
 #include "beam_artifact_api.pb-c.h"
+#include "beam_provision_api.pb-c.h"
 #include "jobserver/artifact_service_internal.h"
 #include "model/urn.h"
 #include "wire/pb.h"
@@ -61,6 +65,7 @@ struct retrieval {
     struct artifact_service *service;
     struct rpc_stream *stream; /* owned reference */
     struct lane *lane;
+    struct slice provision; /* GetProvisionInfoResponse of the worker that asks */
     struct slice request;
     bool has_request; /* RPC thread */
     int fd;
@@ -86,6 +91,26 @@ static int find_digest(struct retrieval *retrieval, const Beam__ArtifactInformat
     return 0;
 }
 
+static bool is_same_artifact(const Beam__ArtifactInformation *a, const Beam__ArtifactInformation *b) {
+    return strcmp(a->type_urn, b->type_urn) == 0 && a->type_payload.len == b->type_payload.len &&
+           (a->type_payload.len == 0 || memcmp(a->type_payload.data, b->type_payload.data, a->type_payload.len) == 0);
+}
+
+static int check_listed(const struct retrieval *retrieval, const Beam__ArtifactInformation *artifact,
+                        struct status *st) {
+    CLEANUP(arena_clearp) struct arena arena = {0};
+    Provision__GetProvisionInfoResponse *response;
+    int r = PB_UNPACK(Provision__GetProvisionInfoResponse, provision__get_provision_info_response, retrieval->provision,
+                      PB_STRINGS_STRICT, &arena, &response, st);
+
+    for (size_t i = 0; r == 0 && response->info && i < response->info->n_dependencies; i++)
+        if (is_same_artifact(response->info->dependencies[i], artifact))
+            return 0;
+    return r < 0 ? r
+                 : status_set(st, STATUS_PERMISSION_DENIED,
+                              "this artifact is none that the worker's environment depends on");
+}
+
 static int open_artifact(struct retrieval *retrieval, struct status *st) {
     CLEANUP(arena_clearp) struct arena arena = {0};
     char digest[ARTIFACT_DIGEST_SIZE];
@@ -99,6 +124,8 @@ static int open_artifact(struct retrieval *retrieval, struct status *st) {
     if (!request->artifact)
         return status_set(st, STATUS_INVALID_ARGUMENT, "the request names no artifact");
     r = find_digest(retrieval, request->artifact, digest, st);
+    if (r == 0)
+        r = check_listed(retrieval, request->artifact, st);
     if (r < 0)
         return r;
     return artifact_store_read(retrieval->service->options.store, digest, &retrieval->fd, &retrieval->left_bytes, st);
@@ -170,6 +197,7 @@ static void end(void *user) {
 
     close_file(retrieval);
     slice_unref(&retrieval->request);
+    slice_unref(&retrieval->provision);
     rpc_stream_unref(retrieval->stream);
     lane_release(retrieval->lane);
     free(retrieval);
@@ -183,14 +211,18 @@ static void on_opened(struct rpc_stream *stream, void *context) {
     retrieval->stream = rpc_stream_ref(stream);
     retrieval->lane = lane_create(service->options.pool);
     retrieval->fd = -1;
+    retrieval->provision = fn_service_provision(service->options.fn_service, rpc_stream_metadata(stream, "worker_id"));
     rpc_stream_set_user(stream, retrieval);
+    if (!retrieval->provision.size)
+        rpc_stream_finish(stream, STATUS_PERMISSION_DENIED,
+                          "GetArtifact needs the metadata worker_id: the id that the harness was started with");
 }
 
 static void on_message(struct rpc_stream *stream, void *user, struct slice message) {
     struct retrieval *retrieval = user;
 
     (void)stream;
-    if (retrieval->has_request) {
+    if (retrieval->has_request || !retrieval->provision.size) {
         slice_unref(&message); /* one request a call */
         return;
     }

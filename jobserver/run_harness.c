@@ -153,7 +153,7 @@ static bool is_echo(const char *text) {
     return after_field(after_field(text, "(time=", "0123456789-:.TZ"), "(id=", "0123456789") != NULL;
 }
 
-static void add_log_line(struct job *job, const char *worker_id, const struct fn_log_entry *entry) {
+static void add_log_line(struct job *job, const char *worker, const struct fn_log_entry *entry) {
     const char *where = entry->transform_id;
 
     if (is_echo(entry->message))
@@ -161,7 +161,7 @@ static void add_log_line(struct job *job, const char *worker_id, const struct fn
     if (where[0])
         where = plan_transform_unique_name(job_specification(job)->plan, where);
     job_add_message(job, importance_of(entry->severity), "%s%s%s%s%s [worker %s]", where, where[0] ? ": " : "",
-                    entry->message, entry->trace[0] ? "\n" : "", entry->trace, worker_id);
+                    entry->message, entry->trace[0] ? "\n" : "", entry->trace, worker);
 }
 
 /* What a harness says while it serves no job, such as of a late teardown, is for the daemon's log. */
@@ -173,10 +173,10 @@ static void on_log(void *user, const struct fn_log_entry *entry) {
     from->last_word_ns = monotonic_now_ns();
     sdk_worker_unlock(from);
     if (job)
-        add_log_line(job, from->id, entry);
+        add_log_line(job, from->name, entry);
     else
         log_write(entry->severity >= FN_LOG_WARN ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "worker", "%s: %.4000s",
-                  from->id, entry->message);
+                  from->name, entry->message);
     job_unref(job);
 }
 

@@ -9,7 +9,6 @@
 
 /* ---- what was staged ---- */
 
-/* Staged artifacts are all files of the store (staging.c). */
 static bool read_artifact(const Beam__ArtifactInformation *from, size_t number, struct arena *arena,
                           struct native_artifact *ret) {
     struct slice type = slice_of_static(from->type_payload.data, from->type_payload.len);
@@ -49,6 +48,19 @@ static size_t read_artifacts(const struct plan_environment *environment, struct 
     return count;
 }
 
+/* After staging all artifacts are files of the store (staging.c); but a client may run a job without having staged anything, and name files of
+ * this machine, which are not for its workers. */
+static int check_staged(const struct job_run *run, const struct native_spec *spec, struct status *st) {
+    char digest[ARTIFACT_DIGEST_SIZE];
+
+    for (size_t i = 0; i < spec->artifact_count; i++)
+        if (!artifact_store_digest_of_path(run->options->store, spec->artifacts[i].path, digest))
+            return status_set(st, STATUS_FAILED_PRECONDITION,
+                              "the artifact %.500s was not staged: the client ran the job without sending its files",
+                              spec->artifacts[i].name);
+    return 0;
+}
+
 /* ---- while it is being prepared ---- */
 
 static void on_message(void *user, bool is_detail, const char *text) {
@@ -71,6 +83,7 @@ static void on_done(void *user, struct native_environment *native, const struct 
 static void prepare(struct job_run *run, struct run_environment *environment) {
     static const struct native_handler handler = {.message = on_message, .done = on_done};
     const struct job_spec *job = job_specification(run->job);
+    CLEANUP_STATUS struct status why = {0};
     struct arena arena = {0};
     struct native_spec spec = {
         .image = environment->choice.native_image,
@@ -81,7 +94,10 @@ static void prepare(struct job_run *run, struct run_environment *environment) {
     };
 
     spec.artifact_count = read_artifacts(&run->plan->environments[environment->index], &arena, &spec.artifacts);
-    environment->request = native_prepare(run->options->native, &spec, &handler, environment);
+    if (check_staged(run, &spec, &why) < 0)
+        on_done(environment, NULL, &why);
+    else
+        environment->request = native_prepare(run->options->native, &spec, &handler, environment);
     arena_clear(&arena);
 }
 

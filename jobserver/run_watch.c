@@ -110,7 +110,7 @@ static void report(struct job_run *run, uint64_t bundle, struct watched *watched
                     "[worker %s]",
                     (unsigned long long)bundle, watched->stage->name, silence,
                     has_status ? "; its worker is asked what it does" : "; its worker has no status to show",
-                    worker && worker->id ? worker->id : "gone");
+                    worker && worker->sdk ? worker->sdk->name : "gone");
 }
 
 void run_watch_status(struct job_run *run, uint64_t bundle, const char *text) {
@@ -118,9 +118,9 @@ void run_watch_status(struct job_run *run, uint64_t bundle, const char *text) {
     const struct run_worker *worker = watched ? run_worker_by_number(run, watched->worker) : NULL;
 
     /* A bundle that came to its end meanwhile is no concern any more. */
-    if (worker && worker->id)
-        job_add_message(run->job, JOB_MESSAGE_WARNING, "status of worker %s, which has bundle-%llu:\n%.*s", worker->id,
-                        (unsigned long long)bundle, MAX_STATUS_BYTES, text);
+    if (worker && worker->sdk)
+        job_add_message(run->job, JOB_MESSAGE_WARNING, "status of worker %s, which has bundle-%llu:\n%.*s",
+                        worker->sdk->name, (unsigned long long)bundle, MAX_STATUS_BYTES, text);
 }
 
 /* Gives up the bundle's worker. The other bundles on it run again as well. */

@@ -24,14 +24,14 @@ static int64_t after_ms(int64_t ms) {
     return monotonic_now_ns() + ms * 1000000;
 }
 
-/* "<job>-<environment>-<random>": readable in logs, and nobody's to guess. */
-static char *make_worker_id(const struct job_run *run, unsigned environment) {
+/* "<job>-<environment>-<number>-<secret>": what stands before the secret is the worker's name (sdk_worker.h). */
+static char *make_worker_id(const struct run_worker *worker) {
     uint64_t secret[2];
 
     if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret))
         abort();
-    return xasprintf("%s-%u-%016llx%016llx", job_id(run->job), environment, (unsigned long long)secret[0],
-                     (unsigned long long)secret[1]);
+    return xasprintf("%s-%u-%u-%016llx%016llx", job_id(worker->run->job), worker->environment, worker->number,
+                     (unsigned long long)secret[0], (unsigned long long)secret[1]);
 }
 
 static const char *advertised_endpoint(const struct job_run *run, const char *urn) {
@@ -77,7 +77,7 @@ static void start_new(struct run_worker *worker, const struct plan_environment *
     struct process_spec command;
     struct arena arena = {0};
 
-    worker->sdk = sdk_worker_create(make_worker_id(run, worker->environment), identity, worker);
+    worker->sdk = sdk_worker_create(make_worker_id(worker), identity, worker);
     spec.worker_id = worker->id = worker->sdk->id;
     create_harness(worker, environment, endpoint);
     if (run_environment->native) {

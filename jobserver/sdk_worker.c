@@ -1,6 +1,7 @@
 #include "jobserver/sdk_worker.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "jobserver/job_run.h"
 
@@ -9,6 +10,7 @@ struct sdk_worker *sdk_worker_create(char *id, struct slice identity, struct run
 
     pthread_mutex_init(&worker->lock, NULL);
     worker->id = id;
+    worker->name = xmemdup0(id, (size_t)(strrchr(id, '-') - id));
     worker->identity = identity;
     worker->owner = owner;
     return worker;
@@ -22,6 +24,7 @@ void sdk_worker_free(struct sdk_worker *worker) {
     native_environment_unref(worker->native);
     slice_unref(&worker->identity);
     free(worker->id);
+    free(worker->name);
     free(worker);
 }
 

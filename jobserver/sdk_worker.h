@@ -27,7 +27,8 @@ struct run_event;
 
 struct sdk_worker {
     /* Set before the harness is made, never changed. */
-    char *id;
+    char *id;              /* with it one can act as the worker: told to nobody but its harness */
+    char *name;            /* the id without its secret, for messages and logs */
     struct slice identity; /* worker_identity(); empty: it is not kept */
 
     pthread_mutex_t lock;     /* guards the next six */
@@ -44,6 +45,7 @@ struct sdk_worker {
     struct native_environment *native; /* a reference; NULL: it does not run natively */
 };
 
+/* Takes `id` over, "NAME-SECRET", and the identity. */
 struct sdk_worker *sdk_worker_create(char *id, struct slice identity, struct run_worker *owner);
 /* After `gone` and `stopped`. */
 void sdk_worker_free(struct sdk_worker *worker);

@@ -86,7 +86,7 @@ static void handle(struct worker_shelf *shelf, struct run_event *event) {
     if (!place)
         return;
     if (place->state == PLACE_IDLE && event->text)
-        log_info("worker", "%s ended while it was kept warm: %.2000s", place->worker->id, event->text);
+        log_info("worker", "%s ended while it was kept warm: %.2000s", place->worker->name, event->text);
     close_place(shelf, place);
     if (event->type == RUN_EVENT_HARNESS_GONE) {
         fn_worker_destroy(place->worker->harness);

@@ -39,6 +39,9 @@ struct rpc_channel *rpc_channel_create(struct rpc_client *client, const char *ta
     grpc_arg args[] = {
         rpc_int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
         rpc_int_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
+        /* As on the server: what a worker pool could make us inflate has no limit. */
+        rpc_int_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE),
+        rpc_int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
         rpc_int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS),
         rpc_int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS),
         /* A connection of its own: channels to one address do not share a connection, nor each other's backoff. */

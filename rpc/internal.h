@@ -5,6 +5,7 @@
  *   message.c   bytes, metadata and status texts, from our types to gRPC's and back
  *   address.c   what is wrong with an address one cannot listen on
  *   server.c    listening, accepting, stopping
+ *   accept.c    why the listening sockets outlive a shortage of descriptors
  *   channel.c   client calls
  *
  * Names carry the prefix rpc_ because a static library has one name space. */
@@ -46,6 +47,7 @@ void __tsan_release(void *address);
 struct rpc_queue {
     grpc_completion_queue *cq;
     pthread_t thread;
+    struct list waiting; /* streams whose first message is due, by deadline; of this thread */
 };
 
 struct rpc_queues {
@@ -54,6 +56,7 @@ struct rpc_queues {
     struct list streams;    /* all that are not closed */
     bool is_closing;
     struct account *account; /* owned reference, may be NULL */
+    atomic_uint waiting_count;
     atomic_uint turn;
     unsigned count;
     struct rpc_queue queue[];
@@ -71,6 +74,13 @@ void rpc_queues_remove(struct rpc_queues *queues, struct rpc_stream *stream);
 void rpc_queues_cancel_all(struct rpc_queues *queues);
 void rpc_queues_wait_empty(struct rpc_queues *queues);
 
+/* The first message of a stream that was just accepted on this queue is due within timeout_ms; then the stream is refused. On the queue's
+ * thread, as the next. False, with nothing done, when `maximum` streams wait in all queues. */
+bool rpc_queues_await_message(struct rpc_queues *queues, struct rpc_queue *queue, struct rpc_stream *stream,
+                              unsigned timeout_ms, unsigned maximum);
+/* It came, or the stream is over. Harmless when nothing is awaited. */
+void rpc_queues_message_came(struct rpc_stream *stream);
+
 /* --- message.c --- */
 
 /* A message that waits to be sent. */
@@ -85,7 +95,10 @@ struct rpc_message {
 struct rpc_message *rpc_message_create(const struct slice *pieces, size_t count);
 /* Frees a list of messages that were not sent. */
 void rpc_message_free_all(struct rpc_message *first);
-/* Consumes the buffer. */
+/* Whether the peer compressed it: gRPC, which has no limit for what comes out, leaves it as it is (server.c). */
+bool rpc_message_is_compressed(const grpc_byte_buffer *buffer);
+/* Consumes the buffer. Always a copy: gRPC's own memory is under its quota (server.c), which what waits in a job may not fill, and a small
+ * message would keep a whole read buffer alive, which no account knows about. */
 struct slice rpc_message_receive(grpc_byte_buffer *buffer, struct account *account);
 
 struct rpc_metadata_entry {
@@ -113,6 +126,11 @@ void rpc_status_receive(struct status *st, grpc_status_code code, grpc_slice det
 
 /* Fails when `address` is no address, or when somebody listens there already. */
 int rpc_address_check(const char *address, struct status *st);
+
+/* --- accept.c --- */
+
+/* Does nothing but put accept.c, whose accept4() gRPC is to use, into the program. */
+void rpc_accept_guard(void);
 bool rpc_address_is_unix(const char *address);
 
 /* --- stream.c --- */
@@ -136,6 +154,10 @@ struct rpc_stream {
     bool is_client;
 
     /* Of the RPC thread. */
+    struct list wait_link; /* in rpc_queue->waiting */
+    bool awaits_message;
+    int64_t message_due_ns;     /* CLOCK_MONOTONIC */
+    bool is_refused;            /* its messages are dropped */
     grpc_byte_buffer *incoming; /* written by the outstanding receive */
     grpc_metadata_array initial_metadata;
     grpc_metadata_array trailing_metadata;
@@ -187,6 +209,8 @@ void rpc_stream_start_sending(struct rpc_stream *stream);
 /* rpc_stream_send and rpc_stream_finish in one. `message` may be NULL. */
 void rpc_stream_send_last(struct rpc_stream *stream, struct rpc_message *message, enum status_code code,
                           const char *text);
+/* Ends the call with this status, whatever still comes from the peer. On its RPC thread. */
+void rpc_stream_refuse(struct rpc_stream *stream, enum status_code code, const char *message);
 /* Cancels with a status of our own choice (client). */
 void rpc_stream_cancel_with(struct rpc_stream *stream, const struct status *status);
 

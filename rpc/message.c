@@ -7,9 +7,6 @@
 
 /* Below this a copy is cheaper than a reference, which takes an allocation and atomic operations of its own. */
 #define COPY_SEND_BELOW_BYTES 256
-/* The same when receiving; there a small message also keeps the whole read buffer (8 to 64 KiB) alive, which no account
- * knows about, so that the border is higher. */
-#define COPY_RECEIVE_BELOW_BYTES 1024
 /* Peers take 8 KiB of headers by default; this leaves room for the others. Measured as sent, percent-encoded. */
 #define STATUS_TEXT_MAX_BYTES 7000
 
@@ -76,27 +73,6 @@ void rpc_message_free_all(struct rpc_message *first) {
     }
 }
 
-struct received_block {
-    struct block block;
-    grpc_slice slice;
-};
-
-static void received_block_destroy(struct block *block) {
-    struct received_block *received = CONTAINER_OF(block, struct received_block, block);
-
-    grpc_slice_unref(received->slice);
-    free(received);
-}
-
-static struct slice wrap_received(grpc_slice slice, struct account *account) {
-    struct received_block *received = xmalloc(sizeof(*received));
-    size_t size = GRPC_SLICE_LENGTH(slice);
-
-    received->slice = slice;
-    block_init(&received->block, received_block_destroy, GRPC_SLICE_START_PTR(received->slice), size, account);
-    return slice_of_block(&received->block, 0, size);
-}
-
 static struct slice join_received(const grpc_slice_buffer *buffer, struct account *account) {
     struct block *block;
     uint8_t *out;
@@ -113,17 +89,14 @@ static struct slice join_received(const grpc_slice_buffer *buffer, struct accoun
 }
 
 struct slice rpc_message_receive(grpc_byte_buffer *buffer, struct account *account) {
-    grpc_slice_buffer *slices = &buffer->data.raw.slice_buffer;
-    struct slice message;
+    struct slice message = join_received(&buffer->data.raw.slice_buffer, account);
 
-    /* Compressed messages are decompressed by a filter below us. */
-    assert(buffer->type == GRPC_BB_RAW && buffer->data.raw.compression == GRPC_COMPRESS_NONE);
-    if (slices->count == 1 && slices->length >= COPY_RECEIVE_BELOW_BYTES)
-        message = wrap_received(grpc_slice_buffer_take_first(slices), account);
-    else
-        message = join_received(slices, account);
     grpc_byte_buffer_destroy(buffer);
     return message;
+}
+
+bool rpc_message_is_compressed(const grpc_byte_buffer *buffer) {
+    return buffer->data.raw.compression != GRPC_COMPRESS_NONE;
 }
 
 static struct slice copy_to(uint8_t **out, grpc_slice from) {

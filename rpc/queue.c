@@ -30,15 +30,70 @@ void rpc_shutdown(void) {
     grpc_shutdown();
 }
 
+/* --- Streams whose first message is due --- */
+
+static int64_t now_ns(void) {
+    gpr_timespec now = gpr_now(GPR_CLOCK_MONOTONIC);
+
+    return now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static struct rpc_stream *first_waiting(const struct rpc_queue *queue) {
+    return list_empty(&queue->waiting) ? NULL : CONTAINER_OF(queue->waiting.next, struct rpc_stream, wait_link);
+}
+
+bool rpc_queues_await_message(struct rpc_queues *queues, struct rpc_queue *queue, struct rpc_stream *stream,
+                              unsigned timeout_ms, unsigned maximum) {
+    if (atomic_fetch_add_explicit(&queues->waiting_count, 1, memory_order_relaxed) >= maximum) {
+        atomic_fetch_sub_explicit(&queues->waiting_count, 1, memory_order_relaxed);
+        return false;
+    }
+    stream->awaits_message = true;
+    stream->message_due_ns = now_ns() + (int64_t)timeout_ms * 1000000;
+    list_append(&queue->waiting, &stream->wait_link);
+    return true;
+}
+
+void rpc_queues_message_came(struct rpc_stream *stream) {
+    if (!stream->awaits_message)
+        return;
+    stream->awaits_message = false;
+    list_remove(&stream->wait_link);
+    atomic_fetch_sub_explicit(&stream->queues->waiting_count, 1, memory_order_relaxed);
+}
+
+static void refuse_late(struct rpc_queue *queue) {
+    struct rpc_stream *stream;
+
+    while ((stream = first_waiting(queue)) && stream->message_due_ns <= now_ns()) {
+        rpc_queues_message_came(stream);
+        rpc_stream_refuse(stream, STATUS_DEADLINE_EXCEEDED,
+                          "the request did not arrive in time (limits.request_timeout)");
+    }
+}
+
+static gpr_timespec next_deadline(const struct rpc_queue *queue) {
+    const struct rpc_stream *stream = first_waiting(queue);
+
+    if (!stream)
+        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    return gpr_time_from_nanos(stream->message_due_ns, GPR_CLOCK_MONOTONIC);
+}
+
+/* --- The threads --- */
+
 static void *queue_thread(void *user) {
     struct rpc_queue *queue = user;
 
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(queue->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event = grpc_completion_queue_next(queue->cq, next_deadline(queue), NULL);
         struct rpc_tag *tag;
 
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
+        refuse_late(queue);
+        if (event.type == GRPC_QUEUE_TIMEOUT)
+            continue;
         tag = event.tag;
         RPC_TAKEN_FROM_GRPC(tag);
         tag->complete(tag, event.success != 0);
@@ -49,6 +104,7 @@ static void start_thread(struct rpc_queue *queue, const char *name) {
     sigset_t all, old;
 
     queue->cq = grpc_completion_queue_create_for_next(NULL);
+    list_init(&queue->waiting);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     if (pthread_create(&queue->thread, NULL, queue_thread, queue) != 0)

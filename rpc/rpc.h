@@ -11,8 +11,7 @@
  * Ownership. The library holds one reference on a stream until `closed` has returned. Whoever keeps the
  * pointer beyond its callbacks takes a reference of its own; calls on a closed stream are harmless no-ops.
  *
- * Messages are slices; what was received in one piece is not copied. There is no limit on their size but the
- * option max_message_bytes (0: none). */
+ * Messages are slices. There is no limit on their size but the option max_message_bytes (0: none). Compressed ones are refused. */
 #ifndef RPC_RPC_H
 #define RPC_RPC_H
 
@@ -53,12 +52,24 @@ struct rpc_method {
     const char *path;                    /* "/package.Service/Method" */
     rpc_unary_fn unary;                  /* either this ... */
     const struct rpc_handler *streaming; /* ... or this */
+    bool begins_with_message; /* streaming: the client's first message is due at once, as a unary method's request is */
+};
+
+/* What peers may cost before anybody knows who they are. 0: a default. */
+struct rpc_server_limits {
+    size_t receiving_bytes;        /* memory for what has arrived in part, all connections together; default 1 GiB */
+    unsigned connection_streams;   /* calls of one connection at a time; 4096 */
+    unsigned max_waiting_calls;    /* calls, of all connections, whose first message is due; 4096 */
+    unsigned request_timeout_ms;   /* until that message is there in whole; 120 s */
+    unsigned handshake_timeout_ms; /* from a connection to the end of its handshakes (TLS, HTTP/2); 20 s */
+    unsigned connection_idle_ms;   /* a connection without a call is asked to go; 15 min */
 };
 
 struct rpc_server_options {
     unsigned threads;         /* 0: 2 */
     size_t max_message_bytes; /* 0: no limit */
     struct account *account;  /* received messages are charged here until a handler re-homes them; may be NULL */
+    struct rpc_server_limits limits;
 };
 
 /* Init and shut down the gRPC library; once a process, from main, after the launcher was forked. */

@@ -32,6 +32,7 @@ struct rpc_server {
     struct rpc_queues *queues;
     struct map methods; /* path -> struct method */
     struct accept *accepts;
+    struct rpc_server_limits limits;
     struct rpc_tag shut_down_tag;
     bool is_shut_down; /* under the queues' mutex */
 };
@@ -74,13 +75,21 @@ void rpc_fail(struct rpc_stream *call, enum status_code code, const char *messag
 
 static const struct rpc_handler unknown_handler = {0};
 
-static void refuse(struct rpc_stream *stream, grpc_slice path) {
+static void refuse(struct rpc_stream *stream, enum status_code code, const char *text) {
+    rpc_stream_finish(stream, code, text);
+    rpc_stream_start_sending(stream);
+}
+
+static void refuse_path(struct rpc_stream *stream, grpc_slice path) {
     CLEANUP(freep)
     char *text = xasprintf("unknown method %.*s", (int)MIN(GRPC_SLICE_LENGTH(path), (size_t)1000),
                            (const char *)GRPC_SLICE_START_PTR(path));
 
-    rpc_stream_finish(stream, STATUS_UNIMPLEMENTED, text);
-    rpc_stream_start_sending(stream);
+    refuse(stream, STATUS_UNIMPLEMENTED, text);
+}
+
+static bool is_message_due(const struct method *method) {
+    return method->row->unary || method->row->begins_with_message;
 }
 
 static void open_streaming(struct rpc_stream *stream, const struct method *method) {
@@ -135,7 +144,11 @@ static void on_accepted(struct rpc_tag *tag, bool ok) {
     rpc_stream_watch_end(stream);
     method = map_get(&server->methods, GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
     if (!method)
-        refuse(stream, path);
+        refuse_path(stream, path);
+    else if (is_message_due(method) &&
+             !rpc_queues_await_message(server->queues, accept->queue, stream, server->limits.request_timeout_ms,
+                                       server->limits.max_waiting_calls))
+        refuse(stream, STATUS_RESOURCE_EXHAUSTED, "too many calls are open whose request has not arrived");
     else if (method->row->unary)
         open_unary(stream, method);
     else
@@ -155,11 +168,35 @@ static void on_shut_down(struct rpc_tag *tag, bool ok) {
     pthread_mutex_unlock(&server->queues->mutex);
 }
 
-static grpc_server *create_grpc_server(size_t max_message_bytes) {
-    int limit = max_message_bytes == 0 || max_message_bytes > INT_MAX ? -1 : (int)max_message_bytes;
+static const struct rpc_server_limits default_limits = {
+    .receiving_bytes = (size_t)1 << 30,
+    .connection_streams = 4096,
+    .max_waiting_calls = 4096,
+    .request_timeout_ms = 120000,
+    .handshake_timeout_ms = 20000,
+    .connection_idle_ms = 15 * 60000,
+};
+
+static int int_limit(size_t value) {
+    return value == 0 || value > INT_MAX ? -1 : (int)value;
+}
+
+static grpc_server *create_grpc_server(size_t max_message_bytes, const struct rpc_server_limits *limits) {
+    grpc_resource_quota *quota = grpc_resource_quota_create("rpc-server");
     grpc_arg args[] = {
-        rpc_int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, limit),
+        rpc_int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, int_limit(max_message_bytes)),
         rpc_int_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
+        /* gRPC looks at a message's size when it has all of it. What it holds until then, of all connections, is bounded by this; beyond it,
+         * it ends streams (ENHANCE_YOUR_CALM). */
+        {.type = GRPC_ARG_POINTER,
+         .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
+         .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}},
+        /* It decompresses without a limit. No SDK compresses. */
+        rpc_int_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE),
+        rpc_int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
+        rpc_int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)limits->connection_streams),
+        rpc_int_arg(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, (int)limits->handshake_timeout_ms),
+        rpc_int_arg(GRPC_ARG_MAX_CONNECTION_IDLE_MS, (int)limits->connection_idle_ms),
         /* SDKs keep their connections alive with pings, more often than gRPC's default puts up with. */
         rpc_int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
         rpc_int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000),
@@ -173,15 +210,33 @@ static grpc_server *create_grpc_server(size_t max_message_bytes) {
         rpc_int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
         rpc_int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
     };
+    grpc_server *server;
 
-    return grpc_server_create(&(grpc_channel_args){.num_args = ARRAY_COUNT(args), .args = args}, NULL);
+    grpc_resource_quota_resize(quota, limits->receiving_bytes);
+    server = grpc_server_create(&(grpc_channel_args){.num_args = ARRAY_COUNT(args), .args = args}, NULL);
+    grpc_resource_quota_unref(quota);
+    return server;
+}
+
+static void set_limits(struct rpc_server_limits *limits, const struct rpc_server_limits *wanted) {
+    *limits = default_limits;
+#define TAKE(field) limits->field = wanted->field ? wanted->field : limits->field
+    TAKE(receiving_bytes);
+    TAKE(connection_streams);
+    TAKE(max_waiting_calls);
+    TAKE(request_timeout_ms);
+    TAKE(handshake_timeout_ms);
+    TAKE(connection_idle_ms);
+#undef TAKE
 }
 
 struct rpc_server *rpc_server_create(const struct rpc_server_options *options) {
     struct rpc_server *server = xcalloc(1, sizeof(*server));
     unsigned threads = options->threads ? options->threads : DEFAULT_THREADS;
 
-    server->server = create_grpc_server(options->max_message_bytes);
+    rpc_accept_guard();
+    set_limits(&server->limits, &options->limits);
+    server->server = create_grpc_server(options->max_message_bytes, &server->limits);
     server->queues = rpc_queues_create("rpc-server", threads, options->account);
     server->accepts = xcalloc(threads, sizeof(server->accepts[0]));
     server->shut_down_tag.complete = on_shut_down;

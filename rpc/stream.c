@@ -75,6 +75,7 @@ static void close_if_over(struct rpc_stream *stream) {
     call = stream->call;
     stream->call = NULL;
     pthread_mutex_unlock(&stream->mutex);
+    rpc_queues_message_came(stream);
     end_status(stream, &st);
     if (stream->handler->closed)
         stream->handler->closed(stream, stream->user, &st);
@@ -154,10 +155,25 @@ void rpc_stream_start_reading(struct rpc_stream *stream) {
         start_receive(stream, call);
 }
 
-static void deliver(struct rpc_stream *stream, grpc_byte_buffer *buffer) {
-    struct slice message = rpc_message_receive(buffer, stream->queues->account);
+void rpc_stream_refuse(struct rpc_stream *stream, enum status_code code, const char *message) {
+    char *text = xstrdup(message);
 
-    if (stream->handler->message)
+    stream->is_refused = true;
+    if (stream->is_client)
+        rpc_stream_cancel_with(stream, &(struct status){.code = code, .message = text});
+    else
+        rpc_stream_finish(stream, code, message);
+    free(text);
+}
+
+static void deliver(struct rpc_stream *stream, grpc_byte_buffer *buffer) {
+    struct slice message;
+
+    rpc_queues_message_came(stream);
+    if (rpc_message_is_compressed(buffer))
+        rpc_stream_refuse(stream, STATUS_UNIMPLEMENTED, "compressed messages are not accepted");
+    message = rpc_message_receive(buffer, stream->queues->account);
+    if (stream->handler->message && !stream->is_refused)
         stream->handler->message(stream, stream->user, message);
     else
         slice_unref(&message);
@@ -177,7 +193,7 @@ static void on_received(struct rpc_tag *tag, bool ok) {
     /* `outstanding` still counts this batch, so that the call exists and nothing closes meanwhile. */
     if (buffer)
         deliver(stream, buffer);
-    else if (ok && !stream->is_client && stream->handler->half_closed &&
+    else if (ok && !stream->is_client && stream->handler->half_closed && !stream->is_refused &&
              !grpc_call_failed_before_recv_message(stream->call))
         stream->handler->half_closed(stream, stream->user);
 
@@ -464,6 +480,7 @@ struct rpc_stream *rpc_stream_create(struct rpc_queues *queues, grpc_call *call,
     stream->sent.complete = on_sent;
     stream->ended.complete = on_ended;
     list_init(&stream->link);
+    list_init(&stream->wait_link);
     atomic_init(&stream->refs, 1);
     stream->queues = queues;
     stream->handler = handler;

@@ -71,6 +71,7 @@ static struct rpc_client *client;
 static struct rpc_channel *channel;
 static struct job_service *job_service;
 static struct artifact_service *artifact_service;
+static struct fn_service *fn_service;
 static struct arena arena; /* of what a test unpacks */
 static struct config config;
 static unsigned cancel_wait_ms = 60000;
@@ -97,10 +98,12 @@ static void setup(void) {
         .cancel_wait_ms = cancel_wait_ms,
         .max_stream_queue_bytes = 4096,
     });
+    fn_service = fn_service_create(server);
     artifact_service = artifact_service_create(&(struct artifact_service_options){
         .catalogue = catalogue,
         .store = store,
         .pool = pool,
+        .fn_service = fn_service,
         .max_artifact_bytes = 32 << 20,
     });
     job_service_register(job_service, server);
@@ -118,6 +121,7 @@ static void teardown(void) {
     rpc_server_stop(server, 1000);
     pool_destroy(pool);
     artifact_service_destroy(artifact_service);
+    fn_service_destroy(fn_service);
     job_service_destroy(job_service);
     catalogue_destroy(catalogue);
     artifact_store_close(store);
@@ -308,15 +312,22 @@ static void follower_closed(struct rpc_stream *stream, void *user, const struct 
 
 static const struct rpc_handler follower_handler = {.message = follower_message, .closed = follower_closed};
 
-static struct follower *follow(const char *path, const ProtobufCMessage *request) {
+/* `worker_id` NULL: as a client. */
+static struct follower *follow_as(const char *worker_id, const char *path, const ProtobufCMessage *request) {
     struct follower *follower = xcalloc(1, sizeof(*follower));
+    struct rpc_metadata metadata = {"worker_id", worker_id};
     struct slice bytes = pb_pack(request, NULL);
 
     pthread_mutex_init(&follower->mutex, NULL);
     pthread_cond_init(&follower->changed, NULL);
-    follower->stream = rpc_channel_open(channel, path, NULL, 0, 20000, true, &follower_handler, follower);
+    follower->stream =
+        rpc_channel_open(channel, path, &metadata, worker_id ? 1 : 0, 20000, true, &follower_handler, follower);
     rpc_stream_send(follower->stream, &bytes, 1);
     return follower;
+}
+
+static struct follower *follow(const char *path, const ProtobufCMessage *request) {
+    return follow_as(NULL, path, request);
 }
 
 static struct follower *follow_job(const char *path, const char *id) {
@@ -851,8 +862,28 @@ static Beam__Environment *staged_environment(void) {
     return pipeline->components->environments[0]->value;
 }
 
-/* Fetches one artifact as a worker does, comparing its bytes. */
-static enum status_code retrieve(const Beam__ArtifactInformation *info, const char *expected, size_t expected_size) {
+/* A worker that was told of these dependencies. */
+static struct fn_worker *start_worker(const char *id, size_t count, Beam__ArtifactInformation **dependencies) {
+    static const struct fn_worker_handler nothing = {0};
+    Provision__ProvisionInfo info = PROVISION__PROVISION_INFO__INIT;
+    CLEANUP_SLICE struct slice bytes = SLICE_EMPTY;
+
+    info.n_dependencies = count;
+    info.dependencies = dependencies;
+    bytes = PB_PACK(&info, NULL);
+    return fn_worker_create(fn_service,
+                            &(struct fn_worker_options){.worker_id = id, .endpoint = "h:1", .provision_info = bytes},
+                            &nothing, NULL);
+}
+
+static void end_worker(struct fn_worker *worker) {
+    fn_worker_close(worker);
+    fn_worker_destroy(worker);
+}
+
+/* Fetches one artifact as this worker does, comparing its bytes. */
+static enum status_code retrieve(const char *worker_id, const Beam__ArtifactInformation *info, const char *expected,
+                                 size_t expected_size) {
     Artifact__GetArtifactRequest request = ARTIFACT__GET_ARTIFACT_REQUEST__INIT;
     Beam__ArtifactInformation rewritten = *info;
     struct follower *follower;
@@ -861,7 +892,7 @@ static enum status_code retrieve(const Beam__ArtifactInformation *info, const ch
 
     rewritten.role_urn = arena_string(&arena, "rewritten");
     request.artifact = &rewritten;
-    follower = follow(RETRIEVAL_PATH("GetArtifact"), &request.base);
+    follower = follow_as(worker_id, RETRIEVAL_PATH("GetArtifact"), &request.base);
     rpc_stream_finish(follower->stream, STATUS_OK, NULL);
     while (next_message(follower, &bytes)) {
         Artifact__GetArtifactResponse *response;
@@ -889,6 +920,7 @@ START_TEST(artifacts_go_into_the_store_and_out_again)
     struct follower *staging = open_staging(prepared->staging_session_token);
     CLEANUP_STATUS struct status st = {0};
     Beam__Environment *environment;
+    struct fn_worker *worker;
     const char *id = NULL;
 
     for (size_t i = 0; i < BIG; i++)
@@ -908,11 +940,39 @@ START_TEST(artifacts_go_into_the_store_and_out_again)
     environment = staged_environment();
     ck_assert_uint_eq(environment->n_dependencies, 4);
     ck_assert_str_eq(environment->dependencies[1]->role_urn, "beam:artifact:role:staging_to:v1");
-    ck_assert_int_eq(retrieve(environment->dependencies[0], big, BIG), STATUS_OK);
-    ck_assert_int_eq(retrieve(environment->dependencies[1], "embedded text", 13), STATUS_OK);
-    ck_assert_int_eq(retrieve(environment->dependencies[2], "", 0), STATUS_OK);
-    ck_assert_int_eq(retrieve(environment->dependencies[3], big, BIG), STATUS_OK);
+    worker = start_worker("w", environment->n_dependencies, environment->dependencies);
+    ck_assert_int_eq(retrieve("w", environment->dependencies[0], big, BIG), STATUS_OK);
+    ck_assert_int_eq(retrieve("w", environment->dependencies[1], "embedded text", 13), STATUS_OK);
+    ck_assert_int_eq(retrieve("w", environment->dependencies[2], "", 0), STATUS_OK);
+    ck_assert_int_eq(retrieve("w", environment->dependencies[3], big, BIG), STATUS_OK);
+    end_worker(worker);
     free(big);
+}
+END_TEST
+
+START_TEST(a_worker_is_given_its_own_artifacts_only)
+{
+    Beam__ArtifactInformation *texts[] = {embedded_artifact("mine"), embedded_artifact("theirs")};
+    Job__PrepareJobResponse *prepared = prepare(2, texts);
+    struct follower *staging = open_staging(prepared->staging_session_token);
+    struct fn_worker *mine, *theirs;
+    Beam__Environment *environment;
+    const char *id;
+
+    resolve_to_itself(staging);
+    ck_assert_ptr_null(next_request(staging));
+    ck_assert_int_eq(end_of(staging), STATUS_OK);
+    ck_assert_int_eq(run(prepared->preparation_id, &id, NULL), STATUS_OK);
+    environment = staged_environment();
+    mine = start_worker("me", 1, environment->dependencies);
+    theirs = start_worker("them", 1, environment->dependencies + 1);
+    ck_assert_int_eq(retrieve("me", environment->dependencies[0], "mine", 4), STATUS_OK);
+    ck_assert_int_eq(retrieve("me", environment->dependencies[1], "", 0), STATUS_PERMISSION_DENIED);
+    ck_assert_int_eq(retrieve("them", environment->dependencies[0], "", 0), STATUS_PERMISSION_DENIED);
+    ck_assert_int_eq(retrieve("nobody", environment->dependencies[0], "", 0), STATUS_PERMISSION_DENIED);
+    ck_assert_int_eq(retrieve(NULL, environment->dependencies[0], "", 0), STATUS_PERMISSION_DENIED);
+    end_worker(mine);
+    end_worker(theirs);
 }
 END_TEST
 
@@ -1011,8 +1071,11 @@ END_TEST
 
 START_TEST(nothing_outside_the_store_is_handed_out)
 {
-    ck_assert_int_eq(retrieve(file_artifact("/etc/passwd", ""), "", 0), STATUS_NOT_FOUND);
-    ck_assert_int_eq(retrieve(embedded_artifact("x"), "", 0), STATUS_INVALID_ARGUMENT);
+    struct fn_worker *worker = start_worker("w", 0, NULL);
+
+    ck_assert_int_eq(retrieve("w", file_artifact("/etc/passwd", ""), "", 0), STATUS_NOT_FOUND);
+    ck_assert_int_eq(retrieve("w", embedded_artifact("x"), "", 0), STATUS_INVALID_ARGUMENT);
+    end_worker(worker);
 }
 END_TEST
 
@@ -1099,6 +1162,7 @@ int main(void) {
     tcase_add_test(tests, metrics_come_as_monitoring_infos);
     tcase_add_test(tests, the_servers_own_options_are_described);
     tcase_add_test(tests, artifacts_go_into_the_store_and_out_again);
+    tcase_add_test(tests, a_worker_is_given_its_own_artifacts_only);
     tcase_add_test(tests, bytes_whose_digest_is_known_are_not_asked_for_again);
     tcase_add_test(tests, bytes_that_do_not_match_their_digest_are_refused_by_name);
     tcase_add_test(tests, a_broken_staging_can_be_tried_again);
