@@ -142,6 +142,7 @@ static int serve(const struct config *config, struct status *st) {
 
 static const struct flag flags[] = {
     {"--listen", "ADDRESS", "HOST:PORT, [IPv6]:PORT or unix:PATH to serve on; port 0: the system picks", "listen"},
+    {"--http-listen", "ADDRESS", "HOST:PORT of the web page; port 0: the system picks; empty: none", "http.listen"},
     {"--state-dir", "DIR", "where staged files, job data and scratch files go", "state_dir"},
     {"--cache-dir", "DIR", "where virtual environments and the like are kept", "cache_dir"},
     {"--log-level", "LEVEL", "debug, info, warning or error", "log.level"},

@@ -38,6 +38,8 @@ struct config_override {
 /* Plain data. Strings are owned, never NULL. A field is called like its key, with the unit behind it. */
 struct config {
     char *listen;            /* HOST:PORT or unix:PATH */
+    char *http_listen;       /* HOST:PORT; "": none */
+    char *http_hosts;        /* with blanks between them */
     char *state_dir;         /* "" until config_settle_directories() */
     char *cache_dir;         /* the same */
     char *advertise_default; /* "": the listen address; see config_advertise() */

@@ -19,6 +19,11 @@ static const char *const pull_policies[] = {"missing", "always", "never", NULL};
 static const struct config_key keys[] = {
     {"listen", CONFIG_ADDRESS, FIELD(listen), 1, 0, "127.0.0.1:8099", NULL,
      "address of every service, for SDK clients and workers; port 0: the system picks"},
+    {"http.listen", CONFIG_ADDRESS, FIELD(http_listen), 0, 0, "127.0.0.1:8100", NULL,
+     "address of the web page, its JSON, /metrics and health checks; port 0: the system picks; empty: none"},
+    {"http.hosts", CONFIG_PATH, FIELD(http_hosts), 0, 0, "", NULL,
+     "host names, with blanks between them, that the page is reached by, besides addresses and localhost; requests for "
+     "others are refused"},
     {"state_dir", CONFIG_PATH, FIELD(state_dir), 0, 0, "", NULL,
      "directory for staged files, job data and scratch files; empty: $STATE_DIRECTORY (a systemd service), "
      "else "

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/pool.h"
 #include "jobserver/artifact_service.h"
 #include "jobserver/catalogue.h"
 #include "jobserver/host.h"
+#include "jobserver/inspection/inspection.h"
 #include "jobserver/job_service.h"
 #include "jobserver/machine.h"
 #include "jobserver/native/native.h"
@@ -15,6 +17,7 @@
 
 enum {
     POOL_THREADS = 4,
+    INSPECTION_THREADS = 8,
     CLIENT_THREADS = 1,
     CANCEL_WAIT_MS = 5000,
     STOP_GRACE_MS = 5000,
@@ -43,6 +46,9 @@ struct daemon {
     struct job_service *job_service;
     struct artifact_service *artifact_service;
     atomic_bool is_beat_due; /* daemon_beat() asked, and there is no answer yet */
+    struct inspection *inspection;
+    struct pool *inspection_pool; /* its tasks may wait for engines and workers */
+    struct http_server *http;     /* NULL: there is no web page */
 };
 
 /* "HOST:0" and the port the system picked make "HOST:PORT"; "unix:PATH" stays. */
@@ -136,6 +142,38 @@ static void set_containers(struct daemon *daemon, struct launcher *launcher) {
     worker_manager_set_containers(daemon->workers, &containers);
 }
 
+/* The page is no reason to refuse jobs: where it cannot be served, the daemon goes on without. */
+static void serve_http(struct daemon *daemon) {
+    CLEANUP_STATUS struct status st = {0};
+
+    if (!daemon->config->http_listen[0])
+        return;
+    if (http_server_start(
+            &(struct http_server_options){
+                .address = daemon->config->http_listen,
+                .hosts = daemon->config->http_hosts,
+                .pool = daemon->inspection_pool,
+                .handler = inspection_serve_http,
+                .context = daemon->inspection,
+            },
+            &daemon->http, &st) < 0)
+        log_warning("http", "there is no web page: %s (http.listen)", status_message(&st));
+    else
+        log_info("http", "web page on http://%s", http_server_address(daemon->http));
+}
+
+static void inspect(struct daemon *daemon, const char *endpoint) {
+    daemon->inspection_pool = pool_create(INSPECTION_THREADS);
+    daemon->inspection = inspection_create(&(struct inspection_options){
+        .catalogue = daemon->catalogue,
+        .host = daemon->host,
+        .config = daemon->config,
+        .memory = daemon->account,
+        .disk = daemon->disk,
+        .endpoint = endpoint,
+    });
+}
+
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
     struct catalogue_options limits = catalogue_default_options();
@@ -188,8 +226,10 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .max_artifact_bytes = config->limits_max_artifact_bytes,
     });
     job_service_register(daemon->job_service, daemon->server);
+    inspect(daemon, local);
     artifact_service_register(daemon->artifact_service, daemon->server);
     rpc_server_start(daemon->server);
+    serve_http(daemon);
 }
 
 int daemon_create(const struct config *config, struct launcher *launcher, struct daemon **ret, struct status *st) {
@@ -242,11 +282,14 @@ void daemon_destroy(struct daemon *daemon) {
     }
     if (daemon->server)
         rpc_server_stop(daemon->server, STOP_GRACE_MS);
+    http_server_stop(daemon->http);
     /* What the last calls left to do. */
+    pool_destroy(daemon->inspection_pool);
     pool_destroy(daemon->pool);
     pool_destroy(daemon->scratch_pool);
     artifact_service_destroy(daemon->artifact_service);
     job_service_destroy(daemon->job_service);
+    inspection_destroy(daemon->inspection);
     if (daemon->host)
         host_destroy(daemon->host);
     if (daemon->fn_service)

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/utf8.h"
+
 static const char cut_mark[] = "... [cut]";
 
 void history_init(struct history *history, const struct job_limits *limits) {
@@ -21,27 +23,12 @@ void history_finish(struct history *history) {
     vec_free(&history->records);
 }
 
-/* The length of the UTF-8 sequence at `at`, or 0 when there is none (RFC 3629: no surrogates, nothing overlong). */
-static size_t utf8_sequence(const unsigned char *at, size_t size) {
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
-
-    if (length == 0 || length > size)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
-        (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 /* Copies as much of `text` as fits, made into UTF-8; returns how much that is. */
 static size_t copy_text(char *out, const char *text, size_t size, size_t room) {
     size_t done = 0;
 
     while (done < size) {
-        size_t length = utf8_sequence((const unsigned char *)text + done, size - done);
+        size_t length = utf8_character_size((const uint8_t *)text + done, size - done);
 
         if (done + MAX(length, (size_t)1) > room)
             break;

@@ -350,6 +350,23 @@ int job_start_draining(struct job *job, struct status *st) {
     return r;
 }
 
+void job_read_history(struct job *job, uint64_t seq, bool (*on_event)(void *user, const struct job_event *event),
+                      void *user) {
+    struct history_record *record;
+    bool goes_on = true;
+
+    while (goes_on) {
+        pthread_mutex_lock(&job->mutex);
+        record = history_next(&job->history, seq);
+        pthread_mutex_unlock(&job->mutex);
+        if (!record)
+            return;
+        seq = record->event.seq;
+        goes_on = on_event(user, &record->event);
+        history_record_unref(record);
+    }
+}
+
 /* ------------------------------------------------------------------ metrics */
 
 void job_metrics_unref(struct job_metrics *metrics) {

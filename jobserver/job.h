@@ -120,6 +120,10 @@ struct job_metrics {
 struct job_metrics *job_get_metrics(struct job *job);
 void job_metrics_unref(struct job_metrics *metrics);
 
+/* Calls `on_event` for each event behind number `seq` (0: from the first) that is there now, until it returns false. Without the job's lock. */
+void job_read_history(struct job *job, uint64_t seq, bool (*on_event)(void *user, const struct job_event *event),
+                      void *user);
+
 /* `on_event` is called for each event of the history, then for new ones, until job_unsubscribe() or the terminal state was delivered.
  * Must not block. */
 struct job_subscription;

@@ -21,7 +21,9 @@ MAY_INCLUDE = {
     'rpc': ['base'],
     'fnapi': ['base', 'proto', 'wire', 'model', 'rpc', 'translate/plan.h', 'engine/engine.h'],
     'worker': ['base', 'proto', 'wire', 'rpc', 'fnapi'],
-    'jobserver': ['base', 'proto', 'wire', 'model', 'rpc', 'translate', 'engine', 'fnapi', 'worker'],
+    'http': ['base'],
+    'web': [],
+    'jobserver': ['base', 'proto', 'wire', 'model', 'rpc', 'translate', 'engine', 'fnapi', 'worker', 'http', 'web'],
     'cli': ['base', 'proto', 'wire', 'rpc', 'worker', 'jobserver'],
     'tests': EVERYTHING,
     'bench': EVERYTHING,
@@ -33,6 +35,7 @@ HEADERS = {'translate/plan.h': ['base', 'model']}
 # Library header -> the only places, folders or files, that may name it. The tests may name all.
 LIBRARIES = [
     (r'grpc/', ['rpc']),
+    (r'microhttpd\.h$', ['http/http.c']),
     (r'yaml\.h$', ['jobserver/config.c']),
     (r'check\.h$', []),
 ]

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_GROUP = 3, WIRE_GROUP_END = 4, WIRE_FIXED32 = 5 };
 
 /* How often a message may repeat fields that occur once. protobuf-c merges such repetitions by copying what
@@ -56,31 +58,6 @@ static int scan_fail(const struct scan *scan, const char *what) {
     }
     return status_set(scan->st, STATUS_INVALID_ARGUMENT, "malformed %s%s at byte %zu: %s", scan->frames[0].type->name,
                       path, (size_t)(scan->at.at - scan->start), what);
-}
-
-/* How many of the bytes from `at` on form a valid UTF-8 character other than NUL; 0 when they do not (Unicode, table 3-7). */
-static size_t utf8_character_size(const uint8_t *at, size_t left) {
-    uint8_t first = at[0];
-    uint8_t low = 0x80, high = 0xbf;
-    size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-
-    if (first == 0 || (first >= 0x80 && first < 0xc2) || first > 0xf4 || size > left)
-        return 0;
-    if (first == 0xe0)
-        low = 0xa0;
-    else if (first == 0xed)
-        high = 0x9f;
-    else if (first == 0xf0)
-        low = 0x90;
-    else if (first == 0xf4)
-        high = 0x8f;
-    for (size_t i = 1; i < size; i++) {
-        if (at[i] < low || at[i] > high)
-            return 0;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return size;
 }
 
 /* The length of the longest prefix that is UTF-8 without NUL. */

@@ -1,9 +1,7 @@
 #include "wire/struct_json.h"
 
-#include <math.h>
-#include <stdio.h>
-
 #include "google/protobuf/struct.pb-c.h"
+#include "wire/json.h"
 #include "wire/pb.h"
 
 typedef Google__Protobuf__Value value_t;
@@ -13,44 +11,13 @@ static void add_text(struct buf *out, const char *text) {
     buf_add(out, text, strlen(text));
 }
 
-void json_add_string(struct buf *out, const char *text) {
-    buf_add_u8(out, '"');
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
-        char escape[8];
-
-        if (*at == '"' || *at == '\\') {
-            buf_add_u8(out, '\\');
-            buf_add_u8(out, *at);
-        } else if (*at < 0x20 || *at == 0x7f) {
-            snprintf(escape, sizeof(escape), "\\u%04x", *at);
-            add_text(out, escape);
-        } else {
-            buf_add_u8(out, *at);
-        }
-    }
-    buf_add_u8(out, '"');
-}
-
-/* Whole numbers without an exponent, since readers make integers of those. JSON has no infinities: null. */
-static void add_number(struct buf *out, double number) {
-    char text[64];
-
-    if (!isfinite(number))
-        snprintf(text, sizeof(text), "null");
-    else if (floor(number) == number && fabs(number) < 9007199254740992.0)
-        snprintf(text, sizeof(text), "%.0f", number);
-    else
-        snprintf(text, sizeof(text), "%.17g", number);
-    add_text(out, text);
-}
-
 static void add_struct(struct buf *out, const struct_t *fields);
 
 /* PB_MAX_DEPTH bounds how deep it goes. */
 static void add_value(struct buf *out, const value_t *value) {
     switch (value ? value->kind_case : GOOGLE__PROTOBUF__VALUE__KIND__NOT_SET) {
     case GOOGLE__PROTOBUF__VALUE__KIND_NUMBER_VALUE:
-        add_number(out, value->number_value);
+        json_add_number(out, value->number_value);
         break;
     case GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE:
         json_add_string(out, value->string_value);

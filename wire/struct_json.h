@@ -7,7 +7,5 @@
 
 /* `bytes`: a serialized Struct. -STATUS_INVALID_ARGUMENT when it cannot be unpacked; then nothing is written. */
 int struct_to_json(struct slice bytes, struct buf *out, struct status *st);
-/* A string in quotes. */
-void json_add_string(struct buf *out, const char *text);
 
 #endif

@@ -9,6 +9,7 @@
 #include "jobserver/native/native_internal.h"
 #include "jobserver/native/tree.h"
 #include "jobserver/state_dir.h"
+#include "wire/json.h"
 #include "wire/struct_json.h"
 
 static const struct native_sdk_kind *const kinds[] = {

@@ -6,7 +6,7 @@
 #include "jobserver/native/programs.h"
 #include "jobserver/native/task.h"
 #include "jobserver/native/tree.h"
-#include "wire/struct_json.h"
+#include "wire/json.h"
 
 #define ROLE_PACKAGE "beam:artifact:type:npm:v1"
 #define ROLE_DEPENDENCY "beam:artifact:type:npm_dep:v1"

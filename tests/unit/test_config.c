@@ -154,11 +154,11 @@ START_TEST(an_unknown_key_is_refused_with_its_place)
            ":3: workers.per_envirnment: unknown key; known are per_environment, slots, stop_grace, keep_warm, "
            "keep_warm_max");
     refuse("# comment\nlisten_on: a:1\n",
-           ":2: listen_on: unknown key; known are listen, state_dir, cache_dir, advertise, "
+           ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, advertise, "
            "containers, native, worker_connect_timeout, workers, retry, bundle, stream, limits, memory, disk, log, "
            "environments");
     refuse("workers.per_environment: 2\n",
-           ":1: workers.per_environment: unknown key; known are listen, state_dir, cache_dir, advertise, "
+           ":1: workers.per_environment: unknown key; known are listen, http, state_dir, cache_dir, advertise, "
            "containers, native, worker_connect_timeout, workers, retry, bundle, stream, limits, memory, disk, log, "
            "environments");
 }

@@ -1,0 +1,90 @@
+#include "jobserver/inspection/digest.h"
+
+#include <stdlib.h>
+
+/* So many jobs are remembered; then all are forgotten, and read anew when they are asked for. */
+enum { MAX_DIGESTS = 4096 };
+
+void digests_init(struct digests *digests) {
+    *digests = (struct digests){0};
+    pthread_mutex_init(&digests->mutex, NULL);
+}
+
+void digest_clear(struct digest *digest) {
+    free(digest->error);
+    *digest = (struct digest){0};
+}
+
+static void free_digest(void *digest) {
+    digest_clear(digest);
+    free(digest);
+}
+
+void digests_finish(struct digests *digests) {
+    map_clear(&digests->by_id, free_digest);
+    pthread_mutex_destroy(&digests->mutex);
+}
+
+static void take_state(struct digest *digest, const struct job_event *event) {
+    if (digest->state_count == DIGEST_STATES)
+        return;
+    digest->states[digest->state_count].state = event->state;
+    digest->states[digest->state_count++].time_ms = event->time_ms;
+}
+
+static bool take_event(void *user, const struct job_event *event) {
+    struct digest *digest = user;
+
+    digest->seq = event->seq;
+    if (event->is_state) {
+        take_state(digest, event);
+    } else if (event->importance == JOB_MESSAGE_WARNING) {
+        digest->warnings++;
+    } else if (event->importance == JOB_MESSAGE_ERROR) {
+        free(digest->error);
+        digest->error = xstrdup(event->text);
+    }
+    return true;
+}
+
+int64_t digest_time_of(const struct digest *digest, enum job_state state) {
+    for (size_t i = 0; i < digest->state_count; i++)
+        if (digest->states[i].state == state)
+            return digest->states[i].time_ms;
+    return 0;
+}
+
+int64_t digest_end(const struct digest *digest) {
+    size_t last = digest->state_count - 1;
+
+    return digest->state_count && job_state_is_terminal(digest->states[last].state) ? digest->states[last].time_ms : 0;
+}
+
+/* A failure makes warnings of the errors before it: what was read of them is read anew. */
+static void read_on(struct digest *digest, struct job *job) {
+    bool was_over = digest_end(digest) != 0;
+
+    job_read_history(job, digest->seq, take_event, digest);
+    if (was_over || !digest_end(digest))
+        return;
+    digest_clear(digest);
+    job_read_history(job, 0, take_event, digest);
+}
+
+struct digest digests_get(struct digests *digests, struct job *job) {
+    struct digest *digest, copy;
+
+    pthread_mutex_lock(&digests->mutex);
+    digest = map_get_string(&digests->by_id, job_id(job));
+    if (!digest) {
+        if (digests->by_id.count == MAX_DIGESTS)
+            map_clear(&digests->by_id, free_digest);
+        digest = xcalloc(1, sizeof(*digest));
+        map_set_string(&digests->by_id, job_id(job), digest);
+    }
+    read_on(digest, job);
+    copy = *digest;
+    copy.error = digest->error ? xstrdup(digest->error) : NULL;
+    pthread_mutex_unlock(&digests->mutex);
+    return copy;
+}

@@ -1,0 +1,41 @@
+/* What a job's history says in short: kept for each job that was looked at, and brought up to date by reading on from where it ended. */
+#ifndef JOBSERVER_INSPECTION_DIGEST_H
+#define JOBSERVER_INSPECTION_DIGEST_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "jobserver/job.h"
+
+enum { DIGEST_STATES = 16 }; /* more than a job can pass through */
+
+/* Plain data. */
+struct digest {
+    uint64_t seq; /* of the last event that was read */
+    struct {
+        enum job_state state;
+        int64_t time_ms;
+    } states[DIGEST_STATES];
+    size_t state_count;
+    unsigned warnings;
+    char *error; /* owned; what failed it, or NULL */
+};
+
+/* Any thread. Zero-initialise but for the mutex. */
+struct digests {
+    pthread_mutex_t mutex;
+    struct map by_id;
+};
+
+void digests_init(struct digests *digests);
+void digests_finish(struct digests *digests);
+/* A copy as of now; clear it. */
+struct digest digests_get(struct digests *digests, struct job *job);
+void digest_clear(struct digest *digest);
+
+/* When the state was entered first, 0: never. */
+int64_t digest_time_of(const struct digest *digest, enum job_state state);
+/* When the job ended, 0: not yet. */
+int64_t digest_end(const struct digest *digest);
+
+#endif

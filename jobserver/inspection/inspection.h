@@ -1,0 +1,44 @@
+/* What Trestle tells of itself (proto/trestle_inspection.proto): the server, its jobs, their graphs, workers, messages and metrics.
+ *
+ *      gRPC:  trestle.v1.Inspection (grpc.c) --.
+ *                                              +--> one table of methods (methods.c) --> catalogue, jobs, host
+ *      HTTP:  /api/v1/... (web.c) -------------'
+ *
+ *   server.c    the daemon and what it has to give
+ *   jobs.c      lists and details          digest.c   what a job's history says in short
+ *   messages.c  pages of a job's messages
+ *   web.c       routes: JSON, and the page's files
+ *   fields.c    request messages filled from the text of an URL
+ *
+ * A method runs on a thread that may wait a moment. Nothing is kept up to date for the case that somebody looks: what is asked for is worked
+ * out then. Any thread may call. */
+#ifndef JOBSERVER_INSPECTION_INSPECTION_H
+#define JOBSERVER_INSPECTION_INSPECTION_H
+
+#include "base/account.h"
+#include "base/pool.h"
+#include "http/http.h"
+#include "jobserver/catalogue.h"
+#include "jobserver/config.h"
+
+struct host;
+struct inspection;
+
+/* Everything is borrowed and outlives the inspection; strings are copied. */
+struct inspection_options {
+    struct catalogue *catalogue;
+    struct host *host;
+    const struct config *config;
+    struct account *memory; /* of all jobs */
+    struct account *disk;   /* the same, for scratch data */
+    const char *endpoint;   /* of the Job API, as clients dial it */
+};
+
+struct inspection *inspection_create(const struct inspection_options *options);
+/* When nobody calls any more. NULL is fine. */
+void inspection_destroy(struct inspection *inspection);
+
+/* An http_handler_fn; the context is the inspection. */
+void inspection_serve_http(void *context, const struct http_request *request, struct http_response *ret_response);
+
+#endif

@@ -1,0 +1,180 @@
+/* Jobs: the list, and one in detail. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "jobserver/inspection/internal.h"
+#include "jobserver/inspection/sdk_name.h"
+#include "wire/struct_json.h"
+#include "worker/worker.h"
+
+enum { DEFAULT_JOBS = 100, MAX_JOBS = 1000 };
+
+typedef Trestle__V1__JobSummary summary_t;
+typedef Trestle__V1__JobDetail detail_t;
+
+/* ---- summaries ---- */
+
+static bool is_streaming(const struct plan *plan) {
+    for (size_t i = 0; plan && i < plan->stage_count; i++)
+        if (!plan->stages[i].is_bounded)
+            return true;
+    return false;
+}
+
+static char *first_line(struct arena *arena, const char *text) {
+    return text ? arena_copy(arena, text, strcspn(text, "\n")) : (char *)"";
+}
+
+static void fill_summary(struct job *job, const struct digest *digest, struct arena *arena, summary_t *summary) {
+    const struct job_spec *spec = job_specification(job);
+
+    trestle__v1__job_summary__init(summary);
+    summary->id = arena_string(arena, job_id(job));
+    summary->name = arena_string(arena, spec->name);
+    summary->state = (char *)job_state_name(job_current_state(job));
+    summary->submitted_ms = digest_time_of(digest, JOB_STOPPED);
+    summary->started_ms = digest_time_of(digest, JOB_STARTING);
+    summary->ended_ms = digest_end(digest);
+    summary->is_streaming = is_streaming(spec->plan);
+    summary->progress = -1;
+    summary->error = first_line(arena, digest->error);
+    summary->sdk = sdk_names(spec->plan, arena);
+}
+
+/* ---- the list ---- */
+
+static bool has_state(const Trestle__V1__ListJobsRequest *request, const char *state) {
+    for (size_t i = 0; i < request->n_states; i++)
+        if (strcasecmp(request->states[i], state) == 0)
+            return true;
+    return request->n_states == 0;
+}
+
+static bool job_fits(const Trestle__V1__ListJobsRequest *request, struct job *job) {
+    return has_state(request, job_state_name(job_current_state(job))) &&
+           (!request->contains[0] || strcasestr(job_id(job), request->contains) ||
+            strcasestr(job_specification(job)->name, request->contains));
+}
+
+static int check_states(const Trestle__V1__ListJobsRequest *request, struct status *st) {
+    for (size_t i = 0; i < request->n_states; i++) {
+        bool is_known = false;
+
+        for (enum job_state state = JOB_STOPPED; state <= JOB_CANCELLING && !is_known; state++)
+            is_known = strcasecmp(request->states[i], job_state_name(state)) == 0;
+        if (!is_known)
+            return status_set(st, STATUS_INVALID_ARGUMENT, "states: \"%.40s\" is no state of a job",
+                              request->states[i]);
+    }
+    return 0;
+}
+
+static summary_t *make_summary(struct inspection *inspection, struct job *job, struct arena *arena) {
+    summary_t *summary = arena_new(arena, summary_t);
+    struct digest digest = digests_get(&inspection->digests, job);
+
+    fill_summary(job, &digest, arena, summary);
+    digest_clear(&digest);
+    return summary;
+}
+
+int inspect_jobs(struct inspection *inspection, const ProtobufCMessage *base, struct arena *arena,
+                 ProtobufCMessage **ret, struct status *st) {
+    const Trestle__V1__ListJobsRequest *request = (const Trestle__V1__ListJobsRequest *)base;
+    Trestle__V1__ListJobsResponse *response = arena_new(arena, Trestle__V1__ListJobsResponse);
+    size_t limit = request->limit ? MIN(request->limit, (uint32_t)MAX_JOBS) : DEFAULT_JOBS, count;
+    struct job **jobs;
+    int r = check_states(request, st);
+
+    if (r < 0)
+        return r;
+    jobs = catalogue_list_jobs(inspection->options.catalogue, &count);
+    trestle__v1__list_jobs_response__init(response);
+    response->jobs = ARENA_ARRAY(arena, summary_t, limit);
+    for (size_t i = count; i-- > 0; job_unref(jobs[i])) {
+        /* Ids are ordered by time. */
+        bool is_on_page = !request->before_id[0] || strcmp(job_id(jobs[i]), request->before_id) < 0;
+
+        if (!job_fits(request, jobs[i]))
+            continue;
+        response->total++;
+        if (is_on_page && response->n_jobs < limit)
+            response->jobs[response->n_jobs++] = make_summary(inspection, jobs[i], arena);
+        else if (is_on_page)
+            response->has_more = true;
+    }
+    free(jobs);
+    *ret = &response->base;
+    return 0;
+}
+
+/* ---- one job ---- */
+
+static void fill_states(detail_t *detail, const struct digest *digest, struct arena *arena) {
+    detail->states = ARENA_ARRAY(arena, Trestle__V1__StateChange, digest->state_count);
+    for (size_t i = 0; i < digest->state_count; i++) {
+        Trestle__V1__StateChange *change = arena_new(arena, Trestle__V1__StateChange);
+
+        trestle__v1__state_change__init(change);
+        change->state = (char *)job_state_name(digest->states[i].state);
+        change->time_ms = digest->states[i].time_ms;
+        detail->states[detail->n_states++] = change;
+    }
+}
+
+static char *options_json(struct slice options, struct arena *arena) {
+    struct buf out = {0};
+    char *text = (char *)"{}";
+
+    if (struct_to_json(options, &out, NULL) == 0 && out.size)
+        text = arena_copy(arena, buf_data(&out), out.size);
+    buf_clear(&out);
+    return text;
+}
+
+static void fill_environments(detail_t *detail, const struct plan *plan, struct arena *arena) {
+    detail->environments = ARENA_ARRAY(arena, Trestle__V1__Environment, plan ? plan->environment_count : 0);
+    for (size_t i = 0; plan && i < plan->environment_count; i++) {
+        const struct plan_environment *from = &plan->environments[i];
+        Trestle__V1__Environment *environment = arena_new(arena, Trestle__V1__Environment);
+        CLEANUP(freep) char *about = worker_describe_environment(from->urn, from->payload);
+
+        trestle__v1__environment__init(environment);
+        environment->id = arena_string(arena, from->id);
+        environment->urn = arena_string(arena, from->urn);
+        environment->about = arena_string(arena, about);
+        environment->sdk = sdk_name(from, arena);
+        detail->environments[detail->n_environments++] = environment;
+    }
+}
+
+static detail_t *make_detail(struct inspection *inspection, struct job *job, struct arena *arena) {
+    const struct job_spec *spec = job_specification(job);
+    struct digest digest = digests_get(&inspection->digests, job);
+    detail_t *detail = arena_new(arena, detail_t);
+
+    trestle__v1__job_detail__init(detail);
+    detail->summary = arena_new(arena, summary_t);
+    fill_summary(job, &digest, arena, detail->summary);
+    fill_states(detail, &digest, arena);
+    fill_environments(detail, spec->plan, arena);
+    detail->error = digest.error ? arena_string(arena, digest.error) : (char *)"";
+    detail->options_json = options_json(spec->pipeline_options, arena);
+    detail->warnings = digest.warnings;
+    digest_clear(&digest);
+    return detail;
+}
+
+int inspect_job(struct inspection *inspection, const ProtobufCMessage *base, struct arena *arena,
+                ProtobufCMessage **ret, struct status *st) {
+    const Trestle__V1__GetJobRequest *request = (const Trestle__V1__GetJobRequest *)base;
+    struct job *job;
+    int r = catalogue_find_job(inspection->options.catalogue, request->job_id, &job, st);
+
+    if (r < 0)
+        return r;
+    *ret = &make_detail(inspection, job, arena)->base;
+    job_unref(job);
+    return 0;
+}
