@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/pool.h"
 #include "jobserver/artifact_service.h"
 #include "jobserver/catalogue.h"
@@ -12,6 +13,7 @@
 #include "jobserver/machine.h"
 #include "jobserver/native/native.h"
 #include "jobserver/state_dir.h"
+#include "worker/orphans.h"
 
 enum {
     POOL_THREADS = 4,
@@ -87,6 +89,16 @@ static int listen_on(struct daemon *daemon, const char *address, struct status *
     if (r == 0)
         daemon->endpoint = endpoint_of(address, port);
     return r;
+}
+
+/* Nobody else has the state directory now: whatever was started in its name by a launcher that is gone belongs to nobody. */
+static void take_over_workers(struct daemon *daemon, struct launcher *launcher) {
+    const char *instance = state_dir_path(daemon->state_dir);
+    unsigned count = orphans_kill(instance);
+
+    if (count)
+        log_warning("worker", "%u processes that a killed daemon had left behind were killed", count);
+    launcher_set_instance(launcher, instance);
 }
 
 static int open_state(struct daemon *daemon, struct status *st) {
@@ -201,6 +213,8 @@ int daemon_create(const struct config *config, struct launcher *launcher, struct
         "memory.total", NULL, config->memory_total_bytes ? config->memory_total_bytes : machine_memory_bytes() / 2);
     daemon->disk = account_create("disk.total", NULL, config->disk_total_bytes);
     r = open_state(daemon, st);
+    if (r == 0)
+        take_over_workers(daemon, launcher);
     if (r == 0)
         r = listen_on(daemon, config->listen, st);
     if (r < 0) {
