@@ -13,6 +13,7 @@
 #include "jobserver/machine.h"
 #include "jobserver/native/native.h"
 #include "jobserver/state_dir.h"
+#include "worker/cgroup.h"
 #include "worker/orphans.h"
 
 enum {
@@ -38,6 +39,7 @@ struct daemon {
     struct rpc_client *client;
     struct fn_service *fn_service;
     struct worker_manager *workers;
+    struct cgroups *cgroups; /* NULL: none */
     struct native *native;
     char **container_options; /* NULL-terminated */
     size_t container_option_count;
@@ -148,6 +150,32 @@ static void set_containers(struct daemon *daemon, struct launcher *launcher) {
     worker_manager_set_containers(daemon->workers, &containers);
 }
 
+/* The subtree that the daemon's service was given; without one limits are held by other means. */
+static struct cgroups *open_cgroups(void) {
+    CLEANUP(freep) char *directory = cgroups_find();
+    CLEANUP_STATUS struct status why = {0};
+    struct cgroups *cgroups = NULL;
+
+    if (directory && cgroups_open(directory, &cgroups, &why) < 0)
+        log_warning("worker", "limits are not held by control groups: %s", status_message(&why));
+    return cgroups;
+}
+
+static void set_isolation(struct daemon *daemon) {
+    static const enum worker_isolation_way ways[] = {
+        [CONFIG_ISOLATION_NONE] = WORKER_ISOLATION_NONE,
+        [CONFIG_ISOLATION_SYSTEMD] = WORKER_ISOLATION_SYSTEMD,
+        [CONFIG_ISOLATION_SYSTEMD_USER] = WORKER_ISOLATION_SYSTEMD_USER,
+    };
+
+    daemon->cgroups = open_cgroups();
+    worker_manager_set_isolation(daemon->workers, &(struct worker_isolation){
+                                                      .way = ways[daemon->config->workers_isolation],
+                                                      .cgroups = daemon->cgroups,
+                                                      .stop_grace_ms = (unsigned)daemon->config->workers_stop_grace_ms,
+                                                  });
+}
+
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
     struct catalogue_options limits = catalogue_default_options();
@@ -163,6 +191,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     /* Before the host gives up waiting, so that it is the pool's own reason that the job fails with. */
     worker_manager_set_start_timeout(
         daemon->workers, (unsigned)MAX(config->worker_connect_timeout_ms / 10 * 9, (uint64_t)MIN_START_TIMEOUT_MS));
+    set_isolation(daemon);
     set_containers(daemon, launcher);
     daemon->native = native_create(&(struct native_options){
         .launcher = launcher,
@@ -253,6 +282,7 @@ void daemon_destroy(struct daemon *daemon) {
         host_stop(daemon->host);
         native_destroy(daemon->native);
         worker_manager_destroy(daemon->workers);
+        cgroups_close(daemon->cgroups);
     }
     if (daemon->server)
         rpc_server_stop(daemon->server, STOP_GRACE_MS);

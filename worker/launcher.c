@@ -291,7 +291,8 @@ static int check_room(const struct launcher *launcher, const struct process_spec
 
 int launcher_spawn(struct launcher *launcher, const struct process_spec *spec, const struct process_handler *handler,
                    void *user, uint64_t *ret_process, struct status *st) {
-    struct launch_message message = {.op = LAUNCH_SPAWN};
+    struct launch_message message = {
+        .op = LAUNCH_SPAWN, .data_limit_bytes = spec->data_limit_bytes, .cores = spec->cores};
     struct buf strings = {0};
     struct entry *entry;
     int error;
@@ -299,7 +300,8 @@ int launcher_spawn(struct launcher *launcher, const struct process_spec *spec, c
     message.argc = add_strings(&strings, spec->argv);
     message.envc = add_strings(&strings, spec->environment);
     message.envc += add_strings(&strings, (const char *const[]){launcher->variable, NULL});
-    add_strings(&strings, (const char *const[]){spec->working_directory ? spec->working_directory : "", NULL});
+    add_strings(&strings, (const char *const[]){spec->working_directory ? spec->working_directory : "",
+                                                spec->cgroup ? spec->cgroup : "", NULL});
     error = check_spec(spec, strings.size, st);
     if (error) {
         buf_clear(&strings);

@@ -27,6 +27,9 @@ struct process_spec {
     const char *const *argv;        /* NULL-terminated; argv[0] is looked up in PATH */
     const char *const *environment; /* NULL-terminated "KEY=VALUE", added to (and overriding) the daemon's own */
     const char *working_directory;  /* NULL: the daemon's */
+    const char *cgroup;             /* directory of a control group to begin in; NULL: the launcher's */
+    uint64_t data_limit_bytes;      /* RLIMIT_DATA of each of its processes; 0: as the daemon's */
+    unsigned cores;                 /* at most so many; 0: all that the daemon may use */
 };
 
 struct process_exit {
