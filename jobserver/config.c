@@ -1,26 +1,16 @@
-#include "jobserver/config.h"
+#include "jobserver/config_internal.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 enum { FILE_MAX_BYTES = 1024 * 1024 };
 
-/* One file on its way into a configuration. */
-struct loader {
-    struct config *config;
-    const char *path;
-    yaml_document_t *document;
-    struct status *st;
-    size_t element_line; /* of limits.max_element or limits.max_message, whichever came last; 0: neither was there */
-};
-
 /* ---------------------------------------------------------------- errors */
 
-static int refuse(const struct loader *loader, const yaml_node_t *node, const char *key, const char *why) {
+int config_refuse(const struct config_loader *loader, const yaml_node_t *node, const char *key, const char *why) {
     return status_set(loader->st, STATUS_INVALID_ARGUMENT, "%s:%zu: %s: %s", loader->path, node->start_mark.line + 1,
                       key, why);
 }
@@ -42,7 +32,8 @@ static bool is_section(const char *path) {
 }
 
 /* Says which keys there are in the section. */
-static int refuse_unknown(const struct loader *loader, const yaml_node_t *node, const char *section, const char *path) {
+static int refuse_unknown(const struct config_loader *loader, const yaml_node_t *node, const char *section,
+                          const char *path) {
     CLEANUP(freep) char *known = xstrdup("unknown key; known are");
     size_t count, skip = section[0] ? strlen(section) + 1 : 0;
     const struct config_key *keys = config_keys(&count);
@@ -66,33 +57,32 @@ static int refuse_unknown(const struct loader *loader, const yaml_node_t *node, 
         free(known);
         known = longer;
     }
-    return refuse(loader, node, path, known);
+    return config_refuse(loader, node, path, known);
 }
 
 /* ---------------------------------------------------------------- the tree */
 
-static const char *text_of(const yaml_node_t *node) {
+const char *config_text_of(const yaml_node_t *node) {
     return (const char *)node->data.scalar.value;
 }
 
-/* "key:" with nothing behind it, or null. */
-static bool is_null(const yaml_node_t *node) {
-    const char *text = node->type == YAML_SCALAR_NODE ? text_of(node) : "x";
+bool config_is_null(const yaml_node_t *node) {
+    const char *text = node->type == YAML_SCALAR_NODE ? config_text_of(node) : "x";
 
     return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
            (!text[0] || strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
 }
 
-static int load_value(struct loader *loader, const struct config_key *key, const yaml_node_t *node) {
+static int load_value(struct config_loader *loader, const struct config_key *key, const yaml_node_t *node) {
     struct status why = {0};
 
     if (node->type != YAML_SCALAR_NODE)
-        return refuse(loader, node, key->path, "takes one value, not a list or a section");
-    if (is_null(node))
-        return refuse(loader, node, key->path, "has no value; leave the line out for the default");
-    if (strlen(text_of(node)) != node->data.scalar.length)
-        return refuse(loader, node, key->path, "holds a NUL character");
-    if (config_set(loader->config, key, text_of(node), &why) < 0) {
+        return config_refuse(loader, node, key->path, "takes one value, not a list or a section");
+    if (config_is_null(node))
+        return config_refuse(loader, node, key->path, "has no value; leave the line out for the default");
+    if (strlen(config_text_of(node)) != node->data.scalar.length)
+        return config_refuse(loader, node, key->path, "holds a NUL character");
+    if (config_set(loader->config, key, config_text_of(node), &why) < 0) {
         status_prefix(&why, "%s:%zu", loader->path, node->start_mark.line + 1);
         return status_move(loader->st, &why);
     }
@@ -102,22 +92,21 @@ static int load_value(struct loader *loader, const struct config_key *key, const
     return 0;
 }
 
-/* NULL, or where the same key was before. */
-static const yaml_node_t *find_earlier(const struct loader *loader, const yaml_node_t *map,
+const yaml_node_t *config_find_earlier(const struct config_loader *loader, const yaml_node_t *map,
                                        const yaml_node_pair_t *pair, const char *name) {
     for (const yaml_node_pair_t *at = map->data.mapping.pairs.start; at < pair; at++) {
         const yaml_node_t *key = yaml_document_get_node(loader->document, at->key);
 
-        if (strcmp(text_of(key), name) == 0)
+        if (strcmp(config_text_of(key), name) == 0)
             return key;
     }
     return NULL;
 }
 
-static int load_section(struct loader *loader, const char *section, const yaml_node_t *map);
-static int load_overrides(struct loader *loader, const yaml_node_t *list);
+static int load_section(struct config_loader *loader, const char *section, const yaml_node_t *map);
 
-static int load_pair(struct loader *loader, const char *section, const yaml_node_t *map, const yaml_node_pair_t *pair) {
+static int load_pair(struct config_loader *loader, const char *section, const yaml_node_t *map,
+                     const yaml_node_pair_t *pair) {
     const yaml_node_t *key = yaml_document_get_node(loader->document, pair->key);
     const yaml_node_t *value = yaml_document_get_node(loader->document, pair->value);
     CLEANUP(freep) char *path = NULL;
@@ -125,30 +114,30 @@ static int load_pair(struct loader *loader, const char *section, const yaml_node
     const struct config_key *row;
 
     if (key->type != YAML_SCALAR_NODE)
-        return refuse(loader, key, section[0] ? section : "the file", "a key must be a plain word");
-    path = xasprintf("%s%s%s", section, section[0] ? "." : "", text_of(key));
-    earlier = find_earlier(loader, map, pair, text_of(key));
+        return config_refuse(loader, key, section[0] ? section : "the file", "a key must be a plain word");
+    path = xasprintf("%s%s%s", section, section[0] ? "." : "", config_text_of(key));
+    earlier = config_find_earlier(loader, map, pair, config_text_of(key));
     if (earlier) {
         CLEANUP(freep) char *why = xasprintf("given twice, first on line %zu", earlier->start_mark.line + 1);
 
-        return refuse(loader, key, path, why);
+        return config_refuse(loader, key, path, why);
     }
     if (strcmp(path, "environments") == 0)
-        return load_overrides(loader, value);
+        return config_load_environments(loader, value);
     /* A dot in a name would reach into a section by a second way. */
-    row = strchr(text_of(key), '.') ? NULL : config_find_key(path);
+    row = strchr(config_text_of(key), '.') ? NULL : config_find_key(path);
     if (row)
         return load_value(loader, row, value);
-    if (strchr(text_of(key), '.') || !text_of(key)[0] || !is_section(path))
+    if (strchr(config_text_of(key), '.') || !config_text_of(key)[0] || !is_section(path))
         return refuse_unknown(loader, key, section, path);
     return load_section(loader, path, value);
 }
 
-static int load_section(struct loader *loader, const char *section, const yaml_node_t *map) {
-    if (is_null(map))
+static int load_section(struct config_loader *loader, const char *section, const yaml_node_t *map) {
+    if (config_is_null(map))
         return 0;
     if (map->type != YAML_MAPPING_NODE)
-        return refuse(loader, map, section[0] ? section : "the file", "must be a section of keys and values");
+        return config_refuse(loader, map, section[0] ? section : "the file", "must be a section of keys and values");
     for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top; pair++) {
         int error = load_pair(loader, section, map, pair);
 
@@ -158,72 +147,9 @@ static int load_section(struct loader *loader, const char *section, const yaml_n
     return 0;
 }
 
-/* ---------------------------------------------------------------- environments */
-
-static const struct {
-    const char *key;
-    enum config_override_way way;
-} override_ways[] = {
-    {"container", CONFIG_RUN_CONTAINER},
-    {"native", CONFIG_RUN_NATIVE},
-    {"process", CONFIG_RUN_PROCESS},
-    {"external", CONFIG_RUN_EXTERNAL},
-};
-
-static int refuse_override(const struct loader *loader, const yaml_node_t *node) {
-    return refuse(loader, node, "environments",
-                  "each item is \"image: PATTERN\" and one of \"container: IMAGE\", \"native: IMAGE\", "
-                  "\"process: COMMAND\" and \"external: HOST:PORT\"");
-}
-
-/* {image: PATTERN, WAY: VALUE} */
-static int load_override(struct loader *loader, const yaml_node_t *map) {
-    const char *image = NULL, *value = NULL;
-    enum config_override_way way = CONFIG_RUN_CONTAINER;
-    struct status why = {0};
-
-    if (map->type != YAML_MAPPING_NODE || map->data.mapping.pairs.top - map->data.mapping.pairs.start != 2)
-        return refuse_override(loader, map);
-    for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = yaml_document_get_node(loader->document, pair->key);
-        const yaml_node_t *text = yaml_document_get_node(loader->document, pair->value);
-
-        if (key->type != YAML_SCALAR_NODE || text->type != YAML_SCALAR_NODE ||
-            strlen(text_of(text)) != text->data.scalar.length)
-            return refuse_override(loader, map);
-        if (strcmp(text_of(key), "image") == 0)
-            image = text_of(text);
-        for (size_t i = 0; i < ARRAY_COUNT(override_ways); i++)
-            if (strcmp(text_of(key), override_ways[i].key) == 0) {
-                way = override_ways[i].way;
-                value = text_of(text);
-            }
-    }
-    if (!image || !value)
-        return refuse_override(loader, map);
-    if (config_add_override(loader->config, image, way, value, &why) < 0) {
-        status_prefix(&why, "%s:%zu: environments", loader->path, map->start_mark.line + 1);
-        return status_move(loader->st, &why);
-    }
-    return 0;
-}
-
-static int load_overrides(struct loader *loader, const yaml_node_t *list) {
-    int error = 0;
-
-    if (is_null(list))
-        return 0;
-    if (list->type != YAML_SEQUENCE_NODE)
-        return refuse_override(loader, list);
-    for (const yaml_node_item_t *item = list->data.sequence.items.start; !error && item < list->data.sequence.items.top;
-         item++)
-        error = load_override(loader, yaml_document_get_node(loader->document, *item));
-    return error;
-}
-
 /* ---------------------------------------------------------------- the file */
 
-static int check_limits(const struct loader *loader) {
+static int check_limits(const struct config_loader *loader) {
     const struct config *config = loader->config;
 
     if (config->limits_max_element_bytes <= config->limits_max_message_bytes)
@@ -234,13 +160,13 @@ static int check_limits(const struct loader *loader) {
                       loader->path, loader->element_line);
 }
 
-static int refuse_yaml(const struct loader *loader, const yaml_parser_t *parser) {
+static int refuse_yaml(const struct config_loader *loader, const yaml_parser_t *parser) {
     return status_set(loader->st, STATUS_INVALID_ARGUMENT, "%s:%zu: not YAML: %s%s%s", loader->path,
                       parser->problem_mark.line + 1, parser->problem ? parser->problem : "cannot be read",
                       parser->context ? ", " : "", parser->context ? parser->context : "");
 }
 
-static int load_document(struct loader *loader, yaml_parser_t *parser) {
+static int load_document(struct config_loader *loader, yaml_parser_t *parser) {
     yaml_document_t document;
     yaml_node_t *root;
     int error = 0;
@@ -258,7 +184,7 @@ static int load_document(struct loader *loader, yaml_parser_t *parser) {
         return refuse_yaml(loader, parser);
     root = yaml_document_get_root_node(&document);
     if (root)
-        error = refuse(loader, root, "the file", "holds more than one document");
+        error = config_refuse(loader, root, "the file", "holds more than one document");
     yaml_document_delete(&document);
     return error;
 }
@@ -289,7 +215,7 @@ static int read_file(const char *path, char **ret_bytes, size_t *ret_size, struc
 }
 
 int config_load(struct config *config, const char *path, struct status *st) {
-    struct loader loader = {.config = config, .path = path, .st = st};
+    struct config_loader loader = {.config = config, .path = path, .st = st};
     CLEANUP(freep) char *bytes = NULL;
     yaml_parser_t parser;
     size_t size = 0;

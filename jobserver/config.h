@@ -21,18 +21,41 @@ enum config_log_format {
 /* When the image of a container is fetched. */
 enum config_pull { CONFIG_PULL_MISSING, CONFIG_PULL_ALWAYS, CONFIG_PULL_NEVER };
 
-/* What is run in place of an image: a row of the list `environments`. */
-enum config_override_way {
+/* Who keeps workers apart from the daemon's own service. */
+enum config_isolation { CONFIG_ISOLATION_NONE, CONFIG_ISOLATION_SYSTEMD, CONFIG_ISOLATION_SYSTEMD_USER };
+
+/* What is run in place of an image. */
+enum config_way {
+    CONFIG_RUN_AS_ASKED,  /* nothing else */
     CONFIG_RUN_CONTAINER, /* another image */
     CONFIG_RUN_NATIVE,    /* what one of Beam's own images would run, without it */
     CONFIG_RUN_PROCESS,   /* a command that takes the arguments of the images' boot programs */
     CONFIG_RUN_EXTERNAL,  /* a worker pool at HOST:PORT */
 };
 
-struct config_override {
-    char *image; /* pattern: *, ? and [...] as in file names, but a slash is no boundary */
-    enum config_override_way way;
-    char *value; /* an image ("same": the one that fits the pattern), a command or an address */
+/* What an environment's pattern is held against, as the pipeline names it. */
+enum config_subject {
+    CONFIG_IMAGE,   /* of DOCKER, and of what comes down to it */
+    CONFIG_COMMAND, /* of PROCESS */
+};
+
+/* How an environment's workers run. 0 and NULL: not said. */
+struct config_settings {
+    unsigned workers;
+    unsigned slots;          /* per worker */
+    uint64_t memory_bytes;   /* of one worker, at most */
+    unsigned milli_cpus;     /* the same: 1000 is a core */
+    char *working_directory; /* absolute */
+    char **variables;        /* KEY=VALUE, NULL-terminated */
+};
+
+/* A row of the list `environments`. */
+struct config_environment {
+    enum config_subject subject;
+    char *pattern; /* *, ? and [...] as in file names, but a slash is no boundary */
+    enum config_way way;
+    char *value; /* an image ("same": the one that fits the pattern), a command or an address; NULL: as asked */
+    struct config_settings settings;
 };
 
 /* Plain data. Strings are owned, never NULL. A field is called like its key, with the unit behind it. */
@@ -54,6 +77,7 @@ struct config {
     char *native_search_path;         /* directories with colons between them */
     unsigned workers_per_environment; /* processes */
     unsigned workers_slots;           /* bundles at once in one worker */
+    unsigned workers_isolation;       /* enum config_isolation */
     uint64_t workers_stop_grace_ms;
     uint64_t workers_keep_warm_ms;       /* 0: not at all */
     unsigned workers_keep_warm_max;      /* processes */
@@ -82,8 +106,8 @@ struct config {
     unsigned log_level;            /* enum log_level */
     unsigned log_format;           /* enum config_log_format */
     unsigned log_max_messages_per_job;
-    struct config_override *overrides; /* in the file's order; the first that fits counts */
-    size_t override_count;
+    struct config_environment *environments; /* in the file's order */
+    size_t environment_count;
 };
 
 enum config_type {
@@ -93,12 +117,13 @@ enum config_type {
     CONFIG_DURATION, /* uint64_t, milliseconds; the text needs a unit: ms, s, m, h */
     CONFIG_SIZE,     /* uint64_t, bytes; the text needs a unit: B, KiB, MiB, GiB */
     CONFIG_CHOICE,   /* unsigned: place in `choices` */
+    CONFIG_CPUS,     /* unsigned, thousandths; the text is a decimal number: 2, 0.5 */
 };
 
 struct config_key {
     const char *path; /* "workers.per_environment" */
     enum config_type type;
-    size_t offset; /* in struct config */
+    size_t offset; /* in struct config, or struct config_settings */
     uint64_t min;  /* in the field's unit; for texts 1: may not be empty */
     uint64_t max;
     const char *default_text;   /* as one would write it in the file */
@@ -112,11 +137,14 @@ const struct config_key *config_find_key(const char *path);
 /* From text as in the file. Errors name the key and say what it takes. */
 int config_set(struct config *config, const struct config_key *key, const char *text, struct status *st);
 
-/* Appends a row of `environments`; errors say what is wrong with the value. Texts are copied. */
-int config_add_override(struct config *config, const char *image, enum config_override_way way, const char *value,
-                        struct status *st);
-/* The first row that fits the image, or NULL. */
-const struct config_override *config_find_override(const struct config *config, const char *image);
+/* The same for any struct of which the table's row tells the field. */
+int config_set_field(void *fields, const struct config_key *key, const char *text, struct status *st);
+
+/* The first row with something to run in place of this image, or NULL. */
+const struct config_environment *config_find_override(const struct config *config, const char *image);
+/* Each setting is that of the first row which fits and has it, each variable likewise. `variables` is the caller's to free, all else the
+ * configuration's. */
+struct config_settings config_find_settings(const struct config *config, enum config_subject subject, const char *name);
 
 void config_init_defaults(struct config *config);
 /* Sets what the file says on top of what is there. On an error the configuration is half set: clear it.

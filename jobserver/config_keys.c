@@ -1,14 +1,16 @@
 #include <ctype.h>
-#include <fnmatch.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "jobserver/config.h"
+#include "jobserver/config_internal.h"
 
 static const char *const log_levels[] = {"debug", "info", "warning", "error",
                                          NULL};                      /* in the order of enum log_level */
 static const char *const log_formats[] = {"plain", "journal", NULL}; /* enum config_log_format */
+
+static const char *const isolations[] = {"none", "systemd", "systemd-user", NULL}; /* enum config_isolation */
 
 static const char *const pull_policies[] = {"missing", "always", "never", NULL}; /* enum config_pull */
 
@@ -63,6 +65,9 @@ static const struct config_key keys[] = {
     {"workers.slots", CONFIG_NUMBER, FIELD(workers_slots), 0, 1024, "0", NULL,
      "bundles that one worker works on at once; 0: one, or one per core where the SDK says that one process uses all "
      "of them (Java, Go); in a stream two at least, and one more for each source, up to 16"},
+    {"workers.isolation", CONFIG_CHOICE, FIELD(workers_isolation), 0, 0, "none", isolations,
+     "none: worker processes are the daemon's own, and run in its service's sandbox; systemd: each is a transient "
+     "service of the system's manager, started by systemd-run; systemd-user: of the user's manager"},
     {"workers.stop_grace", CONFIG_DURATION, FIELD(workers_stop_grace_ms), 0, DAY_MS, "10s", NULL,
      "time from SIGTERM to SIGKILL when a worker process is stopped"},
     {"workers.keep_warm", CONFIG_DURATION, FIELD(workers_keep_warm_ms), 0, DAY_MS, "60s", NULL,
@@ -160,6 +165,8 @@ static const struct unit duration_units[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {NULL, 0}};
 static const struct unit size_units[] = {{"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", GIB}, {NULL, 0}};
 
+static const struct unit cpu_units[] = {{"/1000", 1}, {"", 1000}, {NULL, 0}};
+
 static const struct {
     const struct unit *units;
     const char *what;
@@ -167,6 +174,7 @@ static const struct {
     [CONFIG_NUMBER] = {number_units, "a whole number"},
     [CONFIG_DURATION] = {duration_units, "a whole number with a unit (ms, s, m or h), like 60s"},
     [CONFIG_SIZE] = {size_units, "a whole number with a unit (B, KiB, MiB or GiB), like 64MiB"},
+    [CONFIG_CPUS] = {cpu_units, "a number of cores, like 2 or 0.5"},
 };
 
 /* "4096MiB" for people. The caller frees. */
@@ -195,13 +203,29 @@ static bool parse_quantity(const struct unit *units, const char *text, uint64_t 
     return false;
 }
 
+/* "1.5": up to three decimals. */
+static bool parse_cpus(const struct unit *units, const char *text, uint64_t *ret) {
+    size_t digits = strspn(text, "0123456789"),
+           decimals = text[digits] == '.' ? strspn(text + digits + 1, "0123456789") : 0;
+    CLEANUP(freep) char *whole = xmemdup0(text, digits);
+    uint64_t value, rest = 0;
+
+    if (text[digits] == '.' && (decimals == 0 || decimals > 3 || text[digits + 1 + decimals]))
+        return false;
+    if (!parse_quantity(units, text[digits] == '.' ? whole : text, &value))
+        return false;
+    for (size_t i = 0; i < 3; i++)
+        rest = 10 * rest + (i < decimals ? (uint64_t)(text[digits + 1 + i] - '0') : 0);
+    return !__builtin_add_overflow(value, rest, ret);
+}
+
 static int parse_in_range(uint64_t *ret_value, const struct config_key *key, const char *text, struct status *st) {
     const struct unit *units = quantities[key->type].units;
     CLEANUP(freep) char *min = format_quantity(units, key->min);
     CLEANUP(freep) char *max = format_quantity(units, key->max);
     uint64_t value;
 
-    if (!parse_quantity(units, text, &value))
+    if (!(key->type == CONFIG_CPUS ? parse_cpus : parse_quantity)(units, text, &value))
         return status_set(st, STATUS_INVALID_ARGUMENT, "%s: \"%s\" is not %s", key->path, text,
                           quantities[key->type].what);
     if (value < key->min || value > key->max)
@@ -236,8 +260,7 @@ static int set_choice(unsigned *field, const struct config_key *key, const char 
     return status_set(st, STATUS_INVALID_ARGUMENT, "%s: \"%s\" is not one of: %s", key->path, text, known);
 }
 
-/* HOST:PORT with a host that has no colon unless it is in brackets, or unix:PATH. */
-static bool is_address(const char *text) {
+bool config_is_address(const char *text) {
     const char *colon = strrchr(text, ':');
     uint64_t port;
 
@@ -253,7 +276,7 @@ static bool is_address(const char *text) {
 static int set_text(char **field, const struct config_key *key, const char *text, struct status *st) {
     if (!text[0] && key->min > 0)
         return status_set(st, STATUS_INVALID_ARGUMENT, "%s: must not be empty", key->path);
-    if (text[0] && key->type == CONFIG_ADDRESS && !is_address(text))
+    if (text[0] && key->type == CONFIG_ADDRESS && !config_is_address(text))
         return status_set(st, STATUS_INVALID_ARGUMENT,
                           "%s: \"%s\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", key->path, text);
     free(*field);
@@ -261,8 +284,8 @@ static int set_text(char **field, const struct config_key *key, const char *text
     return 0;
 }
 
-int config_set(struct config *config, const struct config_key *key, const char *text, struct status *st) {
-    void *field = (char *)config + key->offset;
+int config_set_field(void *fields, const struct config_key *key, const char *text, struct status *st) {
+    void *field = (char *)fields + key->offset;
 
     switch (key->type) {
     case CONFIG_PATH:
@@ -271,34 +294,15 @@ int config_set(struct config *config, const struct config_key *key, const char *
     case CONFIG_CHOICE:
         return set_choice(field, key, text, st);
     case CONFIG_NUMBER:
+    case CONFIG_CPUS:
         return set_number(field, key, text, st);
     default:
         return parse_in_range(field, key, text, st);
     }
 }
 
-/* ---------------------------------------------------------------- environments */
-
-int config_add_override(struct config *config, const char *image, enum config_override_way way, const char *value,
-                        struct status *st) {
-    if (!image[0])
-        return status_set(st, STATUS_INVALID_ARGUMENT, "image: must not be empty");
-    if (!value[0])
-        return status_set(st, STATUS_INVALID_ARGUMENT, "must not be empty");
-    if (way == CONFIG_RUN_EXTERNAL && !is_address(value))
-        return status_set(st, STATUS_INVALID_ARGUMENT,
-                          "\"%s\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", value);
-    config->overrides = xreallocarray(config->overrides, config->override_count + 1, sizeof(*config->overrides));
-    config->overrides[config->override_count++] =
-        (struct config_override){.image = xstrdup(image), .way = way, .value = xstrdup(value)};
-    return 0;
-}
-
-const struct config_override *config_find_override(const struct config *config, const char *image) {
-    for (size_t i = 0; i < config->override_count; i++)
-        if (fnmatch(config->overrides[i].image, image, 0) == 0)
-            return &config->overrides[i];
-    return NULL;
+int config_set(struct config *config, const struct config_key *key, const char *text, struct status *st) {
+    return config_set_field(config, key, text, st);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -314,11 +318,7 @@ void config_clear(struct config *config) {
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
         if (keys[i].type == CONFIG_PATH || keys[i].type == CONFIG_ADDRESS)
             free(*(char **)(void *)((char *)config + keys[i].offset));
-    for (size_t i = 0; i < config->override_count; i++) {
-        free(config->overrides[i].image);
-        free(config->overrides[i].value);
-    }
-    free(config->overrides);
+    config_clear_environments(config);
     *config = (struct config){0};
 }
 

@@ -14,6 +14,8 @@
 #include "jobserver/machine.h"
 #include "jobserver/native/native.h"
 #include "jobserver/state_dir.h"
+#include "worker/cgroup.h"
+#include "worker/orphans.h"
 
 enum {
     POOL_THREADS = 4,
@@ -39,6 +41,7 @@ struct daemon {
     struct rpc_client *client;
     struct fn_service *fn_service;
     struct worker_manager *workers;
+    struct cgroups *cgroups; /* NULL: none */
     struct native *native;
     char **container_options; /* NULL-terminated */
     size_t container_option_count;
@@ -93,6 +96,16 @@ static int listen_on(struct daemon *daemon, const char *address, struct status *
     if (r == 0)
         daemon->endpoint = endpoint_of(address, port);
     return r;
+}
+
+/* Nobody else has the state directory now: whatever was started in its name by a launcher that is gone belongs to nobody. */
+static void take_over_workers(struct daemon *daemon, struct launcher *launcher) {
+    const char *instance = state_dir_path(daemon->state_dir);
+    unsigned count = orphans_kill(instance);
+
+    if (count)
+        log_warning("worker", "%u processes that a killed daemon had left behind were killed", count);
+    launcher_set_instance(launcher, instance);
 }
 
 static int open_state(struct daemon *daemon, struct status *st) {
@@ -174,6 +187,32 @@ static void inspect(struct daemon *daemon, const char *endpoint) {
     });
 }
 
+/* The subtree that the daemon's service was given; without one limits are held by other means. */
+static struct cgroups *open_cgroups(void) {
+    CLEANUP(freep) char *directory = cgroups_find();
+    CLEANUP_STATUS struct status why = {0};
+    struct cgroups *cgroups = NULL;
+
+    if (directory && cgroups_open(directory, &cgroups, &why) < 0)
+        log_warning("worker", "limits are not held by control groups: %s", status_message(&why));
+    return cgroups;
+}
+
+static void set_isolation(struct daemon *daemon) {
+    static const enum worker_isolation_way ways[] = {
+        [CONFIG_ISOLATION_NONE] = WORKER_ISOLATION_NONE,
+        [CONFIG_ISOLATION_SYSTEMD] = WORKER_ISOLATION_SYSTEMD,
+        [CONFIG_ISOLATION_SYSTEMD_USER] = WORKER_ISOLATION_SYSTEMD_USER,
+    };
+
+    daemon->cgroups = open_cgroups();
+    worker_manager_set_isolation(daemon->workers, &(struct worker_isolation){
+                                                      .way = ways[daemon->config->workers_isolation],
+                                                      .cgroups = daemon->cgroups,
+                                                      .stop_grace_ms = (unsigned)daemon->config->workers_stop_grace_ms,
+                                                  });
+}
+
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
     struct catalogue_options limits = catalogue_default_options();
@@ -189,6 +228,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     /* Before the host gives up waiting, so that it is the pool's own reason that the job fails with. */
     worker_manager_set_start_timeout(
         daemon->workers, (unsigned)MAX(config->worker_connect_timeout_ms / 10 * 9, (uint64_t)MIN_START_TIMEOUT_MS));
+    set_isolation(daemon);
     set_containers(daemon, launcher);
     daemon->native = native_create(&(struct native_options){
         .launcher = launcher,
@@ -242,6 +282,8 @@ int daemon_create(const struct config *config, struct launcher *launcher, struct
     daemon->disk = account_create("disk.total", NULL, config->disk_total_bytes);
     r = open_state(daemon, st);
     if (r == 0)
+        take_over_workers(daemon, launcher);
+    if (r == 0)
         r = listen_on(daemon, config->listen, st);
     if (r < 0) {
         daemon_destroy(daemon);
@@ -279,6 +321,7 @@ void daemon_destroy(struct daemon *daemon) {
         host_stop(daemon->host);
         native_destroy(daemon->native);
         worker_manager_destroy(daemon->workers);
+        cgroups_close(daemon->cgroups);
     }
     if (daemon->server)
         rpc_server_stop(daemon->server, STOP_GRACE_MS);

@@ -13,6 +13,7 @@ static const char sdk_base[] = "beam:version:sdk_base:";
 void environment_choice_clear(struct environment_choice *choice) {
     slice_unref(&choice->payload);
     free(choice->native_image);
+    free(choice->settings.variables);
     free(choice->why);
     *choice = (struct environment_choice){0};
 }
@@ -85,7 +86,7 @@ static int choose_pool(const char *address, const char *image, struct environmen
                   why_overridden("in the worker pool at ", address, image));
 }
 
-static int choose_override(const struct config *config, const struct config_override *override, const char *image,
+static int choose_override(const struct config *config, const struct config_environment *override, const char *image,
                            struct environment_choice *ret, struct status *st) {
     const char *value = strcmp(override->value, "same") == 0 ? image : override->value;
 
@@ -97,6 +98,7 @@ static int choose_override(const struct config *config, const struct config_over
     case CONFIG_RUN_NATIVE:
         return choose_natively(value, value, why_overridden("natively, as ", value, image), ret, st);
     case CONFIG_RUN_CONTAINER:
+    case CONFIG_RUN_AS_ASKED: /* is none that overrides */
         break;
     }
     if (!config->containers_cli[0])
@@ -109,7 +111,7 @@ static int choose_override(const struct config *config, const struct config_over
 
 static int choose_image(const struct config *config, const char *image, struct environment_choice *ret,
                         struct status *st) {
-    const struct config_override *override = config_find_override(config, image);
+    const struct config_environment *override = config_find_override(config, image);
 
     if (override)
         return choose_override(config, override, image, ret, st);
@@ -134,6 +136,8 @@ static int choose_docker(const struct config *config, struct slice payload, stru
         r = status_set(st, STATUS_INVALID_ARGUMENT, "environment %s names no image", urn_string(URN_ENV_DOCKER));
     else
         r = choose_image(config, message->container_image, ret, st);
+    if (r == 0)
+        ret->settings = config_find_settings(config, CONFIG_IMAGE, message->container_image);
     arena_clear(&arena);
     return r;
 }
@@ -151,16 +155,19 @@ static int choose_asked_pool(struct slice payload, struct environment_choice *re
                   xasprintf("runs in %s, as the pipeline asks for", what));
 }
 
-static int choose_asked_process(struct slice payload, struct environment_choice *ret, struct status *st) {
+static int choose_asked_process(const struct config *config, struct slice payload, struct environment_choice *ret,
+                                struct status *st) {
     int r = worker_check_environment(urn_string(URN_ENV_PROCESS), payload, st);
     Beam__ProcessPayload *message;
     struct arena arena = {0};
 
     if (r == 0)
         r = PB_UNPACK(Beam__ProcessPayload, beam__process_payload, payload, PB_STRINGS_STRICT, &arena, &message, st);
-    if (r == 0)
+    if (r == 0) {
         choose(ret, urn_string(URN_ENV_PROCESS), slice_ref(payload), NULL,
                xasprintf("runs the command %s, as the pipeline asks for", message->command));
+        ret->settings = config_find_settings(config, CONFIG_COMMAND, message->command);
+    }
     arena_clear(&arena);
     return r;
 }
@@ -172,7 +179,7 @@ int environment_choose(const struct config *config, const char *urn, struct slic
     if (strcmp(urn, urn_string(URN_ENV_EXTERNAL)) == 0)
         return choose_asked_pool(payload, ret, st);
     if (strcmp(urn, urn_string(URN_ENV_PROCESS)) == 0)
-        return choose_asked_process(payload, ret, st);
+        return choose_asked_process(config, payload, ret, st);
     return status_set(st, STATUS_UNIMPLEMENTED,
                       "environments of the kind \"%.200s\" cannot be run here; this server runs: %s "
                       "(--environment_type=LOOPBACK or EXTERNAL), %s (--environment_type=PROCESS), %s "

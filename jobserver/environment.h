@@ -7,6 +7,8 @@
  *   DEFAULT             as DOCKER, with the image that the SDK says it is based on; Python's embedded environment likewise
  *   ANYOF               the first alternative that can be run here
  *
+ * How its workers run: config_find_settings() of the image or the command that the pipeline names; of a pool's only how many and their slots.
+ *
  * Pure functions of the configuration and the environment: the same answer whenever they are asked. */
 #ifndef JOBSERVER_ENVIRONMENT_H
 #define JOBSERVER_ENVIRONMENT_H
@@ -18,10 +20,11 @@
 #include "jobserver/config.h"
 
 struct environment_choice {
-    const char *urn;      /* of a kind of worker (worker/worker.h) */
-    struct slice payload; /* what that kind takes */
-    char *native_image;   /* what is run natively: one of Beam's own images; else NULL */
-    char *why;            /* "runs natively, since ...": follows the environment's name */
+    const char *urn;                 /* of a kind of worker (worker/worker.h) */
+    struct slice payload;            /* what that kind takes */
+    char *native_image;              /* what is run natively: one of Beam's own images; else NULL */
+    struct config_settings settings; /* `variables` is the choice's, the rest the configuration's */
+    char *why;                       /* "runs natively, since ...": follows the environment's name */
 };
 
 /* Zero-initialise; cleared first. Errors say what can be done about them. */

@@ -91,6 +91,7 @@ static void prepare(struct job_run *run, struct run_environment *environment) {
         .job_id = job_id(run->job),
         .job_name = job->name,
         .runner_capabilities = job_runner_capabilities(&arena),
+        .memory_bytes = environment->choice.settings.memory_bytes,
     };
 
     spec.artifact_count = read_artifacts(&run->plan->environments[environment->index], &arena, &spec.artifacts);

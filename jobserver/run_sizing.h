@@ -3,9 +3,9 @@
  * What counts, the first that says something:
  *
  *   workers   --trestle_environment_workers for this environment or its SDK; --trestle_workers; --sdk_worker_parallelism above 1 (its default
- *             is sent by all SDKs, asked for or not); workers.per_environment; else, where the runner starts the processes and one process
+ *             is sent by all SDKs, asked for or not); `workers` in `environments`; workers.per_environment; else, where the runner starts the processes and one process
  *             uses one core (Python), one for each core; else one
- *   slots     --trestle_slots; workers.slots; else, for a harness that can use several cores (Java, Go), its share of them; else one; in a
+ *   slots     --trestle_slots; `slots` in `environments`; workers.slots; else, for a harness that can use several cores (Java, Go), its share of them; else one; in a
  *             stream two at least, so that a bundle that waits in the user's code holds up no other, and one more for each source that may
  *             never end, which works on a bundle all the time
  *

@@ -73,6 +73,10 @@ static void start_new(struct run_worker *worker, const struct plan_environment *
         .environment_urn = run_environment->choice.urn,
         .environment_payload = run_environment->choice.payload,
         .endpoints = {endpoint, endpoint, endpoint, endpoint},
+        .settings = {.memory_bytes = run_environment->choice.settings.memory_bytes,
+                     .milli_cpus = run_environment->choice.settings.milli_cpus,
+                     .working_directory = run_environment->choice.settings.working_directory,
+                     .variables = (const char *const *)run_environment->choice.settings.variables},
     };
     struct process_spec command;
     struct arena arena = {0};
@@ -133,8 +137,6 @@ void run_workers_plan(struct job_run *run) {
     struct pipeline_options *options = NULL;
 
     sizing.plan = run->plan;
-    sizing.configured_workers = config->workers_per_environment;
-    sizing.configured_slots = config->workers_slots;
     if (pipeline_options_create(job_specification(run->job)->pipeline_options, &options, NULL) == 0)
         run_sizing_read_options(&sizing, options);
     run->environments = xcalloc(run->plan->environment_count, sizeof(*run->environments));
@@ -152,6 +154,9 @@ void run_workers_plan(struct job_run *run) {
         environment = run->plan->environments[stage->environment];
         run_environment_choose(run, stage->environment);
         environment.urn = ret->choice.urn;
+        sizing.configured_workers =
+            ret->choice.settings.workers ? ret->choice.settings.workers : config->workers_per_environment;
+        sizing.configured_slots = ret->choice.settings.slots ? ret->choice.settings.slots : config->workers_slots;
         size = run_sizing_plan(&sizing, &environment);
         ret->is_used = true;
         ret->wanted = size.workers;

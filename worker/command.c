@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/cgroup.h"
 #include "worker/tail.h"
 
 struct command_worker {
@@ -13,15 +14,31 @@ struct command_worker {
 
 /* ---------------------------------------------------------------- the end */
 
-static struct status *describe_exit(const char *what, const struct process_exit *end) {
+/* "": nothing is to be said of limits. systemd-run reports why a service of its ended. The caller frees. */
+static char *describe_limit(const struct worker *worker, const struct process_exit *end, const char *output) {
+    uint64_t bytes = worker->settings.memory_bytes;
+    bool is_known = worker->cgroup ? cgroup_ran_out_of_memory(worker->cgroup)
+                                   : worker_manager_isolation(worker->manager)->way != WORKER_ISOLATION_NONE &&
+                                         strstr(output, "result: oom-kill");
+
+    if (!bytes || (!end->signal && end->exit_code == 0))
+        return xstrdup("");
+    return xasprintf(is_known ? ", since it needed more than the %llu MiB of memory that its environment may use "
+                                "(environments: memory)"
+                              : "; its memory is limited to %llu MiB (environments: memory)",
+                     (unsigned long long)(bytes >> 20));
+}
+
+static struct status *describe_exit(const struct worker *worker, const char *what, const struct process_exit *end) {
     CLEANUP(freep) char *output = tail_readable(end->stderr_tail);
+    CLEANUP(freep) char *limit = describe_limit(worker, end, output);
     CLEANUP(freep) char *how = NULL;
     struct status *why = xcalloc(1, sizeof(*why));
 
     if (end->signal)
-        how = xasprintf("was killed by signal %d (%s)", end->signal, strsignal(end->signal));
+        how = xasprintf("was killed by signal %d (%s)%s", end->signal, strsignal(end->signal), limit);
     else
-        how = xasprintf("exited with code %d", end->exit_code);
+        how = xasprintf("exited with code %d%s", end->exit_code, limit);
     if (output[0])
         status_set(why, STATUS_UNAVAILABLE, "%s %s; last output: %s", what, how, output);
     else
@@ -54,6 +71,11 @@ static void clean_up(struct worker *worker, const char *const *argv) {
         worker_stopped(worker);
 }
 
+static void leave_cgroup(struct worker *worker) {
+    if (worker->cgroup)
+        cgroups_remove(worker_manager_isolation(worker->manager)->cgroups, worker->cgroup);
+}
+
 static void ended(struct worker *worker, void *argument) {
     struct command_worker *state = worker->state;
     struct status *why = argument;
@@ -61,6 +83,7 @@ static void ended(struct worker *worker, void *argument) {
     worker_failed(worker, why);
     status_clear(why);
     free(why);
+    leave_cgroup(worker);
     if (state->afterwards)
         clean_up(worker, state->afterwards);
     else
@@ -79,10 +102,11 @@ static void on_exited(void *user, const struct process_exit *end) {
     struct worker *worker = user;
     struct command_worker *state = worker->state;
 
-    worker_post(worker, ended, describe_exit(state->what, end));
+    worker_post(worker, ended, describe_exit(worker, state->what, end));
 }
 
 void worker_cannot_start(struct worker *worker, struct status *why) {
+    leave_cgroup(worker);
     status_prefix(why, "worker process");
     worker_failed(worker, why);
     status_clear(why);

@@ -54,12 +54,15 @@ static char *container_describe(struct slice payload) {
 
 static const char **run_arguments(struct worker *worker, const struct worker_containers *containers, const char *image,
                                   const char *name) {
-    size_t option_count = 0, count = 0;
+    const struct worker_settings *settings = &worker->settings;
+    size_t option_count = 0, variable_count = 0, count = 0;
     const char **argv;
 
     while (containers->options && containers->options[option_count])
         option_count++;
-    argv = arena_new_array(&worker->arena, const char *, option_count + 8);
+    while (settings->variables && settings->variables[variable_count])
+        variable_count++;
+    argv = arena_new_array(&worker->arena, const char *, option_count + variable_count + 11);
     argv[count++] = containers->cli;
     argv[count++] = "run";
     argv[count++] = "--rm";
@@ -69,6 +72,15 @@ static const char **run_arguments(struct worker *worker, const struct worker_con
     argv[count++] = arena_printf(&worker->arena, "--pull=%s", containers->pull);
     for (size_t i = 0; i < option_count; i++)
         argv[count++] = containers->options[i];
+    if (settings->memory_bytes)
+        argv[count++] = arena_printf(&worker->arena, "--memory=%llub", (unsigned long long)settings->memory_bytes);
+    if (settings->milli_cpus)
+        argv[count++] =
+            arena_printf(&worker->arena, "--cpus=%u.%03u", settings->milli_cpus / 1000, settings->milli_cpus % 1000);
+    if (settings->working_directory)
+        argv[count++] = arena_printf(&worker->arena, "--workdir=%s", settings->working_directory);
+    for (size_t i = 0; i < variable_count; i++)
+        argv[count++] = arena_printf(&worker->arena, "--env=%s", settings->variables[i]);
     argv[count++] = image;
     return worker_boot_arguments(worker, argv, count);
 }

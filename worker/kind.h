@@ -36,10 +36,12 @@ struct worker {
     char *urn;
     struct slice payload;
     struct worker_endpoints endpoints;
-    struct process_spec command; /* as in worker_spec, in the arena; argv NULL: none */
-    void *state;                 /* the kind's own, in the arena */
-    unsigned references;         /* the list's, and one for each task under way; guarded by the manager's lock */
-    bool is_shell;               /* nothing is left but this struct; under the manager's lock */
+    struct process_spec command;     /* as in worker_spec, in the arena; argv NULL: none */
+    struct worker_settings settings; /* the same */
+    const char *cgroup;              /* of its own, in the arena; NULL: none */
+    void *state;                     /* the kind's own, in the arena */
+    unsigned references;             /* the list's, and one for each task under way; guarded by the manager's lock */
+    bool is_shell;                   /* nothing is left but this struct; under the manager's lock */
     bool stop_requested;
     bool has_failed;
     bool has_stopped;
@@ -53,6 +55,7 @@ void worker_post(struct worker *worker, worker_task_fn fn, void *argument);
 void worker_failed(struct worker *worker, const struct status *why);
 void worker_stopped(struct worker *worker);
 
+const struct worker_isolation *worker_manager_isolation(const struct worker_manager *manager);
 const struct worker_containers *worker_manager_containers(const struct worker_manager *manager);
 struct launcher *worker_manager_launcher(struct worker_manager *manager);
 unsigned worker_manager_start_timeout_ms(const struct worker_manager *manager);

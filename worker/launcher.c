@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "worker/launcher_process.h"
 #include "worker/launcher_wire.h"
+#include "worker/orphans.h"
 
 struct entry {
     struct process_handler handler;
@@ -34,11 +35,13 @@ struct launcher {
     int wake_fd;
     pthread_t reader;
     bool started;
-    char *buffer; /* the reader's */
+    char *buffer;   /* the reader's */
+    char *variable; /* that orphans are found by; NULL: none */
     void (*died)(void *user);
     void *died_user;
 
     pthread_mutex_t lock; /* guards what follows */
+    char *instance;       /* NULL: none */
     bool gone;            /* the launcher process ended, or launcher_destroy() was called */
     uint64_t last_process;
     struct map processes; /* process number -> struct entry */
@@ -77,6 +80,22 @@ static void handle_message(struct launcher *launcher, const struct launch_messag
     free(entry);
 }
 
+/* It has ended without being asked to, and its children with it, but not theirs. */
+static void end_orphans(struct launcher *launcher) {
+    CLEANUP(freep) char *instance = NULL;
+    siginfo_t info;
+
+    /* Should it live, having said nonsense: this ends it. */
+    shutdown(launcher->socket, SHUT_RDWR);
+    while (waitid(P_PID, (id_t)launcher->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    pthread_mutex_lock(&launcher->lock);
+    instance = launcher->instance ? xstrdup(launcher->instance) : NULL;
+    pthread_mutex_unlock(&launcher->lock);
+    if (instance)
+        orphans_kill(instance);
+}
+
 /* The launcher has ended, and with it every process. */
 static void report_all_gone(struct launcher *launcher) {
     struct map processes;
@@ -89,6 +108,8 @@ static void report_all_gone(struct launcher *launcher) {
     launcher->processes = (struct map){0};
     outbox_clear(&launcher->outbox);
     pthread_mutex_unlock(&launcher->lock);
+    if (is_unasked)
+        end_orphans(launcher);
     if (is_unasked && launcher->died)
         launcher->died(launcher->died_user);
     map_foreach (at, &processes)
@@ -183,6 +204,14 @@ void launcher_on_death(struct launcher *launcher, void (*died)(void *user), void
     launcher->died_user = user;
 }
 
+void launcher_set_instance(struct launcher *launcher, const char *instance) {
+    assert(!launcher->variable);
+    launcher->variable = orphans_variable(launcher->pid, instance);
+    pthread_mutex_lock(&launcher->lock);
+    launcher->instance = xstrdup(instance);
+    pthread_mutex_unlock(&launcher->lock);
+}
+
 void launcher_start(struct launcher *launcher) {
     sigset_t all, before;
 
@@ -214,6 +243,8 @@ void launcher_destroy(struct launcher *launcher) {
     map_clear(&launcher->processes, free);
     pthread_mutex_destroy(&launcher->lock);
     free(launcher->buffer);
+    free(launcher->instance);
+    free(launcher->variable);
     free(launcher);
 }
 
@@ -260,14 +291,17 @@ static int check_room(const struct launcher *launcher, const struct process_spec
 
 int launcher_spawn(struct launcher *launcher, const struct process_spec *spec, const struct process_handler *handler,
                    void *user, uint64_t *ret_process, struct status *st) {
-    struct launch_message message = {.op = LAUNCH_SPAWN};
+    struct launch_message message = {
+        .op = LAUNCH_SPAWN, .data_limit_bytes = spec->data_limit_bytes, .cores = spec->cores};
     struct buf strings = {0};
     struct entry *entry;
     int error;
 
     message.argc = add_strings(&strings, spec->argv);
     message.envc = add_strings(&strings, spec->environment);
-    add_strings(&strings, (const char *const[]){spec->working_directory ? spec->working_directory : "", NULL});
+    message.envc += add_strings(&strings, (const char *const[]){launcher->variable, NULL});
+    add_strings(&strings, (const char *const[]){spec->working_directory ? spec->working_directory : "",
+                                                spec->cgroup ? spec->cgroup : "", NULL});
     error = check_spec(spec, strings.size, st);
     if (error) {
         buf_clear(&strings);

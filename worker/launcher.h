@@ -6,7 +6,8 @@
  *
  * It is a subreaper, so that whatever a harness leaves behind becomes its child; each child is the leader of a process group (and
  * session). When the daemon goes away, however it goes, the socket closes and the launcher kills every group with SIGKILL and exits.
- * Children get PR_SET_PDEATHSIG as well, so that they die with the launcher.
+ * Children get PR_SET_PDEATHSIG as well, so that they die with the launcher; what they had started is then found by its environment
+ * (orphans.h), by the daemon that lost its launcher or, where both were killed, by the next one with the same state directory.
  *
  * gRPC's threads do not survive a fork, which is why this cannot be done from the daemon itself. */
 #ifndef WORKER_LAUNCHER_H
@@ -26,6 +27,9 @@ struct process_spec {
     const char *const *argv;        /* NULL-terminated; argv[0] is looked up in PATH */
     const char *const *environment; /* NULL-terminated "KEY=VALUE", added to (and overriding) the daemon's own */
     const char *working_directory;  /* NULL: the daemon's */
+    const char *cgroup;             /* directory of a control group to begin in; NULL: the launcher's */
+    uint64_t data_limit_bytes;      /* RLIMIT_DATA of each of its processes; 0: as the daemon's */
+    unsigned cores;                 /* at most so many; 0: all that the daemon may use */
 };
 
 struct process_exit {
@@ -47,6 +51,9 @@ int launcher_create(struct launcher **ret, struct status *st);
 /* `died` is called, on the reader thread and before its processes' ends are reported, when the launcher ends though nobody asked it to:
  * nothing can be spawned any more. Before launcher_start(). */
 void launcher_on_death(struct launcher *launcher, void (*died)(void *user), void *user);
+/* Whose processes they are, for orphans_kill(): of no two daemons the same. Without it orphans cannot be told. Once, before the first
+ * launcher_spawn(). */
+void launcher_set_instance(struct launcher *launcher, const char *instance);
 /* Starts the reader thread; after the fork, before spawning. */
 void launcher_start(struct launcher *launcher);
 /* Kills every group, waits for the launcher process, joins, frees. */

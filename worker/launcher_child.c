@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -77,6 +80,40 @@ static void reset_signals(void) {
             sigaction(number, &action, NULL); /* the C library keeps two for itself: those calls fail */
 }
 
+/* Of the cores that there are, so many from one on: children do not all get the first ones. */
+static int limit_cores(unsigned cores, unsigned first) {
+    cpu_set_t all, chosen;
+    unsigned count, place = 0;
+
+    if (sched_getaffinity(0, sizeof(all), &all) < 0)
+        return -1;
+    count = (unsigned)CPU_COUNT(&all);
+    if (cores == 0 || cores >= count)
+        return 0;
+    CPU_ZERO(&chosen);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all) && (place++ + count - first % count) % count < cores)
+            CPU_SET(cpu, &chosen);
+    return sched_setaffinity(0, sizeof(chosen), &chosen);
+}
+
+/* Limits hold for all that the child will start. */
+static int confine(const struct child_setup *setup) {
+    struct rlimit data = {.rlim_cur = setup->data_limit_bytes, .rlim_max = setup->data_limit_bytes};
+    char path[PATH_MAX];
+    int fd;
+
+    if (setup->cgroup[0]) {
+        snprintf(path, sizeof(path), "%s/cgroup.procs", setup->cgroup);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, "0", 1) != 1) /* itself */
+            return -1;
+    }
+    if (setup->data_limit_bytes && setrlimit(RLIMIT_DATA, &data) < 0)
+        return -1;
+    return limit_cores(setup->cores, setup->first_core);
+}
+
 _Noreturn void launcher_child_run(const struct child_setup *setup) {
     sigset_t none;
 
@@ -86,6 +123,8 @@ _Noreturn void launcher_child_run(const struct child_setup *setup) {
         _exit(127); /* it ended before the death signal was set */
     if (redirect(setup) < 0 || setrlimit(RLIMIT_NOFILE, &setup->open_files) < 0)
         give_up(setup, CHILD_STEP_PREPARE);
+    if (confine(setup) < 0)
+        give_up(setup, CHILD_STEP_CONFINE);
     /* All of ours are close-on-exec already; this makes it hold for whatever a library opens. */
     if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         give_up(setup, CHILD_STEP_PREPARE);

@@ -2,10 +2,11 @@
 #ifndef WORKER_LAUNCHER_CHILD_H
 #define WORKER_LAUNCHER_CHILD_H
 
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
-enum child_step { CHILD_STEP_NONE, CHILD_STEP_PREPARE, CHILD_STEP_DIRECTORY, CHILD_STEP_EXEC };
+enum child_step { CHILD_STEP_NONE, CHILD_STEP_PREPARE, CHILD_STEP_CONFINE, CHILD_STEP_DIRECTORY, CHILD_STEP_EXEC };
 
 /* Written to `report_fd` when a step fails; an exec that succeeds closes it without a word. */
 struct child_report {
@@ -15,11 +16,15 @@ struct child_report {
 
 struct child_setup {
     char *const *argv;
-    char **environment;    /* complete, NULL-terminated */
-    const char *directory; /* empty: stay */
-    int output_fd;         /* becomes standard output and standard error */
-    int report_fd;         /* close-on-exec */
-    pid_t launcher;        /* who must still be the parent once the death signal is set */
+    char **environment;        /* complete, NULL-terminated */
+    const char *directory;     /* empty: stay */
+    const char *cgroup;        /* the same */
+    uint64_t data_limit_bytes; /* 0: as it is */
+    unsigned cores;            /* 0: all */
+    unsigned first_core;       /* of those; counted around */
+    int output_fd;             /* becomes standard output and standard error */
+    int report_fd;             /* close-on-exec */
+    pid_t launcher;            /* who must still be the parent once the death signal is set */
     struct rlimit open_files;
 };
 

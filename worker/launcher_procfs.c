@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 
-enum { ENVIRONMENT_MAX_BYTES = 1024 * 1024 };
+enum { ENVIRONMENT_MAX_BYTES = 1024 * 1024, STAT_MAX_BYTES = 4096 };
 
 /* The file's bytes up to `limit` and a NUL; NULL when it cannot be read. */
 static char *read_file(const char *path, size_t limit, size_t *ret_size) {
@@ -55,23 +55,43 @@ pid_t *procfs_children(void) {
     return pids;
 }
 
-bool procfs_marker(pid_t pid, pid_t launcher, uint64_t *ret_process) {
+char *procfs_variable(pid_t pid, const char *name) {
     CLEANUP(freep) char *text = NULL;
+    size_t size = 0, name_size = strlen(name);
     char path[64];
-    size_t size = 0;
 
     snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
     text = read_file(path, ENVIRONMENT_MAX_BYTES, &size);
-    for (size_t at = 0; at < size; at += strlen(text + at) + 1) {
-        uint64_t process;
-        int parent;
+    for (size_t at = 0; at < size; at += strlen(text + at) + 1)
+        if (strncmp(text + at, name, name_size) == 0 && text[at + name_size] == '=')
+            return xstrdup(text + at + name_size + 1);
+    return NULL;
+}
 
-        if (sscanf(text + at, LAUNCH_MARKER "=%d-%" SCNu64, &parent, &process) != 2)
-            continue;
-        if (parent != (int)launcher)
-            return false;
-        *ret_process = process;
-        return true;
-    }
-    return false;
+bool procfs_marker(pid_t pid, pid_t launcher, uint64_t *ret_process) {
+    CLEANUP(freep) char *marker = procfs_variable(pid, LAUNCH_MARKER);
+    uint64_t process;
+    int parent;
+
+    if (!marker || sscanf(marker, "%d-%" SCNu64, &parent, &process) != 2 || parent != (int)launcher)
+        return false;
+    *ret_process = process;
+    return true;
+}
+
+/* "PID (NAME) STATE ..." of proc(5), with anything in NAME; the start time is the 22nd field. */
+uint64_t procfs_start_time(pid_t pid) {
+    CLEANUP(freep) char *text = NULL;
+    unsigned long long start;
+    char path[64], state;
+    const char *behind;
+    size_t size = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    text = read_file(path, STAT_MAX_BYTES, &size);
+    behind = text ? strrchr(text, ')') : NULL;
+    if (!behind || sscanf(behind, ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+                          &state, &start) != 2)
+        return 0;
+    return state == 'Z' || state == 'X' ? 0 : start;
 }

@@ -4,6 +4,7 @@
 #include "beam_runner_api.pb-c.h"
 #include "wire/pb.h"
 #include "worker/command.h"
+#include "worker/confine.h"
 
 static int unpack(struct slice bytes, struct arena *arena, Beam__DockerPayload **ret, struct status *st) {
     int error = PB_UNPACK(Beam__DockerPayload, beam__docker_payload, bytes, PB_STRINGS_STRICT, arena, ret, st);
@@ -40,8 +41,8 @@ static void native_start(struct worker *worker) {
         worker_cannot_start(worker, &why);
         return;
     }
-    worker_command_start(worker, &worker->command,
-                         arena_printf(&worker->arena, "worker process %s", worker->command.argv[0]), NULL);
+    worker_confined_start(worker, &worker->command,
+                          arena_printf(&worker->arena, "worker process %s", worker->command.argv[0]));
 }
 
 const struct worker_kind worker_kind_native = {

@@ -6,6 +6,7 @@
 #include "beam_runner_api.pb-c.h"
 #include "wire/pb.h"
 #include "worker/command.h"
+#include "worker/confine.h"
 
 static int unpack(struct slice bytes, struct arena *arena, Beam__ProcessPayload **ret, struct status *st) {
     Beam__ProcessPayload *payload;
@@ -64,7 +65,7 @@ static void process_start(struct worker *worker) {
     }
     spec.argv = worker_boot_arguments(worker, &(const char *){payload->command}, 1);
     spec.environment = make_environment(worker, payload);
-    worker_command_start(worker, &spec, arena_printf(&worker->arena, "worker process %s", payload->command), NULL);
+    worker_confined_start(worker, &spec, arena_printf(&worker->arena, "worker process %s", payload->command));
 }
 
 const struct worker_kind worker_kind_process = {

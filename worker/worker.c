@@ -35,6 +35,7 @@ struct worker_manager {
     struct rpc_client *client;
     unsigned start_timeout_ms;
     struct worker_containers containers;
+    struct worker_isolation isolation;
     pthread_t thread;
     struct map pools; /* endpoint -> struct pool; the thread's */
 
@@ -251,6 +252,10 @@ struct worker *worker_start(struct worker_manager *manager, const struct worker_
         .provision = copy_endpoint(worker, spec->endpoints.provision),
     };
     worker->command = copy_command(worker, spec->command);
+    worker->settings = spec->settings;
+    worker->settings.variables = copy_strings(worker, spec->settings.variables);
+    if (spec->settings.working_directory)
+        worker->settings.working_directory = arena_string(&worker->arena, spec->settings.working_directory);
     pthread_mutex_lock(&manager->lock);
     worker->references = 1;
     list_append(&manager->workers, &worker->link);
@@ -267,6 +272,10 @@ void worker_stop(struct worker *worker, unsigned grace_ms) {
 
 const struct worker_containers *worker_manager_containers(const struct worker_manager *manager) {
     return &manager->containers;
+}
+
+const struct worker_isolation *worker_manager_isolation(const struct worker_manager *manager) {
+    return &manager->isolation;
 }
 
 struct launcher *worker_manager_launcher(struct worker_manager *manager) {
@@ -327,6 +336,10 @@ void worker_manager_set_start_timeout(struct worker_manager *manager, unsigned t
 
 void worker_manager_set_containers(struct worker_manager *manager, const struct worker_containers *containers) {
     manager->containers = *containers;
+}
+
+void worker_manager_set_isolation(struct worker_manager *manager, const struct worker_isolation *isolation) {
+    manager->isolation = *isolation;
 }
 
 void worker_manager_destroy(struct worker_manager *manager) {

@@ -31,12 +31,21 @@ struct worker_endpoints {
     const char *provision;
 };
 
+/* Limits and the like of processes that are started here; pools have their own. */
+struct worker_settings {
+    uint64_t memory_bytes; /* of the worker with all its processes, as far as that can be (confine.h); 0: no limit */
+    unsigned milli_cpus;   /* 1000 is a core; 0: no limit */
+    const char *working_directory; /* NULL: the daemon's, or the image's */
+    const char *const *variables;  /* KEY=VALUE, NULL-terminated, before all others; may be NULL */
+};
+
 struct worker_spec {
     const char *worker_id;
     const char *environment_urn;
     struct slice environment_payload; /* borrowed during the call */
     struct worker_endpoints endpoints;
     const struct process_spec *command; /* native: what to run, copied; else NULL */
+    struct worker_settings settings;    /* copied */
 };
 
 struct worker_containers {
@@ -44,6 +53,15 @@ struct worker_containers {
     const char *pull;           /* missing, always or never */
     const char *const *options; /* for `run`; NULL-terminated, or NULL */
     const char *instance;       /* whose containers they are: of no two daemons the same */
+};
+
+enum worker_isolation_way { WORKER_ISOLATION_NONE, WORKER_ISOLATION_SYSTEMD, WORKER_ISOLATION_SYSTEMD_USER };
+
+/* How limits are held, and whether processes run in the daemon's own service (confine.h). */
+struct worker_isolation {
+    enum worker_isolation_way way;
+    struct cgroups *cgroups; /* NULL: the daemon has no subtree */
+    unsigned stop_grace_ms;  /* from SIGTERM to SIGKILL, for services of systemd */
 };
 
 struct worker_handler {
@@ -61,6 +79,8 @@ struct worker_manager *worker_manager_create(struct launcher *launcher, struct r
 void worker_manager_set_start_timeout(struct worker_manager *manager, unsigned timeout_ms);
 /* With which engine containers are run; strings are borrowed and outlive the manager. Before the first worker_start(). */
 void worker_manager_set_containers(struct worker_manager *manager, const struct worker_containers *containers);
+/* Before the first worker_start(). `cgroups` outlives the manager, and is used on its thread. */
+void worker_manager_set_isolation(struct worker_manager *manager, const struct worker_isolation *isolation);
 /* Removes the containers of that instance that an earlier daemon left. Waits for the engine, for some seconds at most a command. */
 void worker_containers_sweep(struct launcher *launcher, const struct worker_containers *containers);
 /* Stops what still runs and waits for it. Before the launcher and the client are destroyed. */

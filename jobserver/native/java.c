@@ -191,9 +191,12 @@ static void add_argument(struct native_environment *environment, const char *tex
     vec_push(&environment->argv, arena_string(&environment->arena, text));
 }
 
-/* 70 % of the machine's memory, or all but 32 GiB where that is more. */
-static void add_heap(struct native_environment *environment) {
-    uint64_t size = machine_memory_bytes(), limit = size ? size / 10 * 7 : GIB;
+/* 70 % of the memory that it may use, or all but 32 GiB where that is more. */
+static void add_heap(const struct native_task *task) {
+    struct native_environment *environment = task->environment;
+    uint64_t machine = machine_memory_bytes();
+    uint64_t size = task->memory_bytes && (!machine || task->memory_bytes < machine) ? task->memory_bytes : machine;
+    uint64_t limit = size ? size / 10 * 7 : GIB;
 
     if (size > limit && size - limit > 32 * GIB)
         limit = size - 32 * GIB;
@@ -312,7 +315,7 @@ static int java_prepare(struct native_task *task, struct status *st) {
     if (r < 0)
         return r;
     add_argument(environment, java);
-    add_heap(environment);
+    add_heap(task);
     add_argument(environment, "-XX:+UseParallelGC");
     add_argument(environment, "-XX:+AlwaysActAsServerClassMachine");
     add_argument(environment, "-XX:-OmitStackTraceInFastThrow");

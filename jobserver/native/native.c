@@ -249,6 +249,7 @@ static int prepare(struct native_task *task, const struct native_spec *spec, str
     task->options = options;
     task->artifacts = spec->artifacts;
     task->artifact_count = spec->artifact_count;
+    task->memory_bytes = spec->memory_bytes;
     task->environment = create_environment(task->native, &image);
     r = make_home(task, spec, st);
     if (r == 0)
@@ -299,6 +300,7 @@ static void copy_spec(struct native_request *request, const struct native_spec *
         .job_id = arena_string(arena, spec->job_id),
         .job_name = arena_string(arena, spec->job_name),
         .runner_capabilities = arena_string(arena, spec->runner_capabilities),
+        .memory_bytes = spec->memory_bytes,
     };
 }
 

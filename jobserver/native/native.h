@@ -57,6 +57,7 @@ struct native_spec { /* borrowed during the call */
     const char *job_id;
     const char *job_name;
     const char *runner_capabilities; /* URNs with spaces between them */
+    uint64_t memory_bytes;           /* that a worker may use; 0: the machine's */
 };
 
 struct native_handler {

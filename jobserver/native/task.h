@@ -37,6 +37,7 @@ struct native_task {
     const struct native_artifact *artifacts;
     size_t artifact_count;
     const struct pipeline_options *options;
+    uint64_t memory_bytes;      /* that a worker may use; 0: the machine's */
     struct native_build *build; /* the one that this thread does, or NULL; guarded by native's lock */
 };
 

@@ -85,27 +85,25 @@ static bool write_file(const char *path, const char *text) {
     return (file ? fclose(file) == 0 : false) && good;
 }
 
-bool daemon_start(struct daemon_process *daemon, const char *yaml) {
-    const char *binary = getenv("TRESTLE_BINARY"), *prefix = "listening on ";
-    CLEANUP(freep) char *config = NULL, *state = NULL, *log = NULL;
+void daemon_remove(struct daemon_process *daemon) {
+    nftw(daemon->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+bool daemon_restart(struct daemon_process *daemon) {
+    CLEANUP(freep) char *config = xasprintf("%s/config.yaml", daemon->directory);
+    CLEANUP(freep) char *state = xasprintf("%s/state", daemon->directory);
+    CLEANUP(freep) char *log = xasprintf("%s/log", daemon->directory);
+    const char *argv[] = {
+        getenv("TRESTLE_BINARY"), "serve", "--listen", "127.0.0.1:0", "--state-dir", state, "--config", config, NULL};
+    const char *prefix = "listening on ";
     struct child child;
     char line[200];
 
-    if (!binary) {
+    if (!argv[0]) {
         fprintf(stderr, "TRESTLE_BINARY is not set\n");
         return false;
     }
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    snprintf(daemon->directory, sizeof(daemon->directory), "/tmp/trestle-harness-XXXXXX");
-    if (!mkdtemp(daemon->directory))
-        return false;
-    config = xasprintf("%s/config.yaml", daemon->directory);
-    state = xasprintf("%s/state", daemon->directory);
-    log = xasprintf("%s/log", daemon->directory);
-    if (!write_file(config, yaml) || !child_start(&child,
-                                                  (const char *[]){binary, "serve", "--listen", "127.0.0.1:0",
-                                                                   "--state-dir", state, "--config", config, NULL},
-                                                  log))
+    if (!child_start(&child, argv, log))
         return false;
     daemon->pid = child.pid;
     if (!child_read_line(&child, line, sizeof(line)) || strncmp(line, prefix, strlen(prefix)) != 0) {
@@ -113,11 +111,37 @@ bool daemon_start(struct daemon_process *daemon, const char *yaml) {
         show_log(daemon);
         kill(daemon->pid, SIGKILL);
         waitpid(daemon->pid, NULL, 0);
-        nftw(daemon->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        daemon_remove(daemon);
         return false;
     }
     snprintf(daemon->endpoint, sizeof(daemon->endpoint), "%.60s", line + strlen(prefix));
     return true;
+}
+
+bool daemon_start(struct daemon_process *daemon, const char *yaml) {
+    CLEANUP(freep) char *config = NULL;
+
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    snprintf(daemon->directory, sizeof(daemon->directory), "/tmp/trestle-harness-XXXXXX");
+    if (!mkdtemp(daemon->directory))
+        return false;
+    config = xasprintf("%s/config.yaml", daemon->directory);
+    return write_file(config, yaml) && daemon_restart(daemon);
+}
+
+/* The only process that it starts itself. */
+pid_t daemon_launcher(const struct daemon_process *daemon) {
+    char path[64];
+    int pid = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)daemon->pid, (int)daemon->pid);
+    file = fopen(path, "re");
+    if (file && fscanf(file, "%d", &pid) != 1)
+        pid = 0;
+    if (file)
+        fclose(file);
+    return (pid_t)pid;
 }
 
 /* With PR_SET_CHILD_SUBREAPER what the daemon leaves behind is ours now. */
@@ -149,7 +173,7 @@ bool daemon_kill(struct daemon_process *daemon) {
     while ((pid = wait(NULL)) > 0)
         ;
     good = pid < 0 && errno == ECHILD;
-    nftw(daemon->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    daemon_remove(daemon);
     return good;
 }
 
@@ -165,6 +189,6 @@ bool daemon_stop(struct daemon_process *daemon) {
     good = nothing_is_left() && good;
     if (!good)
         show_log(daemon);
-    nftw(daemon->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    daemon_remove(daemon);
     return good;
 }

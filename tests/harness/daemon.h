@@ -19,6 +19,12 @@ bool daemon_stop(struct daemon_process *daemon);
 
 /* SIGKILL. True when all that it had started ended by itself. */
 bool daemon_kill(struct daemon_process *daemon);
+/* The process that starts its workers. */
+pid_t daemon_launcher(const struct daemon_process *daemon);
+/* One that was ended runs once more, with the same configuration and state. */
+bool daemon_restart(struct daemon_process *daemon);
+/* The files of one that was ended. */
+void daemon_remove(struct daemon_process *daemon);
 
 /* A child with pipes on its standard input and output. */
 struct child {

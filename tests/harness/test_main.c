@@ -31,6 +31,7 @@ int main(void) {
     add_protocol_tests(suite);
     add_split_tests(suite);
     add_warm_tests(suite);
+    add_kill_tests(suite);
     add_watch_tests(suite);
     add_drain_tests(suite);
     add_end_tests(suite);

@@ -150,9 +150,10 @@ END_TEST
 
 START_TEST(an_unknown_key_is_refused_with_its_place)
 {
-    refuse("workers:\n  per_environment: 2\n  per_envirnment: 2\n",
-           ":3: workers.per_envirnment: unknown key; known are per_environment, slots, stop_grace, keep_warm, "
-           "keep_warm_max");
+    refuse(
+        "workers:\n  per_environment: 2\n  per_envirnment: 2\n",
+        ":3: workers.per_envirnment: unknown key; known are per_environment, slots, isolation, stop_grace, keep_warm, "
+        "keep_warm_max");
     refuse("# comment\nlisten_on: a:1\n",
            ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, advertise, "
            "containers, native, worker_connect_timeout, workers, retry, bundle, stream, limits, memory, disk, log, "
@@ -337,7 +338,7 @@ START_TEST(what_runs_in_place_of_an_image_is_a_list_in_order)
          "  - image: 'company/*'\n    container: other/image:1\n"
          "  - {image: 'apache/*', native: same}\n"
          "  - {image: '*', external: 'pool:50000'}\n");
-    ck_assert_uint_eq(config.override_count, 4);
+    ck_assert_uint_eq(config.environment_count, 4);
     ck_assert_int_eq(config_find_override(&config, "company/one:1")->way, CONFIG_RUN_PROCESS);
     ck_assert_str_eq(config_find_override(&config, "company/one:1")->value, "/bin/boot");
     ck_assert_int_eq(config_find_override(&config, "company/a/b:2")->way, CONFIG_RUN_CONTAINER);
@@ -346,26 +347,88 @@ START_TEST(what_runs_in_place_of_an_image_is_a_list_in_order)
 }
 END_TEST
 
+START_TEST(each_setting_of_an_environment_is_that_of_the_first_row_that_has_it)
+{
+    struct config_settings settings;
+
+    load("environments:\n"
+         "  - {image: 'a/one:*', cpus: 1.5, environment: {A: first, B: ''}}\n"
+         "  - image: 'a/*'\n    native: same\n    workers: 3\n    cpus: 2\n    memory: 2 GiB\n"
+         "    environment:\n      A: second\n      C: 7\n    working_directory: /data\n"
+         "  - {image: '*', slots: 5, workers: 9}\n"
+         "  - {command: '/opt/*', slots: 2, cpus: 0.05}\n");
+    settings = config_find_settings(&config, CONFIG_IMAGE, "a/one:1");
+    ck_assert_uint_eq(settings.milli_cpus, 1500);
+    ck_assert_uint_eq(settings.workers, 3);
+    ck_assert_uint_eq(settings.slots, 5);
+    ck_assert_uint_eq(settings.memory_bytes, 2ull << 30);
+    ck_assert_str_eq(settings.working_directory, "/data");
+    ck_assert_str_eq(settings.variables[0], "A=first");
+    ck_assert_str_eq(settings.variables[1], "B=");
+    ck_assert_str_eq(settings.variables[2], "C=7");
+    ck_assert_ptr_null(settings.variables[3]);
+    free(settings.variables);
+    /* A row without anything to run in place of the image does not hide one that has. */
+    ck_assert_int_eq(config_find_override(&config, "a/one:1")->way, CONFIG_RUN_NATIVE);
+    ck_assert_ptr_null(config_find_override(&config, "b/two:1"));
+    settings = config_find_settings(&config, CONFIG_COMMAND, "/opt/boot");
+    ck_assert_uint_eq(settings.slots, 2);
+    ck_assert_uint_eq(settings.milli_cpus, 50);
+    ck_assert_uint_eq(settings.workers, 0);
+    ck_assert_ptr_null(settings.variables);
+}
+END_TEST
+
 START_TEST(an_item_of_environments_that_makes_no_sense_is_refused_with_its_place)
 {
-    static const char *const files[] = {
-        "environments: all\n",
-        "environments:\n  - image: a\n",
-        "environments:\n  - {image: a, native: b, process: c}\n",
-        "environments:\n  - {image: a, natively: b}\n",
-        "environments:\n  - {native: b, process: c}\n",
-        "environments:\n  - {image: a, native: [b]}\n",
+    static const struct {
+        const char *file, *error;
+    } cases[] = {
+        {"environments: all\n", ":1: environments: must be a list of items"},
+        {"environments:\n  - all\n", ":2: environments: each item is a section of keys and values"},
+        {"environments:\n  - image: a\n", ":2: environments: an item needs more than its pattern"},
+        {"environments:\n  - {native: b}\n", ":2: environments: each item needs a pattern"},
+        {"environments:\n  - image: a\n    native: b\n    process: c\n",
+         ":4: environments.process: an item has one thing to run"},
+        {"environments:\n  - image: a\n    command: b\n", ":3: environments.command: an item has one pattern"},
+        {"environments:\n  - {command: a, native: b}\n", ":2: environments: only an image can have something else"},
+        {"environments:\n  - image: a\n    natively: b\n",
+         ":3: environments.natively: unknown key; known are image, command, container, native, process, external, "
+         "environment, workers, slots, memory, cpus, working_directory"},
+        {"environments:\n  - {image: a, native: [b]}\n", ":2: environments.native: takes one value"},
+        {"environments:\n  - {image: a, workers: 1, workers: 2}\n", ":2: environments.workers: given twice"},
+        {"environments:\n  - {image: '', native: b}\n", ":2: environments.image: must not be empty"},
+        {"environments:\n  - {image: a, external: nowhere}\n",
+         ":2: environments.external: \"nowhere\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH"},
+        {"environments:\n  - {image: a, external: 'b:1', memory: 1GiB}\n",
+         ":2: environments: memory, cpus, environment and working_directory are the worker pool's own business"},
+        {"environments:\n  - image: a\n    workers: 0\n",
+         ":3: environments.workers: 0 is out of range, it must be from 1 to 1024"},
+        {"environments:\n  - {image: a, memory: 4}\n", ":2: environments.memory: \"4\" is not a whole number"},
+        {"environments:\n  - {image: a, memory: 1MiB}\n", ":2: environments.memory: 1MiB is out of range"},
+        {"environments:\n  - {image: a, cpus: 1.}\n", ":2: environments.cpus: \"1.\" is not a number of cores"},
+        {"environments:\n  - {image: a, cpus: 1.0001}\n", ":2: environments.cpus: \"1.0001\" is not"},
+        {"environments:\n  - {image: a, cpus: 0.001}\n", ":2: environments.cpus: 0.001 is out of range"},
+        {"environments:\n  - {image: a, cpus: -1}\n", ":2: environments.cpus: \"-1\" is not"},
+        {"environments:\n  - {image: a, working_directory: here}\n",
+         ":2: environments.working_directory: must be an absolute path"},
+        {"environments:\n  - {image: a, environment: [b]}\n", ":2: environments.environment: must be a section"},
+        {"environments:\n  - {image: a, environment: {'b=c': d}}\n",
+         ":2: environments.environment: the name of a variable"},
+        {"environments:\n  - {image: a, environment: {b: [c]}}\n",
+         ":2: environments.environment: the value of a variable is one text"},
+        {"environments:\n  - {image: a, environment: {b: c, b: d}}\n",
+         ":2: environments.environment: a variable is given twice"},
     };
 
-    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
-        write_file(files[i]);
-        ck_assert_msg(config_load(&config, path, &st) == -STATUS_INVALID_ARGUMENT, "%s", files[i]);
-        ck_assert_ptr_nonnull(
-            strstr(status_message(&st), i ? ":2: environments: each item" : ":1: environments: each item"));
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        write_file(cases[i].file);
+        ck_assert_msg(config_load(&config, path, &st) == -STATUS_INVALID_ARGUMENT, "%s", cases[i].file);
+        ck_assert_msg(strstr(status_message(&st), cases[i].error) != NULL, "%s\nnot: %s", status_message(&st),
+                      cases[i].error);
+        config_clear(&config);
+        config_init_defaults(&config);
     }
-    refuse("environments:\n  - {image: a, external: nowhere}\n",
-           ":2: environments: \"nowhere\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH");
-    refuse("environments:\n  - {image: '', native: b}\n", ":2: environments: image: must not be empty");
 }
 END_TEST
 
@@ -406,6 +469,7 @@ int main(void) {
     tcase_add_test(tests, advertised_addresses_go_from_special_to_general);
     tcase_add_test(tests, the_state_directory_is_the_services_or_the_users);
     tcase_add_test(tests, what_runs_in_place_of_an_image_is_a_list_in_order);
+    tcase_add_test(tests, each_setting_of_an_environment_is_that_of_the_first_row_that_has_it);
     tcase_add_test(tests, an_item_of_environments_that_makes_no_sense_is_refused_with_its_place);
     tcase_add_test(tests, the_cache_directory_is_the_services_or_the_users);
     suite_add_tcase(suite, tests);

@@ -1,6 +1,8 @@
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "beam_runner_api.pb-c.h"
 #include "jobserver/environment.h"
@@ -48,6 +50,17 @@ static struct slice process(const char *command) {
 
     payload.command = (char *)command;
     return PB_PACK(&payload, NULL);
+}
+
+static void load_environments(const char *rows) {
+    char path[] = "/tmp/trestle-environment-XXXXXX";
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    dprintf(fd, "environments:\n%s", rows);
+    close(fd);
+    ck_assert_msg(config_load(&config, path, &st) == 0, "%s", status_message(&st));
+    unlink(path);
 }
 
 /* The payload is taken over. */
@@ -166,11 +179,11 @@ END_TEST
 START_TEST(an_override_comes_before_all_else)
 {
     set_key("containers.cli", "podman");
-    config_add_override(&config, "company/boot:*", CONFIG_RUN_PROCESS, "/bin/boot", &st);
-    config_add_override(&config, "company/pool:*", CONFIG_RUN_EXTERNAL, "pool:50000", &st);
-    config_add_override(&config, "company/*", CONFIG_RUN_NATIVE, PYTHON_IMAGE, &st);
-    config_add_override(&config, "apache/beam_go*", CONFIG_RUN_NATIVE, "same", &st);
-    config_add_override(&config, "apache/*", CONFIG_RUN_CONTAINER, "mirror/image:1", &st);
+    load_environments("  - {image: 'company/boot:*', process: /bin/boot}\n"
+                      "  - {image: 'company/pool:*', external: 'pool:50000'}\n"
+                      "  - {image: 'company/*', native: '" PYTHON_IMAGE "'}\n"
+                      "  - {image: 'apache/beam_go*', native: same}\n"
+                      "  - {image: 'apache/*', container: 'mirror/image:1'}\n");
     ck_assert_int_eq(choose(DOCKER, docker("company/boot:1")), 0);
     ck_assert_str_eq(choice.urn, PROCESS);
     ck_assert_str_eq(choice.why, "runs the command /bin/boot in place of the image company/boot:1, by the "
@@ -188,6 +201,21 @@ START_TEST(an_override_comes_before_all_else)
     ck_assert_str_eq(chosen_image(), "mirror/image:1");
     set_key("containers.cli", "");
     ck_assert_int_eq(choose(DOCKER, docker(PYTHON_IMAGE)), -STATUS_FAILED_PRECONDITION);
+}
+END_TEST
+
+START_TEST(settings_are_those_of_the_image_or_the_command_that_the_pipeline_names)
+{
+    load_environments("  - {image: 'company/*', process: /bin/boot, memory: 1GiB}\n"
+                      "  - {command: /bin/boot, cpus: 2}\n"
+                      "  - {image: '*', workers: 3}\n");
+    ck_assert_int_eq(choose(DOCKER, docker("company/one:1")), 0);
+    ck_assert_uint_eq(choice.settings.memory_bytes, 1 << 30);
+    ck_assert_uint_eq(choice.settings.workers, 3);
+    ck_assert_uint_eq(choice.settings.milli_cpus, 0);
+    ck_assert_int_eq(choose(PROCESS, process("/bin/boot")), 0);
+    ck_assert_uint_eq(choice.settings.memory_bytes, 0);
+    ck_assert_uint_eq(choice.settings.milli_cpus, 2000);
 }
 END_TEST
 
@@ -300,6 +328,7 @@ int main(void) {
     tcase_add_test(tests, another_image_is_refused_without_an_engine_and_it_says_what_to_do);
     tcase_add_test(tests, what_the_pipeline_asks_for_is_done);
     tcase_add_test(tests, an_override_comes_before_all_else);
+    tcase_add_test(tests, settings_are_those_of_the_image_or_the_command_that_the_pipeline_names);
     tcase_add_test(tests, the_default_environment_is_the_image_that_the_sdk_is_based_on);
     tcase_add_test(tests, the_first_alternative_that_can_be_run_is_taken_with_all_that_is_its_own);
     tcase_add_test(tests, where_no_alternative_can_be_run_the_reason_for_each_is_told);

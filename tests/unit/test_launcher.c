@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "worker/launcher.h"
+#include "worker/orphans.h"
 
 enum { LIMIT_S = 30 };
 
@@ -511,6 +512,67 @@ START_TEST(the_loss_of_the_launcher_ends_every_process)
 }
 END_TEST
 
+/* Writes the leader's pid and that of a process in a session of its own, which does not die with it. */
+static const char leaves_an_orphan[] = "setsid sleep 1000 & echo $$ $! > $FIFO; wait";
+
+START_TEST(what_a_lost_launcher_s_processes_had_started_is_killed_as_well)
+{
+    pid_t launcher_pid, leader, grandchild;
+    int watched;
+
+    launcher_set_instance(launcher, directory);
+    spawn_shell("echo $PPID > $FIFO; exec sleep 1000");
+    read_pids(&launcher_pid, NULL);
+    spawn_shell(leaves_an_orphan);
+    read_pids(&leader, &grandchild);
+    watched = pidfd_open(grandchild, 0);
+    kill(launcher_pid, SIGKILL);
+    await(2, 0);
+    await_death(watched);
+}
+END_TEST
+
+/* Plays a daemon that is killed together with its launcher. */
+static _Noreturn void play_doomed_daemon(void) {
+    struct launcher *own;
+
+    if (launcher_create(&own, NULL) < 0)
+        _exit(1);
+    launcher_set_instance(own, directory);
+    launcher_start(own);
+    launcher = own;
+    spawn_shell("setsid sleep 1000 & echo $PPID $! > $FIFO; wait");
+    for (;;)
+        pause();
+}
+
+START_TEST(what_a_killed_daemon_and_launcher_left_is_found_by_its_instance)
+{
+    pid_t daemon, launcher_pid, leader, orphan, other;
+    int watched, launcher_fd;
+
+    daemon = fork();
+    if (daemon == 0)
+        play_doomed_daemon();
+    read_pids(&launcher_pid, &orphan);
+    watched = pidfd_open(orphan, 0);
+    launcher_fd = pidfd_open(launcher_pid, 0);
+    launcher_set_instance(launcher, "/elsewhere");
+    spawn_shell(leaves_an_orphan);
+    read_pids(&leader, &other);
+    ck_assert_uint_eq(orphans_kill(directory), 0); /* its launcher lives */
+    kill(launcher_pid, SIGSTOP);                   /* so that it does not see its daemon end */
+    kill(daemon, SIGKILL);
+    kill(launcher_pid, SIGKILL);
+    waitpid(daemon, NULL, 0);
+    await_death(launcher_fd);
+    ck_assert_uint_ge(orphans_kill(directory), 1);
+    await_death(watched);
+    ck_assert_uint_eq(orphans_kill("/elsewhere"), 0);
+    ck_assert_int_eq(kill(other, 0), 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("launcher");
     TCase *tests = tcase_create("launcher");
@@ -545,6 +607,8 @@ int main(void) {
     tcase_add_test(tests, workers_die_with_a_killed_daemon);
     tcase_add_test(tests, a_terminal_s_signals_do_not_end_the_launcher);
     tcase_add_test(tests, the_loss_of_the_launcher_ends_every_process);
+    tcase_add_test(tests, what_a_lost_launcher_s_processes_had_started_is_killed_as_well);
+    tcase_add_test(tests, what_a_killed_daemon_and_launcher_left_is_found_by_its_instance);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
