@@ -1,7 +1,8 @@
 /* Python: a virtual environment in two layers, so that a change in what is staged does not install the SDK once more.
  *
  *      CACHE/native/python/KEY    apache-beam of the image's version, for one interpreter
- *      CACHE/native/python/KEY'   what was staged with a pipeline, if that is anything to install; a .pth file lets it see the other
+ *      CACHE/native/python/KEY'   what was staged with a pipeline, and what the image has besides (python_packages.h), if that is anything to
+ *                                 install; a .pth file lets it see the other
  *
  * What is installed, in which order and with which of pip's options is the boot program's (sdks/python/container/boot.go and
  * piputil.go). pip is configured as everywhere on this machine: by its files and its variables. */
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "jobserver/native/programs.h"
+#include "jobserver/native/python_packages.h"
 #include "jobserver/native/task.h"
 #include "jobserver/native/tree.h"
 #include "model/urn.h"
@@ -25,8 +27,9 @@
 struct python {
     struct native_task *task;
     char *interpreter;
-    const char *sdk; /* the staged archive of the SDK, or NULL: from the index */
-    char *base;      /* a virtual environment */
+    const char *sdk;                  /* the staged archive of the SDK, or NULL: from the index */
+    struct string_vec image_packages; /* requirements, in the environment's arena */
+    char *base;                       /* a virtual environment */
     bool has_build_isolation;
 };
 
@@ -241,6 +244,43 @@ static int see_base(const struct python *python, const char *directory, struct s
     return tree_write(path, line, strlen(line), st);
 }
 
+enum { MAX_SUBMISSION_PACKAGES_BYTES = 1 << 20 };
+
+/* A client that stages no such list (--experiments=disable_logging_submission_environment, no pip) asks for none of them. */
+static int find_image_packages(struct python *python, struct status *st) {
+    CLEANUP(freep) char *path = staged_path(python, PYTHON_SUBMISSION_PACKAGES);
+    CLEANUP(freep) char *text = NULL;
+    FILE *file;
+
+    if (!native_find_artifact(python->task, PYTHON_SUBMISSION_PACKAGES))
+        return 0;
+    file = fopen(path, "re");
+    if (!file)
+        return status_set_errno(st, errno, "cannot read %s", path);
+    text = xmalloc(MAX_SUBMISSION_PACKAGES_BYTES + 1);
+    text[fread(text, 1, MAX_SUBMISSION_PACKAGES_BYTES, file)] = '\0';
+    fclose(file);
+    python_image_packages(text, &python->task->environment->arena, &python->image_packages);
+    return 0;
+}
+
+static int install_image_packages(struct python *python, const char *directory, struct status *st) {
+    struct string_vec what = {0};
+    int r;
+
+    if (python->image_packages.count == 0)
+        return 0;
+    for (size_t i = 0; i < python->image_packages.count; i++)
+        vec_push(&what, python->image_packages.items[i]);
+    vec_push(&what, NULL);
+    r = pip_install(python, directory, what.items, st);
+    vec_free(&what);
+    return r == -STATUS_FAILED_PRECONDITION
+               ? status_prefix(st, "cannot install the packages of the image that the submitting environment has too "
+                                   "(--experiments=disable_logging_submission_environment leaves them out)")
+               : r;
+}
+
 static int build_staged(struct native_task *task, const char *directory, void *user, struct status *st) {
     struct python *python = user;
     int r = make_venv(python, directory, st);
@@ -251,6 +291,8 @@ static int build_staged(struct native_task *task, const char *directory, void *u
         native_say(task, "installing what was staged with the pipeline into %s", directory);
     if (r == 0 && python->sdk)
         r = install_package(python, directory, python->sdk, false, st);
+    if (r == 0)
+        r = install_image_packages(python, directory, st);
     for (size_t i = 0; r == 0 && i < task->artifact_count; i++)
         if (is_requirements_file(&task->artifacts[i]))
             r = install_requirements(python, directory, task->artifacts[i].name, st);
@@ -265,13 +307,14 @@ static bool has_something_to_install(const struct python *python) {
     for (size_t i = 0; i < python->task->artifact_count; i++)
         if (is_requirements_file(&python->task->artifacts[i]))
             return true;
-    return python->sdk || native_find_artifact(python->task, EXTRA_PACKAGES) ||
+    return python->sdk || python->image_packages.count > 0 || native_find_artifact(python->task, EXTRA_PACKAGES) ||
            native_find_artifact(python->task, WORKFLOW);
 }
 
-/* What pip may look at: everything but the session and the list of what the client has installed, which change with each submission. */
+/* What pip may look at: everything but the session, which changes with each submission, and the list of what the client has, of which only the
+ * image's packages count. */
 static bool can_be_installed(const char *name) {
-    return strcmp(name, "pickled_main_session") != 0 && strcmp(name, "submission_environment_dependencies.txt") != 0;
+    return strcmp(name, "pickled_main_session") != 0 && strcmp(name, PYTHON_SUBMISSION_PACKAGES) != 0;
 }
 
 static int get_staged(struct python *python, char **ret, struct status *st) {
@@ -281,6 +324,8 @@ static int get_staged(struct python *python, char **ret, struct status *st) {
     vec_push(&parts, "staged 1");
     vec_push(&parts, python->base);
     vec_push(&parts, python->has_build_isolation ? "isolated" : "");
+    for (size_t i = 0; i < python->image_packages.count; i++)
+        vec_push(&parts, python->image_packages.items[i]);
     for (size_t i = 0; i < python->task->artifact_count; i++) {
         const struct native_artifact *artifact = &python->task->artifacts[i];
 
@@ -319,12 +364,15 @@ static int python_prepare(struct native_task *task, struct status *st) {
     int r = find_interpreter(task, &python.interpreter, st);
 
     if (r == 0)
+        r = find_image_packages(&python, st);
+    if (r == 0)
         r = get_base(&python, st);
     if (r == 0 && has_something_to_install(&python))
         r = get_staged(&python, &directory, st);
     if (r == 0)
         set_command(task->environment, directory ? directory : python.base);
     free(directory);
+    vec_free(&python.image_packages);
     free(python.base);
     free(python.interpreter);
     return r;

@@ -277,6 +277,39 @@ START_TEST(what_was_staged_is_installed_on_top)
 }
 END_TEST
 
+/* The client writes Python's notation of the bytes that `pip freeze` printed. */
+START_TEST(packages_of_the_image_come_in_the_versions_of_who_submits)
+{
+    CLEANUP(freep) char *list = path_of("l");
+    CLEANUP(freep) char *calls = NULL;
+    struct native_artifact staged = artifact(list, "submission_environment_dependencies.txt");
+
+    write_text(list, "Python Path: /home/me/pandas==1/python\n"
+                     "b'apache-beam==2.77.0\\nnumpy==2.2.6\\npandas==2.2.3\\nscikit_learn==1.7.2\\ntorch==2.9.1\\n"
+                     "scipy==1.16.0+mine\\nnltk @ file:///home/me/nltk\\n'");
+    write_python("exit 0");
+    await(prepare(0, PYTHON_IMAGE, &staged, 1), NULL);
+    ck_assert_msg(clients[0].environment != NULL, "%s", clients[0].error);
+    calls = read_text(journal);
+    ck_assert_uint_eq(count_lines(calls, "-m venv"), 2);
+    ck_assert_uint_eq(count_lines(calls, "off pandas==2.2.3 scikit_learn==1.7.2 numpy==2.2.6"), 1);
+    ck_assert_uint_eq(count_lines(calls, "torch") + count_lines(calls, "scipy") + count_lines(calls, "nltk"), 0);
+}
+END_TEST
+
+START_TEST(packages_that_come_with_the_sdk_need_no_environment_of_their_own)
+{
+    CLEANUP(freep) char *list = path_of("l");
+    struct native_artifact staged = artifact(list, "submission_environment_dependencies.txt");
+
+    write_text(list, "Python Path: /usr/bin/python3\nb'apache-beam==2.77.0\\nnumpy==2.2.6\\npyarrow==22.0.0\\n'");
+    write_python("exit 0");
+    await(prepare(0, PYTHON_IMAGE, &staged, 1), NULL);
+    ck_assert_msg(clients[0].environment != NULL, "%s", clients[0].error);
+    ck_assert_uint_eq(count_cached(), 1);
+}
+END_TEST
+
 START_TEST(a_build_that_fails_tells_the_last_lines_and_leaves_nothing)
 {
     write_python("echo first; echo no such package >&2; exit 3");
@@ -446,6 +479,8 @@ int main(void) {
     tcase_add_test(tests, an_environment_is_built_once_and_then_found);
     tcase_add_test(tests, a_worker_is_told_where_and_who_it_is);
     tcase_add_test(tests, what_was_staged_is_installed_on_top);
+    tcase_add_test(tests, packages_of_the_image_come_in_the_versions_of_who_submits);
+    tcase_add_test(tests, packages_that_come_with_the_sdk_need_no_environment_of_their_own);
     tcase_add_test(tests, a_build_that_fails_tells_the_last_lines_and_leaves_nothing);
     tcase_add_test(tests, who_needs_the_same_environment_waits_for_it);
     tcase_add_test(tests, a_build_that_nobody_wants_any_more_is_ended_and_leaves_nothing);
