@@ -51,10 +51,10 @@ static bool has_state(const Trestle__V1__ListJobsRequest *request, const char *s
     return request->n_states == 0;
 }
 
-static bool job_fits(const Trestle__V1__ListJobsRequest *request, struct job *job) {
-    return has_state(request, job_state_name(job_current_state(job))) &&
-           (!request->contains[0] || strcasestr(job_id(job), request->contains) ||
-            strcasestr(job_specification(job)->name, request->contains));
+static bool job_fits(const Trestle__V1__ListJobsRequest *request, const struct job_summary *job) {
+    return has_state(request, job_state_name(job->state)) &&
+           (!request->contains[0] || strcasestr(job->id, request->contains) ||
+            strcasestr(job->name, request->contains));
 }
 
 static int check_states(const Trestle__V1__ListJobsRequest *request, struct status *st) {
@@ -84,27 +84,30 @@ int inspect_jobs(struct inspection *inspection, const ProtobufCMessage *base, st
     const Trestle__V1__ListJobsRequest *request = (const Trestle__V1__ListJobsRequest *)base;
     Trestle__V1__ListJobsResponse *response = arena_new(arena, Trestle__V1__ListJobsResponse);
     size_t limit = request->limit ? MIN(request->limit, (uint32_t)MAX_JOBS) : DEFAULT_JOBS, count;
-    struct job **jobs;
+    struct job_summary *jobs;
     int r = check_states(request, st);
 
     if (r < 0)
         return r;
-    jobs = catalogue_list_jobs(inspection->options.catalogue, &count);
+    jobs = catalogue_list_jobs(inspection->options.catalogue, &(struct job_query){.newest_first = true}, &count);
     trestle__v1__list_jobs_response__init(response);
     response->jobs = ARENA_ARRAY(arena, summary_t, limit);
-    for (size_t i = count; i-- > 0; job_unref(jobs[i])) {
+    for (size_t i = 0; i < count; i++) {
         /* Ids are ordered by time. */
-        bool is_on_page = !request->before_id[0] || strcmp(job_id(jobs[i]), request->before_id) < 0;
+        bool is_on_page = !request->before_id[0] || strcmp(jobs[i].id, request->before_id) < 0;
+        struct job *job;
 
-        if (!job_fits(request, jobs[i]))
+        if (!job_fits(request, &jobs[i]))
             continue;
         response->total++;
-        if (is_on_page && response->n_jobs < limit)
-            response->jobs[response->n_jobs++] = make_summary(inspection, jobs[i], arena);
-        else if (is_on_page)
+        if (is_on_page && response->n_jobs == limit)
             response->has_more = true;
+        else if (is_on_page && catalogue_find_job(inspection->options.catalogue, jobs[i].id, &job, NULL) == 0) {
+            response->jobs[response->n_jobs++] = make_summary(inspection, job, arena);
+            job_unref(job);
+        }
     }
-    free(jobs);
+    job_summaries_free(jobs, count);
     *ret = &response->base;
     return 0;
 }

@@ -20,16 +20,15 @@ static uint64_t resident_bytes(void) {
 
 static void count_jobs(struct inspection *inspection, Trestle__V1__Server *server) {
     size_t count;
-    struct job **jobs = catalogue_list_jobs(inspection->options.catalogue, &count);
+    struct job_summary *jobs = catalogue_list_jobs(inspection->options.catalogue, &(struct job_query){0}, &count);
 
     for (size_t i = 0; i < count; i++) {
-        if (job_state_is_terminal(job_current_state(jobs[i])))
+        if (job_state_is_terminal(jobs[i].state))
             server->finished_jobs++;
         else
             server->running_jobs++;
-        job_unref(jobs[i]);
     }
-    free(jobs);
+    job_summaries_free(jobs, count);
 }
 
 int inspect_server(struct inspection *inspection, const ProtobufCMessage *request, struct arena *arena,
