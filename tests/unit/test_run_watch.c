@@ -144,7 +144,8 @@ END_TEST
 
 START_TEST(a_status_is_shown_while_its_bundle_runs)
 {
-    struct run_worker worker = {.number = 1, .id = "worker-id"};
+    struct sdk_worker sdk = {.name = "worker-1"};
+    struct run_worker worker = {.number = 1, .id = "worker-id", .sdk = &sdk};
 
     set_up_with(REPORT_MS, 0);
     list_append(&run.workers, &worker.node);
