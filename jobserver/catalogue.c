@@ -267,7 +267,9 @@ static int start(struct catalogue *catalogue, const char *preparation_id, struct
             "was dropped, or the server was restarted",
             preparation_id);
     if (count_running(catalogue) >= catalogue->options.max_running_jobs)
-        return status_set(st, STATUS_RESOURCE_EXHAUSTED, "%zu jobs are running, which is the limit of this server",
+        return status_set(st, STATUS_RESOURCE_EXHAUSTED,
+                          "%zu jobs run or wait for their turn, which is the limit of this server "
+                          "(jobs.max_running, jobs.max_queued)",
                           catalogue->options.max_running_jobs);
     r = preparation_take(preparation, &spec, st);
     if (r < 0)

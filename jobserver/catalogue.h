@@ -22,7 +22,7 @@ enum { JOB_ID_SIZE = 64 }; /* with the NUL */
 struct catalogue_options {
     size_t max_preparations;
     size_t max_preparation_bytes;
-    size_t max_running_jobs;
+    size_t max_running_jobs; /* and those that wait for their turn */
     size_t max_finished_jobs;
     size_t max_finished_bytes;
     struct job_limits job_limits;

@@ -70,11 +70,14 @@ struct config {
     char *advertise_process;
     char *advertise_container;
     uint64_t worker_connect_timeout_ms;
-    char *containers_cli;             /* "": none */
-    unsigned containers_pull;         /* enum config_pull */
-    char *containers_mounts;          /* paths with colons between them */
-    char *containers_options;         /* with blanks between them */
-    char *native_search_path;         /* directories with colons between them */
+    char *containers_cli;     /* "": none */
+    unsigned containers_pull; /* enum config_pull */
+    char *containers_mounts;  /* paths with colons between them */
+    char *containers_options; /* with blanks between them */
+    char *native_search_path; /* directories with colons between them */
+    unsigned jobs_max_running;
+    unsigned jobs_max_queued;
+    unsigned workers_max_processes;   /* of all jobs; 0: 32 for each core */
     unsigned workers_per_environment; /* processes */
     unsigned workers_slots;           /* bundles at once in one worker */
     unsigned workers_isolation;       /* enum config_isolation */

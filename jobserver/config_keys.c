@@ -58,6 +58,14 @@ static const struct config_key keys[] = {
      "PATH and the usual places"},
     {"worker_connect_timeout", CONFIG_DURATION, FIELD(worker_connect_timeout_ms), 100, DAY_MS, "60s", NULL,
      "how long a started worker may take to connect"},
+    {"jobs.max_running", CONFIG_NUMBER, FIELD(jobs_max_running), 1, 10000, "100", NULL,
+     "jobs that run at once; others wait for their turn, by --trestle_priority and then as they came"},
+    {"jobs.max_queued", CONFIG_NUMBER, FIELD(jobs_max_queued), 0, 100000, "1000", NULL,
+     "jobs that may wait for their turn; more are refused"},
+    {"workers.max_processes", CONFIG_NUMBER, FIELD(workers_max_processes), 0, 100000, "0", NULL,
+     "worker processes of all running jobs together, of which each gets its fair share when it starts, and one for "
+     "each "
+     "of its environments at least; 0: 32 for each core"},
     {"workers.per_environment", CONFIG_NUMBER, FIELD(workers_per_environment), 0, 1024, "0", NULL,
      "workers (processes) that are started for each environment of a job; 0: one, or one per core where the runner "
      "starts the "

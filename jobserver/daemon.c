@@ -218,6 +218,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     struct catalogue_options limits = catalogue_default_options();
     CLEANUP(freep) char *local = local_endpoint(daemon->endpoint);
 
+    limits.max_running_jobs = (size_t)config->jobs_max_running + config->jobs_max_queued;
     limits.job_limits.max_messages = config->log_max_messages_per_job;
     daemon->catalogue = catalogue_create(&limits);
     daemon->pool = pool_create(POOL_THREADS);

@@ -1,14 +1,19 @@
 #include "jobserver/host.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "jobserver/environment.h"
 #include "jobserver/job_run.h"
+#include "jobserver/machine.h"
 #include "jobserver/pipeline_options.h"
+#include "jobserver/run_queue.h"
 
 /* Bundles of one job are numbered from a multiple of this on: enough for each, and for as many jobs as a daemon will ever run. A harness
  * that serves several jobs remembers bundles by number, so no number may come twice. */
 #define BUNDLES_PER_JOB (UINT64_C(1) << 40)
+
+enum { PROCESSES_PER_CORE = 32 };
 
 struct host {
     struct host_options options;
@@ -16,8 +21,9 @@ struct host {
     pthread_mutex_t mutex;
     pthread_cond_t emptied;
     struct worker_shelf *shelf;
-    struct list runs; /* of struct job_run */
-    size_t run_count;
+    struct run_queue queue; /* of struct job_run */
+    struct list runs;       /* of struct job_run: those that have a thread */
+    atomic_uint run_count;  /* changed with the lock */
     uint64_t started_count;
     bool is_stopping;
 };
@@ -30,6 +36,9 @@ struct host *host_create(const struct host_options *options) {
     pthread_mutex_init(&host->mutex, NULL);
     pthread_cond_init(&host->emptied, NULL);
     list_init(&host->runs);
+    host->queue.max_running = options->config->jobs_max_running;
+    host->queue.max_processes = options->config->workers_max_processes ? options->config->workers_max_processes
+                                                                       : PROCESSES_PER_CORE * machine_cores();
     host->shelf = worker_shelf_create(&(struct worker_shelf_options){
         .keep_ms = (int64_t)options->config->workers_keep_warm_ms,
         .maximum = options->config->workers_keep_warm_max,
@@ -58,52 +67,127 @@ static int check_environments(const struct config *config, const struct plan *pl
     return 0;
 }
 
-/* Of Trestle's own options the one that is not about workers (run_sizing.h). They were checked at Prepare. */
-static void read_options(struct job_run *run) {
+/* Of Trestle's own options those that are not about workers (run_sizing.h). They were checked at Prepare. */
+static void read_options(struct job_run *run, int64_t *ret_priority) {
     struct pipeline_options *options;
     int64_t attempts = 0;
 
+    *ret_priority = 0;
     if (pipeline_options_create(job_specification(run->job)->pipeline_options, &options, NULL) < 0)
         return;
     pipeline_options_int(options, "trestle_bundle_attempts", &attempts, NULL);
+    pipeline_options_int(options, "trestle_priority", ret_priority, NULL);
     run->attempts_wanted = (unsigned)attempts;
     pipeline_options_destroy(options);
 }
 
-int host_start_job(struct host *host, struct job *job, struct status *st) {
-    const struct plan *plan = job_specification(job)->plan;
-    struct job_run *run;
-    int r;
+static struct job_run *make_run(struct host *host, struct job *job, struct run_demand *ret_demand) {
+    struct job_run *run = xcalloc(1, sizeof(*run));
 
-    r = check_environments(host->options.config, plan, st);
-    if (r < 0)
-        return r;
-    run = xcalloc(1, sizeof(*run));
     run->host = host;
     run->options = &host->options;
     run->job = job_ref(job);
-    run->plan = plan;
-    read_options(run);
+    run->plan = job_specification(job)->plan;
     run->account = account_create("memory.per_job", host->options.account, host->options.config->memory_per_job_bytes);
     run->shelf = host->shelf;
     run->wake_ns = INT64_MAX;
     run->watch_ns = INT64_MAX;
     mailbox_init(&run->mailbox);
     list_init(&run->workers);
-    pthread_mutex_lock(&host->mutex);
+    run_workers_plan(run);
+    *ret_demand = run_workers_demand(run);
+    read_options(run, &ret_demand->priority);
+    return run;
+}
+
+/* With the lock. The run is on its own from here on; on failure it is the caller's. */
+static int start_run(struct host *host, struct job_run *run, struct status *st) {
+    int r;
+
     run->first_bundle = host->started_count++ * BUNDLES_PER_JOB + 1;
-    if (host->is_stopping)
-        r = status_set(st, STATUS_UNAVAILABLE, "the server is shutting down");
-    else
-        r = job_run_start(run, st);
+    run_workers_grant(run);
+    r = job_run_start(run, st);
     if (r == 0) {
         list_append(&host->runs, &run->node);
         host->run_count++;
     }
-    pthread_mutex_unlock(&host->mutex);
-    if (r < 0)
-        job_run_free(run);
     return r;
+}
+
+/* With the lock: all whose turn it is. */
+static void start_next(struct host *host) {
+    struct job_run *run;
+    unsigned grant;
+
+    while ((run = run_queue_next(&host->queue, &grant))) {
+        CLEANUP_STATUS struct status st = {0};
+
+        run->process_grant = grant;
+        if (start_run(host, run, &st) == 0)
+            continue;
+        run_queue_leave(&host->queue, grant);
+        job_fail(run->job, status_message(&st));
+        job_run_free(run);
+    }
+}
+
+int host_start_job(struct host *host, struct job *job, struct status *st) {
+    struct run_demand demand;
+    struct job_run *run;
+    unsigned place;
+    int r = check_environments(host->options.config, job_specification(job)->plan, st);
+
+    if (r < 0)
+        return r;
+    run = make_run(host, job, &demand);
+    pthread_mutex_lock(&host->mutex);
+    if (host->is_stopping) {
+        r = status_set(st, STATUS_UNAVAILABLE, "the server is shutting down");
+        job_run_free(run);
+    } else {
+        run_queue_add(&host->queue, run, &demand);
+        start_next(host);
+        place = run_queue_place(&host->queue, run);
+        if (place)
+            job_add_message(job, JOB_MESSAGE_BASIC,
+                            "waits for its turn: %u jobs run with %u worker processes, %u wait before it "
+                            "(jobs.max_running, workers.max_processes)",
+                            host->queue.running, host->queue.processes, place - 1);
+    }
+    pthread_mutex_unlock(&host->mutex);
+    return r;
+}
+
+unsigned host_running_jobs(struct host *host) {
+    return host->run_count;
+}
+
+unsigned host_queue_place(struct host *host, const struct job *job) {
+    unsigned place = 0;
+
+    pthread_mutex_lock(&host->mutex);
+    for (size_t i = 0; i < host->queue.waiting.count && !place; i++) {
+        const struct job_run *run = host->queue.waiting.items[i].run;
+
+        if (run->job == job)
+            place = (unsigned)i + 1;
+    }
+    pthread_mutex_unlock(&host->mutex);
+    return place;
+}
+
+/* With the lock. What is not in the queue is left alone. */
+static void cancel_waiting(struct host *host, const struct job *job) {
+    for (size_t i = 0; i < host->queue.waiting.count; i++) {
+        struct job_run *run = host->queue.waiting.items[i].run;
+
+        if (run->job != job)
+            continue;
+        run_queue_remove(&host->queue, run);
+        job_set_state(run->job, JOB_CANCELLED);
+        job_run_free(run);
+        return;
+    }
 }
 
 /* The last thing that a job's thread does: it frees itself, so nobody has to join it. */
@@ -111,9 +195,11 @@ void host_run_finished(struct host *host, struct job_run *run) {
     pthread_detach(pthread_self());
     pthread_mutex_lock(&host->mutex);
     list_remove(&run->node);
+    run_queue_leave(&host->queue, run->process_grant);
     pthread_mutex_unlock(&host->mutex);
     job_run_free(run);
     pthread_mutex_lock(&host->mutex);
+    start_next(host);
     if (--host->run_count == 0)
         pthread_cond_broadcast(&host->emptied);
     pthread_mutex_unlock(&host->mutex);
@@ -134,6 +220,11 @@ static void post_to_job(struct host *host, struct job *job, enum run_event_type 
 void host_cancel_job(struct host *host, struct job *job) {
     job_request_cancel(job);
     post_to_job(host, job, RUN_EVENT_CANCEL);
+    pthread_mutex_lock(&host->mutex);
+    cancel_waiting(host, job);
+    /* It may have been the one that held up the others. */
+    start_next(host);
+    pthread_mutex_unlock(&host->mutex);
 }
 
 int host_drain_job(struct host *host, struct job *job, struct status *st) {
@@ -144,15 +235,25 @@ int host_drain_job(struct host *host, struct job *job, struct status *st) {
     return r;
 }
 
+/* Clients show a cancelled job's last ERROR as the reason. */
+static void say_why(struct job *job) {
+    if (!job_state_is_terminal(job_current_state(job)))
+        job_add_message(job, JOB_MESSAGE_ERROR, "the job was cancelled: the server is shutting down");
+}
+
 void host_stop(struct host *host) {
     pthread_mutex_lock(&host->mutex);
     host->is_stopping = true;
+    while (host->queue.waiting.count) {
+        const struct job_run *run = host->queue.waiting.items[0].run;
+
+        say_why(run->job);
+        cancel_waiting(host, run->job);
+    }
     list_foreach (node, &host->runs) {
         struct job_run *run = CONTAINER_OF(node, struct job_run, node);
 
-        /* Clients show a cancelled job's last ERROR as the reason. */
-        if (!job_state_is_terminal(job_current_state(run->job)))
-            job_add_message(run->job, JOB_MESSAGE_ERROR, "the job was cancelled: the server is shutting down");
+        say_why(run->job);
         job_run_post(run, run_event_create(RUN_EVENT_CANCEL, NULL));
     }
     while (host->run_count)
@@ -164,6 +265,7 @@ void host_stop(struct host *host) {
 
 void host_destroy(struct host *host) {
     worker_shelf_destroy(host->shelf);
+    run_queue_clear(&host->queue);
     pthread_cond_destroy(&host->emptied);
     pthread_mutex_destroy(&host->mutex);
     free(host->endpoint);

@@ -33,9 +33,12 @@ struct host_options {
 };
 
 struct host *host_create(const struct host_options *options);
-/* Runs the job on a thread of its own: STARTING, RUNNING, then a terminal state in its history. Returns at once. Takes a reference. */
+/* Runs the job on a thread of its own, at once or when its turn has come (run_queue.h), until when it stays STOPPED: STARTING, RUNNING, then a
+ * terminal state in its history. Returns at once. Takes a reference. */
 int host_start_job(struct host *host, struct job *job, struct status *st);
-/* Asks a running job to stop: CANCELLING, then CANCELLED. Harmless on an unknown or finished job. */
+/* 1: the next one to run; 0: it does not wait. */
+unsigned host_queue_place(struct host *host, const struct job *job);
+/* Asks a running job to stop: CANCELLING, then CANCELLED; one that waits for its turn is CANCELLED at once. Harmless on an unknown or finished job. */
 void host_cancel_job(struct host *host, struct job *job);
 /* Asks a running job to take no more from its sources and to finish what it has: DRAINING at once, then DRAINED. Harmless on a job that
  * drains already; FAILED_PRECONDITION on one that has not begun or is over. */

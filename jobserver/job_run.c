@@ -457,7 +457,6 @@ int job_run_start(struct job_run *run, struct status *st) {
     unsigned *slots, all_slots = 0;
     int error;
 
-    run_workers_plan(run);
     slots = xcalloc(run->plan->environment_count, sizeof(*slots));
     for (size_t i = 0; i < run->plan->environment_count; i++) {
         slots[i] = run->environments[i].wanted * run->environments[i].slots;

@@ -20,6 +20,7 @@
 #include "jobserver/host.h"
 #include "jobserver/native/native.h"
 #include "jobserver/run_metrics.h"
+#include "jobserver/run_queue.h"
 #include "jobserver/scratch.h"
 #include "jobserver/sdk_worker.h"
 #include "jobserver/worker_shelf.h"
@@ -101,6 +102,7 @@ struct job_run {
     bool is_data_paused;     /* nothing is read from the harnesses' Data streams until the disk has caught up */
     struct worker_shelf *shelf;
     uint64_t first_bundle;    /* of the engine; see job_run_start() */
+    unsigned process_grant;   /* worker processes that it may have (run_queue.h) */
     unsigned attempts_wanted; /* of a bundle that the SDK fails, by option; 0: as configured */
     pthread_t thread;
     struct mailbox mailbox;
@@ -132,6 +134,8 @@ void run_event_free(struct run_event *event);
 int job_run_start(struct job_run *run, struct status *st);
 void job_run_free(struct job_run *run);
 void host_run_finished(struct host *host, struct job_run *run);
+/* Those whose data may take memory. Any thread. */
+unsigned host_running_jobs(struct host *host);
 
 /* The engine's clock: milliseconds since the epoch by the wall clock at the job's start, going on with the monotonic one, so that it never
  * goes back. */
@@ -147,6 +151,10 @@ struct fn_worker *run_usable_harness(struct job_run *run, unsigned worker);
 /* run_workers.c */
 /* Which environments the plan uses, and how many workers and slots each gets: before the engine is made. */
 void run_workers_plan(struct job_run *run);
+/* The worker processes that the job needs: one for each environment whose workers the runner starts; and how many it would have. */
+struct run_demand run_workers_demand(const struct job_run *run);
+/* Cuts down what it would have to run.process_grant: before it is started. */
+void run_workers_grant(struct job_run *run);
 /* Those of one environment. */
 void run_workers_start(struct job_run *run, unsigned environment);
 void run_worker_connected(struct run_worker *worker);

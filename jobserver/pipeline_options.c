@@ -254,6 +254,8 @@ static const struct pipeline_option own_options[] = {
     {"trestle_bundle_attempts", PIPELINE_OPTION_INT,
      "How often a bundle is tried when user code fails in it. 0, the default: what the server's configuration says.", 0,
      100},
+    {"trestle_priority", PIPELINE_OPTION_INT,
+     "Where jobs wait for their turn, those of higher priority go first. 0, the default: as they come.", -1000, 1000},
 };
 
 const struct pipeline_option *pipeline_options_own(size_t *ret_count) {

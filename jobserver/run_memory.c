@@ -53,22 +53,23 @@ void run_memory_report(const struct job_run *run) {
                         (unsigned long long)written >> 20, (unsigned long long)read >> 20);
 }
 
-static size_t over(const struct account *account, unsigned above, unsigned down_to) {
+static size_t over(const struct account *account, size_t budget, unsigned above, unsigned down_to) {
     size_t used = account_used(account);
 
-    if (account->budget_bytes == 0 || used <= account->budget_bytes / 8 * above)
+    if (budget == 0 || used <= budget / 8 * above)
         return 0;
-    return used - account->budget_bytes / 8 * down_to;
+    return used - budget / 8 * down_to;
 }
 
-/* The job's own excess, or its share of the daemon's. */
+/* The job's own excess; while all jobs together take too much, also over its fair share. Those that take less than theirs are left alone: they
+ * have not filled the memory. */
 static size_t excess(const struct job_run *run, unsigned above, unsigned down_to) {
     const struct account *job = run->account, *all = job->parent;
-    size_t own = over(job, above, down_to), common = over(all, above, down_to);
+    size_t own = over(job, job->budget_bytes, above, down_to);
 
-    if (common)
-        common = (size_t)((double)common * (double)account_used(job) / (double)MAX(account_used(all), (size_t)1));
-    return MAX(own, common);
+    if (over(all, all->budget_bytes, above, above))
+        own = MAX(own, over(job, all->budget_bytes / MAX(host_running_jobs(run->host), 1u), above, down_to));
+    return own;
 }
 
 size_t run_memory_budget(const struct job_run *run) {

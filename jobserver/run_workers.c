@@ -170,6 +170,41 @@ void run_workers_plan(struct job_run *run) {
     pipeline_options_destroy(options);
 }
 
+static bool needs_process(const struct run_environment *environment) {
+    return environment->is_used && strcmp(environment->choice.urn, urn_string(URN_ENV_EXTERNAL)) != 0;
+}
+
+struct run_demand run_workers_demand(const struct job_run *run) {
+    struct run_demand demand = {0};
+
+    for (size_t i = 0; i < run->plan->environment_count; i++)
+        if (needs_process(&run->environments[i])) {
+            demand.least++;
+            demand.most += run->environments[i].wanted;
+        }
+    return demand;
+}
+
+/* Each its part of what was granted, in proportion to what it wants; one at least. */
+void run_workers_grant(struct job_run *run) {
+    struct run_demand demand = run_workers_demand(run);
+
+    if (run->process_grant >= demand.most)
+        return;
+    for (size_t i = 0; i < run->plan->environment_count; i++) {
+        struct run_environment *environment = &run->environments[i];
+        unsigned spare = run->process_grant - demand.least;
+
+        if (needs_process(environment))
+            environment->wanted =
+                1 + (unsigned)((uint64_t)spare * (environment->wanted - 1) / MAX(demand.most - demand.least, 1u));
+    }
+    job_add_message(run->job, JOB_MESSAGE_DETAILED,
+                    "has %u worker processes of the %u that it wants: others run too "
+                    "(workers.max_processes)",
+                    run_workers_demand(run).most, demand.most);
+}
+
 void run_workers_start(struct job_run *run, unsigned environment) {
     for (unsigned i = 0; i < run->environments[environment].wanted; i++)
         start_worker(run, environment);

@@ -3,8 +3,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "jobserver/host.h"
 #include "jobserver/inspection/internal.h"
 #include "jobserver/inspection/sdk_name.h"
+#include "jobserver/pipeline_options.h"
 #include "wire/struct_json.h"
 #include "worker/worker.h"
 
@@ -26,6 +28,17 @@ static char *first_line(struct arena *arena, const char *text) {
     return text ? arena_copy(arena, text, strcspn(text, "\n")) : (char *)"";
 }
 
+static int32_t priority_of(struct slice bytes) {
+    struct pipeline_options *options;
+    int64_t priority = 0;
+
+    if (pipeline_options_create(bytes, &options, NULL) < 0)
+        return 0;
+    pipeline_options_int(options, "trestle_priority", &priority, NULL);
+    pipeline_options_destroy(options);
+    return (int32_t)priority;
+}
+
 static void fill_summary(struct job *job, const struct digest *digest, struct arena *arena, summary_t *summary) {
     const struct job_spec *spec = job_specification(job);
 
@@ -40,6 +53,7 @@ static void fill_summary(struct job *job, const struct digest *digest, struct ar
     summary->progress = -1;
     summary->error = first_line(arena, digest->error);
     summary->sdk = sdk_names(spec->plan, arena);
+    summary->priority = priority_of(spec->pipeline_options);
 }
 
 /* ---- the list ---- */
@@ -75,6 +89,8 @@ static summary_t *make_summary(struct inspection *inspection, struct job *job, s
     struct digest digest = digests_get(&inspection->digests, job);
 
     fill_summary(job, &digest, arena, summary);
+    if (job_current_state(job) == JOB_STOPPED)
+        summary->queue_place = host_queue_place(inspection->options.host, job);
     digest_clear(&digest);
     return summary;
 }

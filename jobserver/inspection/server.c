@@ -25,6 +25,8 @@ static void count_jobs(struct inspection *inspection, Trestle__V1__Server *serve
     for (size_t i = 0; i < count; i++) {
         if (job_state_is_terminal(jobs[i].state))
             server->finished_jobs++;
+        else if (jobs[i].state == JOB_STOPPED)
+            server->queued_jobs++;
         else
             server->running_jobs++;
     }

@@ -11,6 +11,7 @@ void add_error_tests(Suite *suite);
 void add_protocol_tests(Suite *suite);
 void add_job_tests(Suite *suite);
 void add_kill_tests(Suite *suite);
+void add_queue_tests(Suite *suite);
 void add_split_tests(Suite *suite);
 void add_warm_tests(Suite *suite);
 void add_watch_tests(Suite *suite);

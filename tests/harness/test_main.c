@@ -34,6 +34,7 @@ int main(void) {
     add_kill_tests(suite);
     add_watch_tests(suite);
     add_drain_tests(suite);
+    add_queue_tests(suite);
     add_end_tests(suite);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
