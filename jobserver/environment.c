@@ -82,8 +82,10 @@ static int choose_pool(const char *address, const char *image, struct environmen
 
     endpoint.url = (char *)address;
     payload.endpoint = &endpoint;
-    return choose(ret, urn_string(URN_ENV_EXTERNAL), PB_PACK(&payload, NULL), NULL,
-                  why_overridden("in the worker pool at ", address, image));
+    choose(ret, urn_string(URN_ENV_EXTERNAL), PB_PACK(&payload, NULL), NULL,
+           why_overridden("in the worker pool at ", address, image));
+    ret->is_configured_pool = true;
+    return 0;
 }
 
 static int choose_override(const struct config *config, const struct config_environment *override, const char *image,

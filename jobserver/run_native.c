@@ -121,10 +121,10 @@ void run_environments_start(struct job_run *run) {
             continue;
         job_add_message(run->job, JOB_MESSAGE_BASIC, "environment %s %s", run->plan->environments[i].id,
                         environment->choice.why);
-        if (environment->choice.native_image)
-            prepare(run, environment);
-        else
+        if (!environment->choice.native_image)
             run_workers_start(run, i);
+        else if (!run_workers_start_warm(run, i))
+            prepare(run, environment);
     }
 }
 
