@@ -39,4 +39,8 @@ void environment_choice_clear(struct environment_choice *choice);
  * capabilities and dependencies that count are those of the alternative. In memory of the arena. */
 int environments_settle(const struct config *config, Beam__Pipeline *pipeline, struct arena *arena, struct status *st);
 
+/* Of a serialized Environment that was settled: which alternative was taken, and why not those before it. NULL: it had none, or the first
+ * one was taken. Settling leaves it as display data. In the arena. */
+const char *environment_settlement(struct slice environment, struct arena *arena);
+
 #endif
