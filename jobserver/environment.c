@@ -9,6 +9,8 @@
 #include "worker/worker.h"
 
 static const char sdk_base[] = "beam:version:sdk_base:";
+static const char labelled_urn[] = "beam:display_data:labelled:v1";
+static const char settlement_key[] = "trestle:environment:alternative";
 
 void environment_choice_clear(struct environment_choice *choice) {
     slice_unref(&choice->payload);
@@ -82,8 +84,10 @@ static int choose_pool(const char *address, const char *image, struct environmen
 
     endpoint.url = (char *)address;
     payload.endpoint = &endpoint;
-    return choose(ret, urn_string(URN_ENV_EXTERNAL), PB_PACK(&payload, NULL), NULL,
-                  why_overridden("in the worker pool at ", address, image));
+    choose(ret, urn_string(URN_ENV_EXTERNAL), PB_PACK(&payload, NULL), NULL,
+           why_overridden("in the worker pool at ", address, image));
+    ret->is_configured_pool = true;
+    return 0;
 }
 
 static int choose_override(const struct config *config, const struct config_environment *override, const char *image,
@@ -248,6 +252,50 @@ static void adopt(Beam__Environment *environment, const Beam__Environment *chose
     }
 }
 
+static void remember_settlement(Beam__Environment *environment, const char *text, struct arena *arena) {
+    Beam__LabelledPayload payload = BEAM__LABELLED_PAYLOAD__INIT;
+    Beam__DisplayData **items = arena_new_array(arena, Beam__DisplayData *, environment->n_display_data + 1);
+    Beam__DisplayData *item = arena_new(arena, Beam__DisplayData);
+    struct slice bytes;
+
+    payload.label = (char *)"Alternative";
+    payload.key = (char *)settlement_key;
+    payload.namespace_ = (char *)settlement_key;
+    payload.value_case = BEAM__LABELLED_PAYLOAD__VALUE_STRING_VALUE;
+    payload.string_value = (char *)text;
+    bytes = PB_PACK(&payload, NULL);
+    beam__display_data__init(item);
+    item->urn = (char *)labelled_urn;
+    item->payload.data = (uint8_t *)arena_copy(arena, bytes.data, bytes.size);
+    item->payload.len = bytes.size;
+    slice_unref(&bytes);
+    for (size_t i = 0; i < environment->n_display_data; i++)
+        items[i] = environment->display_data[i];
+    items[environment->n_display_data++] = item;
+    environment->display_data = items;
+}
+
+const char *environment_settlement(struct slice bytes, struct arena *arena) {
+    Beam__Environment *environment;
+    Beam__LabelledPayload *payload;
+    const char *found = NULL;
+
+    if (PB_UNPACK(Beam__Environment, beam__environment, bytes, PB_STRINGS_LENIENT, arena, &environment, NULL) < 0)
+        return NULL;
+    for (size_t i = 0; i < environment->n_display_data; i++) {
+        const Beam__DisplayData *item = environment->display_data[i];
+
+        if (strcmp(item->urn, labelled_urn) == 0 &&
+            PB_UNPACK(Beam__LabelledPayload, beam__labelled_payload,
+                      slice_of_static(item->payload.data, item->payload.len), PB_STRINGS_LENIENT, arena, &payload,
+                      NULL) == 0 &&
+            strcmp(payload->key, settlement_key) == 0 &&
+            payload->value_case == BEAM__LABELLED_PAYLOAD__VALUE_STRING_VALUE)
+            found = payload->string_value;
+    }
+    return found;
+}
+
 static int settle_any_of(const struct config *config, Beam__Environment *environment, struct arena *arena,
                          struct status *st) {
     struct slice bytes = slice_of_static(environment->payload.data, environment->payload.len);
@@ -264,6 +312,13 @@ static int settle_any_of(const struct config *config, Beam__Environment *environ
 
         if (settle(config, alternative, arena, &why) == 0 && check(config, alternative, &why) == 0) {
             adopt(environment, alternative);
+            if (i > 0)
+                remember_settlement(
+                    environment,
+                    arena_printf(arena,
+                                 "takes alternative %zu of %zu (%s), since those before it cannot be run here:%s",
+                                 i + 1, payload->n_environments, alternative->urn, reasons),
+                    arena);
             return 0;
         }
         reasons = arena_printf(arena, "%s\n%zu. %s", reasons, i + 1, status_message(&why));

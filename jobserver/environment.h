@@ -13,6 +13,8 @@
 #ifndef JOBSERVER_ENVIRONMENT_H
 #define JOBSERVER_ENVIRONMENT_H
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -24,7 +26,8 @@ struct environment_choice {
     struct slice payload;            /* what that kind takes */
     char *native_image;              /* what is run natively: one of Beam's own images; else NULL */
     struct config_settings settings; /* `variables` is the choice's, the rest the configuration's */
-    char *why;                       /* "runs natively, since ...": follows the environment's name */
+    bool is_configured_pool; /* a worker pool that the configuration names, not the pipeline (LOOPBACK is one) */
+    char *why;               /* "runs natively, since ...": follows the environment's name */
 };
 
 /* Zero-initialise; cleared first. Errors say what can be done about them. */
@@ -35,5 +38,9 @@ void environment_choice_clear(struct environment_choice *choice);
 /* Puts in place of DEFAULT and ANYOF environments what they come down to, before anything else is done with the pipeline: the
  * capabilities and dependencies that count are those of the alternative. In memory of the arena. */
 int environments_settle(const struct config *config, Beam__Pipeline *pipeline, struct arena *arena, struct status *st);
+
+/* Of a serialized Environment that was settled: which alternative was taken, and why not those before it. NULL: it had none, or the first
+ * one was taken. Settling leaves it as display data. In the arena. */
+const char *environment_settlement(struct slice environment, struct arena *arena);
 
 #endif

@@ -80,7 +80,7 @@ static void start_bundle(struct job_run *run, const struct engine_action *action
     map_set(&run->bundles, &action->bundle, sizeof(action->bundle), (void *)stage);
     if (!usable_harness(worker))
         return;
-    worker->had_bundle = true;
+    run_worker_has_bundle(worker);
     run_watch_bundle(run, action->bundle, stage, action->worker);
     run_metrics_bundle_starts(run, action);
     tokens = cache_tokens(run, stage, action, &count);

@@ -68,6 +68,7 @@ struct run_worker {
     struct fn_worker *harness; /* the sdk's; NULL once gone, or not ours any more */
     struct worker *process;    /* the same */
     bool is_connected;
+    bool is_warm; /* an earlier job's */
     bool had_bundle;
     bool is_closing;
     bool is_leaving; /* to the shelf, at `deadline_ns`; no later than: */
@@ -89,6 +90,7 @@ struct run_environment {
     unsigned slots;                    /* per worker */
     unsigned failures;                 /* workers in a row that ended before they were given a bundle */
     char *last_failure;
+    bool had_bundle; /* its first one is under way, or was */
 };
 
 struct job_run {
@@ -157,6 +159,10 @@ struct run_demand run_workers_demand(const struct job_run *run);
 void run_workers_grant(struct job_run *run);
 /* Those of one environment. */
 void run_workers_start(struct job_run *run, unsigned environment);
+/* For native ones: takes an earlier job's worker, and with it what was prepared for that job. False: there is none. */
+bool run_workers_start_warm(struct job_run *run, unsigned environment);
+/* It is given a bundle. Says, of the environment's first, how long the job took to get there. */
+void run_worker_has_bundle(struct run_worker *worker);
 void run_worker_connected(struct run_worker *worker);
 void run_worker_disconnected(struct run_worker *worker, char *why);
 void run_worker_failed(struct run_worker *worker, char *why);

@@ -111,6 +111,17 @@ void run_environment_choose(struct job_run *run, unsigned index) {
     environment_choose(run->options->config, asked->urn, asked->payload, &run->environments[index].choice, NULL);
 }
 
+static void say_how(struct job_run *run, const struct run_environment *environment) {
+    const struct plan_environment *asked = &run->plan->environments[environment->index];
+    struct arena arena = {0};
+    const char *settlement = environment_settlement(asked->proto, &arena);
+
+    if (settlement)
+        job_add_message(run->job, JOB_MESSAGE_BASIC, "environment %s %.4000s", asked->id, settlement);
+    job_add_message(run->job, JOB_MESSAGE_BASIC, "environment %s %s", asked->id, environment->choice.why);
+    arena_clear(&arena);
+}
+
 void run_environments_start(struct job_run *run) {
     for (unsigned i = 0; i < run->plan->environment_count; i++) {
         struct run_environment *environment = &run->environments[i];
@@ -119,12 +130,11 @@ void run_environments_start(struct job_run *run) {
         environment->index = i;
         if (!environment->is_used)
             continue;
-        job_add_message(run->job, JOB_MESSAGE_BASIC, "environment %s %s", run->plan->environments[i].id,
-                        environment->choice.why);
-        if (environment->choice.native_image)
-            prepare(run, environment);
-        else
+        say_how(run, environment);
+        if (!environment->choice.native_image)
             run_workers_start(run, i);
+        else if (!run_workers_start_warm(run, i))
+            prepare(run, environment);
     }
 }
 

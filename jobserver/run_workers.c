@@ -103,16 +103,21 @@ static bool take_warm(struct run_worker *worker, struct slice identity) {
     worker->id = worker->sdk->id;
     worker->harness = worker->sdk->harness;
     worker->process = worker->sdk->process;
+    worker->is_warm = true;
     if (run->is_data_paused)
         fn_worker_pause_data(worker->harness, true);
     return true;
 }
 
-static void start_worker(struct job_run *run, unsigned environment_index) {
-    const struct plan_environment *environment = &run->plan->environments[environment_index];
+static void free_worker(struct run_worker *worker) {
+    list_remove(&worker->node);
+    free(worker->disconnect_reason);
+    free(worker->descriptors);
+    free(worker);
+}
+
+static struct run_worker *create_worker(struct job_run *run, unsigned environment_index) {
     struct run_worker *worker = xcalloc(1, sizeof(*worker));
-    const char *endpoint = advertised_endpoint(run, run->environments[environment_index].choice.urn);
-    struct slice identity = SLICE_EMPTY;
 
     worker->run = run;
     worker->number = run->next_worker++;
@@ -122,13 +127,44 @@ static void start_worker(struct job_run *run, unsigned environment_index) {
     for (size_t i = 0; i < run->plan->stage_count; i++)
         worker->descriptors[i] = UINT_MAX;
     list_append(&run->workers, &worker->node);
-    /* A pool's workers are the pool's, and a LOOPBACK client ends with its job: they are not kept. */
-    if (is_process(worker))
-        identity = worker_identity(environment, job_specification(run->job)->pipeline_options, endpoint);
+    return worker;
+}
+
+/* Empty: it is not kept. What the pipeline's own pool started is the pool's, and a LOOPBACK client ends with its job. */
+static struct slice identity_of(const struct job_run *run, unsigned environment, const char *endpoint) {
+    const struct environment_choice *choice = &run->environments[environment].choice;
+
+    if (strcmp(choice->urn, urn_string(URN_ENV_EXTERNAL)) == 0 && !choice->is_configured_pool)
+        return SLICE_EMPTY;
+    return worker_identity(&run->plan->environments[environment], job_specification(run->job)->pipeline_options,
+                           endpoint);
+}
+
+static void start_worker(struct job_run *run, unsigned environment) {
+    const char *endpoint = advertised_endpoint(run, run->environments[environment].choice.urn);
+    struct run_worker *worker = create_worker(run, environment);
+    struct slice identity = identity_of(run, environment, endpoint);
+
     if (take_warm(worker, identity))
         slice_unref(&identity);
     else
-        start_new(worker, environment, endpoint, identity);
+        start_new(worker, &run->plan->environments[environment], endpoint, identity);
+}
+
+bool run_workers_start_warm(struct job_run *run, unsigned index) {
+    struct run_environment *environment = &run->environments[index];
+    const char *endpoint = advertised_endpoint(run, environment->choice.urn);
+    struct run_worker *worker = create_worker(run, index);
+    CLEANUP_SLICE struct slice identity = identity_of(run, index, endpoint);
+
+    if (!take_warm(worker, identity)) {
+        free_worker(worker);
+        return false;
+    }
+    environment->native = native_environment_ref(worker->sdk->native);
+    for (unsigned i = 1; i < environment->wanted; i++)
+        start_worker(run, index);
+    return true;
 }
 
 void run_workers_plan(struct job_run *run) {
@@ -271,13 +307,6 @@ static void stop_process(struct run_worker *worker) {
     worker->is_stopping = true;
 }
 
-static void free_worker(struct run_worker *worker) {
-    list_remove(&worker->node);
-    free(worker->disconnect_reason);
-    free(worker->descriptors);
-    free(worker);
-}
-
 static void free_if_gone(struct run_worker *worker) {
     if (worker->harness || worker->process)
         return;
@@ -349,6 +378,20 @@ void run_worker_give_up(struct run_worker *worker, char *why) {
         run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_ENVIRONMENT_FAILED,
                                                      .environment = index,
                                                      .error = xstrdup(environment->last_failure)});
+}
+
+void run_worker_has_bundle(struct run_worker *worker) {
+    struct job_run *run = worker->run;
+    struct run_environment *environment = &run->environments[worker->environment];
+
+    worker->had_bundle = true;
+    if (environment->had_bundle)
+        return;
+    environment->had_bundle = true;
+    job_add_message(run->job, JOB_MESSAGE_DETAILED,
+                    "environment %s: its first bundle began %.3f s after Run, on a %s worker",
+                    run->plan->environments[worker->environment].id, (double)(monotonic_now_ns() - run->start_ns) / 1e9,
+                    worker->is_warm ? "warm" : "new");
 }
 
 void run_worker_connected(struct run_worker *worker) {

@@ -36,7 +36,7 @@ HEADERS = {'translate/plan.h': ['base', 'model']}
 LIBRARIES = [
     (r'grpc/', ['rpc']),
     (r'microhttpd\.h$', ['http/http.c']),
-    (r'yaml\.h$', ['jobserver/config.c']),
+    (r'yaml\.h$', ['jobserver/config_internal.h']),
     (r'check\.h$', []),
 ]
 

@@ -147,6 +147,14 @@ void pipeline_init_external(struct pipeline *p, const char *endpoint) {
     add_environment(p, "beam:env:external:v1", packed(p, &payload.base));
 }
 
+void pipeline_init_image(struct pipeline *p, const char *image) {
+    Beam__DockerPayload payload = BEAM__DOCKER_PAYLOAD__INIT;
+
+    init(p);
+    payload.container_image = string(p, image);
+    add_environment(p, "beam:env:docker:v1", packed(p, &payload.base));
+}
+
 void pipeline_clear(struct pipeline *p) {
     arena_clear(&p->arena);
 }

@@ -21,6 +21,7 @@ struct pipeline {
 /* `env`: variables of the process as NAME, VALUE, ..., NULL. */
 void pipeline_init_process(struct pipeline *p, const char *command, ...);
 void pipeline_init_external(struct pipeline *p, const char *endpoint);
+void pipeline_init_image(struct pipeline *p, const char *image);
 void pipeline_clear(struct pipeline *p);
 
 Beam__Coder *pipeline_add_coder(struct pipeline *p, const char *id, const char *urn, const char *first,

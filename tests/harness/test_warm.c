@@ -66,6 +66,67 @@ START_TEST(a_second_job_of_the_same_kind_gets_the_same_process)
 }
 END_TEST
 
+/* How long the job took from Run to its first bundle, as it says. */
+static double seconds_to_first_bundle(struct pipeline *p, const char *worker) {
+    double seconds = -1;
+    struct job job;
+
+    job_run(&client, p, "timed", &job);
+    ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__DONE);
+    pthread_mutex_lock(&job.lock);
+    vec_foreach (line, &job.lines) {
+        const char *at = strstr(line->text, "its first bundle began ");
+
+        if (at && strstr(at, worker))
+            sscanf(at, "its first bundle began %lf s", &seconds);
+    }
+    pthread_mutex_unlock(&job.lock);
+    ck_assert_msg(seconds >= 0, "the job did not say that its first bundle was on a %s", worker);
+    job_clear(&job);
+    return seconds;
+}
+
+START_TEST(a_second_job_begins_at_once)
+{
+    struct pipeline p;
+
+    start_daemon("");
+    begin(&p);
+    seconds_to_first_bundle(&p, "new worker");
+    ck_assert_double_lt(seconds_to_first_bundle(&p, "warm worker"), 0.3);
+    pipeline_clear(&p);
+    stop_daemon();
+}
+END_TEST
+
+START_TEST(a_worker_in_a_pool_that_the_configuration_names_is_kept)
+{
+    CLEANUP(freep) char *yaml = NULL;
+    struct child pool;
+    struct pipeline p;
+    char line[200];
+    int port;
+
+    ck_assert(child_start(&pool, (const char *[]){harness_binary(), "--pool_port", "0", NULL}, NULL));
+    ck_assert(child_read_line(&pool, line, sizeof(line)));
+    ck_assert_int_eq(sscanf(line, "%d", &port), 1);
+    yaml = xasprintf("workers:\n  per_environment: 1\nenvironments:\n"
+                     "  - {image: 'pooled:*', external: '127.0.0.1:%d'}\n",
+                     port);
+    ck_assert(daemon_start(&own, yaml));
+    submitter_init(&client, own.endpoint);
+    pipeline_init_image(&p, "pooled:1");
+    pipeline_add_impulse(&p, "Start");
+    pipeline_add_fn(&p, "Process", "log_process:3", "Start", "bytes");
+    seconds_to_first_bundle(&p, "new worker");
+    ck_assert_double_lt(seconds_to_first_bundle(&p, "warm worker"), 0.3);
+    pipeline_clear(&p);
+    kill(pool.pid, SIGKILL);
+    waitpid(pool.pid, NULL, 0);
+    stop_daemon();
+}
+END_TEST
+
 START_TEST(a_warm_worker_runs_whole_pipelines)
 {
     struct pipeline p;
@@ -293,6 +354,8 @@ void add_warm_tests(Suite *suite) {
     tcase_add_checked_fixture(tcase, fixture_setup, fixture_teardown);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_second_job_of_the_same_kind_gets_the_same_process);
+    tcase_add_test(tcase, a_second_job_begins_at_once);
+    tcase_add_test(tcase, a_worker_in_a_pool_that_the_configuration_names_is_kept);
     tcase_add_test(tcase, a_warm_worker_runs_whole_pipelines);
     tcase_add_test(tcase, options_and_environments_that_differ_get_processes_of_their_own);
     tcase_add_test(tcase, two_jobs_at_once_never_share_a_process);

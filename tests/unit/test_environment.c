@@ -279,6 +279,14 @@ START_TEST(the_default_environment_is_the_image_that_the_sdk_is_based_on)
 }
 END_TEST
 
+static const char *settlement(const Beam__Environment *environment) {
+    struct slice bytes = PB_PACK(environment, NULL);
+    const char *text = environment_settlement(bytes, &arena);
+
+    slice_unref(&bytes);
+    return text;
+}
+
 START_TEST(the_first_alternative_that_can_be_run_is_taken_with_all_that_is_its_own)
 {
     Beam__Environment *alternatives[] = {
@@ -287,11 +295,18 @@ START_TEST(the_first_alternative_that_can_be_run_is_taken_with_all_that_is_its_o
         make(DOCKER, docker(PYTHON_IMAGE), "third"),
     };
     Beam__Environment *environment = any_of(alternatives, 3);
+    const char *text;
 
     ck_assert_int_eq(settle(environment), 0);
     ck_assert_str_eq(environment->urn, PROCESS);
     ck_assert_uint_eq(environment->n_capabilities, 1);
     ck_assert_str_eq(environment->capabilities[0], "second");
+    text = settlement(environment);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_ptr_nonnull(strstr(text, "takes alternative 2 of 3 (beam:env:process:v1), since"));
+    ck_assert_ptr_nonnull(strstr(text, "\n1. "));
+    ck_assert_ptr_nonnull(strstr(text, "company/image:1"));
+    ck_assert_ptr_null(settlement(make(PROCESS, process("/bin/boot"), NULL)));
     /* Within alternatives too. */
     alternatives[1] = any_of(&alternatives[2], 1);
     environment = any_of(alternatives, 2);

@@ -205,6 +205,35 @@ def with_an_engine_the_image_runs_in_a_container():
     assert ' --volume=%s:%s ' % (SCRATCH, SCRATCH) in runs[-1] and ' %s --id=' % run in runs[-1], runs
 
 
+def what_limits_a_container_is_the_engine_s_business():
+  submit(lambda p: p | beam.Create([1]) | beam.Map(print), '--environment_config=company/mapped:8', endpoint=CONTAINERS)
+  with open(os.path.join(SCRATCH, 'engine.log')) as f:
+    run = [line for line in f if line.startswith('run ')][-1]
+  for option in ('--memory=2147483648b', '--cpus=1.500', '--env=TZ=UTC'):
+    assert ' %s ' % option in run, run
+
+
+def first_bundles(*arguments, endpoint):
+  """Of two jobs, one after the other: what each says of how long it took to its first bundle."""
+  logging.getLogger().setLevel(logging.DEBUG)
+  try:
+    with Messages() as messages:
+      for _ in range(2):
+        submit(lambda p: p | beam.Create([1]) | beam.Map(print), '--trestle_workers=1', *arguments, endpoint=endpoint)
+  finally:
+    logging.getLogger().setLevel(logging.INFO)
+  lines = messages.find('its first bundle began')
+  assert len(lines) == 2 and lines[1].endswith('on a warm worker'), lines
+  return [float(line.split(' began ')[1].split()[0]) for line in lines]
+
+
+def a_second_job_begins_at_once():
+  for way, seconds in (('natively', first_bundles(endpoint=ENDPOINT)),
+                       ('in a container', first_bundles('--environment_config=company/image:9', endpoint=CONTAINERS))):
+    print('  %s: %.3f s from Run to the first bundle, then %.3f s' % (way, *seconds))
+    assert seconds[1] < 0.3, (way, seconds)
+
+
 def main():
   logging.getLogger().setLevel(logging.INFO)
   passed = failed = 0
@@ -212,7 +241,8 @@ def main():
                what_is_staged_is_installed, jobs_that_need_the_same_environment_wait_for_one_build,
                the_main_session_is_there, a_build_that_fails_tells_why_and_leaves_nothing,
                a_missing_interpreter_is_named_and_where_it_was_looked_for, a_custom_image_is_refused_with_what_to_do,
-               with_an_engine_the_image_runs_in_a_container):
+               with_an_engine_the_image_runs_in_a_container, what_limits_a_container_is_the_engine_s_business,
+               a_second_job_begins_at_once):
     try:
       case()
       passed += 1

@@ -26,7 +26,7 @@ chmod +x "$scratch/engine"
 cat >"$scratch/config.yaml" <<EOF
 containers: {cli: "$scratch/engine", mounts: "$scratch"}
 environments:
-  - {image: "company/mapped:*", container: "company/image:2"}
+  - {image: "company/mapped:*", container: "company/image:2", memory: 2GiB, cpus: 1.5, environment: {TZ: UTC}}
 EOF
 start_daemon "$scratch/daemon-containers" --config "$scratch/config.yaml" || die "no daemon"
 timeout -k 10 "${SUITE_TIMEOUT:-900}" "$VENV/bin/python" "$SUITE_DIR/native.py" "$JOB_ENDPOINT" "$empty_endpoint" \
