@@ -33,14 +33,15 @@ static const char *const image_packages[] = {
     "pytest",
     "python-snappy",
     "python-tds",
+    "quickjs-ng",
     "regex",
     "requests-mock",
     "scikit-learn",
     "scipy",
     "sqlalchemy",
     "sqlalchemy-pytds",
-    "testcontainers",
     "tenacity",
+    "testcontainers",
     "virtualenv-clone",
 };
 static const char google_prefix[] = "google-";
