@@ -3,7 +3,7 @@
 In a section `## NAME`
   `FILE`: and a fenced block after it   is a file;
   an indented block                     is commands for a shell, which stops at the first that fails;
-  a fenced block of `text`              are lines that the commands print, among others and in any order.
+  a fenced block of `text`              are lines that the commands since the last such block print, among others and in any order.
 A command that ends with & serves until the section is over; the next ones wait for the ports that it names.
 Files and commands are in DIRECTORY, which is kept, so that what was installed is there the next time. In place of /tmp there is SCRATCH, in place of
 port 8099 the endpoint, and in place of the other ports from 8000 to 8098 free ones. Sections without commands are not counted.
@@ -28,6 +28,14 @@ class Section:
   def __init__(self, name):
     self.name = name
     self.files = {}
+    self.steps = [Step()]
+
+  def has_commands(self):
+    return any(step.commands for step in self.steps)
+
+
+class Step:
+  def __init__(self):
     self.commands = []
     self.expected = []
 
@@ -45,13 +53,14 @@ def parse(document):
       if file:
         section.files[file] = fence
       elif line == '```text':
-        fence = section.expected
+        fence = section.steps[-1].expected
+        section.steps.append(Step())
       file = None
     elif line.startswith('## '):
       section = Section(line[3:])
       sections.append(section)
     elif section and line.startswith('    '):
-      section.commands.append(line[4:])
+      section.steps[-1].commands.append(line[4:])
     elif section and (named := re.search(r'`([\w./-]+)`:$', line)):
       file = named.group(1)
   return sections
@@ -72,6 +81,7 @@ class Ports:
     return self.ports[port]
 
 
+END_OF_STEP = '=== end of a step'
 AWAIT_PORT = '''
 await_port() {
   until (exec 3<>"/dev/tcp/localhost/$1") 2>/dev/null; do kill -0 $! 2>/dev/null || exit 1; sleep 0.1; done
@@ -82,10 +92,12 @@ await_port() {
 def script(section, ports, translate):
   """The section's commands; those that go on with a backslash are one."""
   lines = ['set -e -o pipefail', AWAIT_PORT]
-  for command in '\n'.join(section.commands).replace('\\\n', ' ').splitlines():
-    lines.append(translate(command))
-    if command.endswith('&'):
-      lines += ['await_port ' + ports.of(port) for port in PORT.findall(command) if port != '8099']
+  for step in section.steps:
+    for command in '\n'.join(step.commands).replace('\\\n', ' ').splitlines():
+      lines.append(translate(command))
+      if command.endswith('&'):
+        lines += ['await_port ' + ports.of(port) for port in PORT.findall(command) if port != '8099']
+    lines.append('echo %s' % END_OF_STEP)
   return '\n'.join(lines)
 
 
@@ -115,8 +127,12 @@ def run(section, ports, directory, scratch, log):
   log.flush()
   if status != 0:
     return 'status %s%s' % (status, ' (a program is missing)' if status == MISSING_PROGRAM else '')
-  missing = [line for line in map(translate, section.expected) if line not in map(str.rstrip, printed.splitlines())]
-  return 'it did not print %r' % missing if missing else None
+  for step, output in zip(section.steps, printed.split(END_OF_STEP)):
+    lines = {line.rstrip() for line in output.splitlines()}
+    missing = [line for line in map(translate, step.expected) if line not in lines]
+    if missing:
+      return 'it did not print %r' % missing
+  return None
 
 
 def end_session(shell):
@@ -140,7 +156,7 @@ def main():
   ports = Ports(endpoint)
   passed = failed = 0
   with open(document) as f:
-    sections = [section for section in parse(f.read()) if section.commands and pattern.search(section.name)]
+    sections = [section for section in parse(f.read()) if section.has_commands() and pattern.search(section.name)]
   with open(log_path, 'w') as log:
     for section in sections:
       started = time.monotonic()
