@@ -1,51 +1,20 @@
 #include "jobserver/native/python_packages.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Of sdks/python/container/pyXY/base_image_requirements.txt, whose list is made from base_image_requirements_manual.txt and the extras of apache-beam
- * for Google's services, DataFrames, tests and YAML. Names as PEP 503 normalizes them; those that others depend on come by themselves. */
-static const char *const image_packages[] = {
-    "beautifulsoup4",
-    "bs4",
-    "cloud-sql-python-connector",
-    "cython",
-    "docstring-parser",
-    "freezegun",
-    "future",
-    "guppy3",
-    "hypothesis",
-    "jinja2",
-    "joblib",
-    "js2py",
-    "jsonschema",
-    "mmh3",
-    "mock",
-    "nltk",
-    "oracledb",
-    "orjson",
-    "pandas",
-    "parameterized",
-    "pg8000",
-    "pydot",
-    "pyhamcrest",
-    "pymysql",
-    "pytest",
-    "python-snappy",
-    "python-tds",
-    "regex",
-    "requests-mock",
-    "scikit-learn",
-    "scipy",
-    "sqlalchemy",
-    "sqlalchemy-pytds",
-    "testcontainers",
-    "tenacity",
-    "virtualenv-clone",
-};
+ * for Google's services, DataFrames, tests and YAML. Names as PEP 503 normalizes them, a space on both sides of each; what others depend on comes by
+ * itself. */
+static const char image_packages[] =
+    " beautifulsoup4 bs4 cloud-sql-python-connector cython docstring-parser freezegun future guppy3 "
+    "hypothesis jinja2 joblib js2py jsonschema mmh3 mock nltk oracledb orjson pandas parameterized "
+    "pg8000 pydot pyhamcrest pymysql pytest python-snappy python-tds quickjs-ng regex requests-mock "
+    "scikit-learn scipy sqlalchemy sqlalchemy-pytds tenacity testcontainers virtualenv-clone ";
 static const char google_prefix[] = "google-";
 /* apache-beam brings these in some version, but others are built against the one they are used with. */
-static const char *const companions[] = {"numpy", "pyarrow"};
+static const char companions[] = " numpy pyarrow ";
 
 enum { MAX_REQUIREMENT = 200 };
 
@@ -64,16 +33,19 @@ static void normalize(const char *name, size_t size, char *ret) {
     ret[length] = '\0';
 }
 
-static bool is_in(const char *const *names, size_t count, const char *name) {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
+static bool is_in(const char *names, const char *name) {
+    char word[MAX_REQUIREMENT + 3];
+
+    snprintf(word, sizeof(word), " %s ", name);
+    return strstr(names, word) != NULL;
 }
 
 static bool is_in_image(const char *name) {
-    return is_in(image_packages, ARRAY_COUNT(image_packages), name) ||
-           strncmp(name, google_prefix, sizeof(google_prefix) - 1) == 0;
+    return is_in(image_packages, name) || strncmp(name, google_prefix, sizeof(google_prefix) - 1) == 0;
+}
+
+static bool is_companion(const char *name) {
+    return is_in(companions, name);
 }
 
 /* The end of the requirement that begins here. The client's list is one of lines, or as Python writes such bytes: b'NAME==VERSION\nNAME==...'. */
@@ -100,10 +72,6 @@ static size_t name_size(const char *requirement, size_t size) {
 }
 
 typedef bool (*is_wanted_fn)(const char *name);
-
-static bool is_companion(const char *name) {
-    return is_in(companions, ARRAY_COUNT(companions), name);
-}
 
 static void push_wanted(const char *text, is_wanted_fn is_wanted, struct arena *arena,
                         struct string_vec *requirements) {
