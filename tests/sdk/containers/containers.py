@@ -106,15 +106,17 @@ class Append(beam.DoFn):
       f.write('%s\n' % element)
 
 
-class Hang(beam.DoFn):
-  """Says that it is there, and goes on for ever."""
+class HangOnce(beam.DoFn):
+  """Goes on for ever where it is the first to make the file."""
   def __init__(self, path):
     self.path = path
 
   def process(self, element):
     import time
-    with open(self.path, 'w', encoding='utf-8'):
-      pass
+    try:
+      open(self.path, 'x', encoding='utf-8').close()
+    except FileExistsError:
+      return
     while True:
       time.sleep(1)
 
@@ -128,7 +130,7 @@ def run(daemon, transform, *arguments):
 def start_hanging(daemon):
   """A job whose DoFn is in the midst of it, in one container."""
   path = tempfile.mktemp(dir=SCRATCH)
-  job = run(daemon, Hang(path))
+  job = run(daemon, HangOnce(path))
   await_that('the DoFn runs', lambda: os.path.exists(path))
   assert len(daemon.containers()) == 1, daemon.containers()
   return job
@@ -206,21 +208,10 @@ def no_container_is_left_when_a_killed_daemon_is_started_again():
 
 
 def a_container_that_dies_is_replaced():
-  path = os.path.join(SCRATCH, 'once')
-
-  class DieOnce(beam.DoFn):
-    def process(self, element):
-      import os
-      import signal
-      try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
-      except FileExistsError:
-        return
-      os.kill(os.getppid(), signal.SIGKILL)
-      os.kill(os.getpid(), signal.SIGKILL)
-
   with Daemon('dies') as daemon:
-    run(daemon, DieOnce()).wait_until_finish()
+    job = start_hanging(daemon)
+    subprocess.run([ENGINE, 'kill', *daemon.containers()], check=True, stdout=subprocess.DEVNULL, timeout=TIME_LIMIT)
+    job.wait_until_finish()
     await_that('no container', lambda: not daemon.containers())
 
 

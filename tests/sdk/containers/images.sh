@@ -49,7 +49,8 @@ make_images() {
   files="$(mktemp)"
   if ! "$ENGINE" image exists "$PYTHON_IMAGE"; then
     boot="$(boot_program python)" && package_files python3 dash coreutils ca-certificates libstdc++6 >"$files" &&
-      import_image "$PYTHON_IMAGE" "$boot" "$files" "ENV PATH=$VENV/bin:/usr/bin:/bin RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1" || return 1
+      import_image "$PYTHON_IMAGE" "$boot" "$files" "ENV PATH=$VENV/bin:/usr/bin:/bin" \
+        'ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1' || return 1
   fi
   if ! "$ENGINE" image exists "$GO_IMAGE"; then
     boot="$(boot_program go)" && package_files libc6 ca-certificates >"$files" && import_image "$GO_IMAGE" "$boot" "$files" || return 1

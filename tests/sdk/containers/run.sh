@@ -20,10 +20,12 @@ make_ignored_dir "$TRESTLE_RESULTS" && mkdir -p "$work"
 programs="$(go_programs)" && make_images 2>"$work/images.log" || { tail -3 "$work/images.log"; die "the programs or images"; }
 
 # can_run OPTION...: whether the engine runs a container with these
-can_run() { "$ENGINE" run --rm --network=host "$@" --entrypoint=python3 "$PYTHON_IMAGE" -c 'print()' >/dev/null 2>"$work/engine.log" </dev/null; }
-# Where the engine may not raise limits, it has to be told to leave them as low as they are.
+can_run() { "$ENGINE" run --rm --network=host "$@" --entrypoint=python "$PYTHON_IMAGE" -c 'import apache_beam' >/dev/null 2>"$work/engine.log" </dev/null; }
 options=(--volume="$VENV:$VENV:ro")
-if ! can_run; then
+python="$("$VENV/bin/python" -c 'import sys; print(sys.base_prefix)')"
+[ "$python" = /usr ] || options+=(--volume="$python:$python:ro")
+# Where the engine may not raise limits, it has to be told to leave them as low as they are.
+if ! can_run "${options[@]}"; then
   options+=(--ulimit=nofile=1024:1024 --ulimit=nproc=16384:16384)
   can_run "${options[@]}" || skip "$ENGINE cannot run a container here: $(tail -n 1 "$work/engine.log")"
 fi
