@@ -24,7 +24,7 @@ TEXT = 'beam post beam\ntrestle deck beam\npost żółw\n'
 class Daemon:
   """A daemon with the engine. `name` is that of its state directory, by which it knows its containers."""
   def __init__(self, name, pull='missing', keep_warm='0s', environments=True):
-    self.folder = os.path.join(SCRATCH, name)
+    self.folder = os.path.join(SCRATCH, 'daemons', name)
     self.state = os.path.join(self.folder, 'state')
     os.makedirs(self.state, exist_ok=True)
     config = {

@@ -20,11 +20,11 @@ if command -v javac >/dev/null && command -v mvn >/dev/null; then programs+=("--
 if has_go; then programs+=("--go-programs=$(go_programs)") || die "the build of go"; fi
 
 [ -n "${TRESTLE_BIN:-}" ] || export TRESTLE_BIN="$TRESTLE_ROOT/build/trestle"
-mkdir -p "$scratch/tmp"
+mkdir -p "$scratch/tmp" "$scratch/boot"
 # long enough for the next round of a row on a busy machine, short enough to wait for
 echo 'workers: {keep_warm: 20s}' >"$scratch/config.yaml"
 TMPDIR="$scratch/tmp" start_daemon "$scratch/daemon" --config "$scratch/config.yaml" || die "no daemon"
-export TRESTLE_TEST_SCRATCH="$scratch/tmp" TRESTLE_TEST_PYTHON="$VENV/bin/python" BOOT_COMMAND="$sdk/boot_python.sh"
+export TRESTLE_TEST_SCRATCH="$scratch/boot" TRESTLE_TEST_PYTHON="$VENV/bin/python" BOOT_COMMAND="$sdk/boot_python.sh"
 timeout -k 10 "${SUITE_TIMEOUT:-1800}" "$VENV/bin/python" "$sdk/jobs/jobs.py" --daemon="$DAEMON_PID" --endpoint="$DAEMON_ENDPOINT" \
   --scratch="$scratch" --jobs="${JOBS:-40}" "${programs[@]}" 2>"$work/log" </dev/null ||
   { tail -n 5 "$work/log" >&2; tail -n 5 "$scratch/daemon/daemon.err" >&2; exit 1; }
