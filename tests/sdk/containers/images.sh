@@ -2,8 +2,7 @@
 #
 # What is in them is what Beam's images have: the SDK's boot program, built by Go from the SDK's own source, and what that needs.
 
-IMAGE_TAG="$BEAM_VERSION"
-PYTHON_IMAGE="localhost/trestle-test-python:$IMAGE_TAG" GO_IMAGE="localhost/trestle-test-go:$IMAGE_TAG"
+PYTHON_IMAGE="localhost/trestle-test-python:$$" GO_IMAGE="localhost/trestle-test-go:$$"
 
 # boot_program SDK: prints the path of python's or go's boot program, built if it is not
 boot_program() {
@@ -43,17 +42,17 @@ import_image() {
   return "$1"
 }
 
-# make_images: both, unless they are there. apache-beam is not copied: the virtual environment of the tests is mounted where it is.
+# make_images PYTHON_BOOT GO_BOOT: apache-beam is not copied: the virtual environment of the tests is to be mounted where it is.
 make_images() {
-  local files boot
+  local files status=0
   files="$(mktemp)"
-  if ! "$ENGINE" image exists "$PYTHON_IMAGE"; then
-    boot="$(boot_program python)" && package_files python3 dash coreutils ca-certificates libstdc++6 >"$files" &&
-      import_image "$PYTHON_IMAGE" "$boot" "$files" "ENV PATH=$VENV/bin:/usr/bin:/bin" \
-        'ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1' || return 1
-  fi
-  if ! "$ENGINE" image exists "$GO_IMAGE"; then
-    boot="$(boot_program go)" && package_files libc6 ca-certificates >"$files" && import_image "$GO_IMAGE" "$boot" "$files" || return 1
-  fi
+  {
+    package_files python3 dash coreutils ca-certificates libstdc++6 >"$files" &&
+      import_image "$PYTHON_IMAGE" "$1" "$files" "ENV PATH=$VENV/bin:/usr/bin:/bin" 'ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1' &&
+      package_files libc6 ca-certificates >"$files" && import_image "$GO_IMAGE" "$2" "$files"
+  } || status=1
   rm -f "$files"
+  return $status
 }
+
+remove_images() { "$ENGINE" rmi --force "$PYTHON_IMAGE" "$GO_IMAGE" >/dev/null 2>&1; }

@@ -5,7 +5,7 @@
 #
 #   ENGINE     the engine's program (podman)
 #
-# The daemons are of its own, and the images are made here (images.sh). The log is $TRESTLE_RESULTS/sdk/containers/log.
+# The daemons are of its own, and the images are made here (images.sh) and removed. The log is $TRESTLE_RESULTS/sdk/containers/log.
 . "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/lib.sh"
 sdk="$TRESTLE_ROOT/tests/sdk"
 . "$sdk/go/build.sh"
@@ -17,7 +17,9 @@ has_go || skip "no go (or one older than 1.21), which the boot programs are buil
 ensure_venv
 work="$TRESTLE_RESULTS/sdk/containers"
 make_ignored_dir "$TRESTLE_RESULTS" && mkdir -p "$work"
-programs="$(go_programs)" && make_images 2>"$work/images.log" || { tail -3 "$work/images.log"; die "the programs or images"; }
+programs="$(go_programs)" && python_boot="$(boot_program python)" && go_boot="$(boot_program go)" || die "go build"
+trap remove_images EXIT
+make_images "$python_boot" "$go_boot" 2>"$work/engine.log" || skip "$ENGINE cannot make an image here: $(tail -n 1 "$work/engine.log")"
 
 # can_run OPTION...: whether the engine runs a container with these
 can_run() { "$ENGINE" run --rm --network=host "$@" --entrypoint=python "$PYTHON_IMAGE" -c 'import apache_beam' >/dev/null 2>"$work/engine.log" </dev/null; }
@@ -33,6 +35,6 @@ fi
 [ -n "${TRESTLE_BIN:-}" ] || TRESTLE_BIN="$TRESTLE_ROOT/build/trestle"
 export TRESTLE_BIN PYTHON_IMAGE GO_IMAGE ENGINE_OPTIONS="${options[*]}" GO_PROGRAM="$programs/small"
 scratch="$(mktemp -d "$work/scratch.XXXXXX")"
-trap 'rm -rf "$scratch"' EXIT
+trap 'remove_images; rm -rf "$scratch"' EXIT
 timeout -k 10 "${SUITE_TIMEOUT:-600}" "$VENV/bin/python" "$sdk/containers/containers.py" "$scratch" 2>"$work/log" </dev/null ||
   { tail -n 5 "$work/log" >&2; exit 1; }

@@ -3,6 +3,9 @@ import collections
 import os
 import time
 
+# threads of gRPC's own pools, which grow and shrink by their own lights
+_GRPC = ('default-executo', 'resolver-execut', 'event_engine', 'grpc_global_tim', 'timer_manager')
+
 
 def _read(path):
   try:
@@ -54,45 +57,50 @@ def _listening(inodes):
   return sorted(addresses)
 
 
+def _threads(pid):
+  names = [_read('/proc/%d/task/%s/comm' % (pid, thread)).strip() for thread in os.listdir('/proc/%d/task' % pid)]
+  return [name for name in names if name not in _GRPC]
+
+
 def _status(pid, key):
   return int(_read('/proc/%d/status' % pid).partition(key + ':')[2].split()[0])
 
 
 class Footprint:
-  """Of a daemon and the launcher, `only` its descendants. Memory is what is not of a file: RssAnon, in KiB."""
+  """Of a daemon and its descendants. Memory is what is not of a file: RssAnon, in KiB."""
   def __init__(self, daemon, folders):
     self.processes = sorted(descendants(daemon).values())
     pids = [daemon] + list(descendants(daemon))
     targets = [target for pid in pids for target in _descriptors(pid)]
     self.descriptors = collections.Counter(target.split(':')[0] for target in targets)
     self.listening = _listening(set(targets))
-    self.threads = sum(_status(pid, 'Threads') for pid in pids)
+    self.threads = sorted(name for pid in pids for name in _threads(pid))
     self.memory = sum(_status(pid, 'RssAnon') for pid in pids)
     self.files = sorted(os.path.join(at, name) for folder in folders for at, _, names in os.walk(folder) for name in names)
 
   def __str__(self):
     return 'memory %.1f MiB, %d processes, %d threads, %d descriptors, %d listening, %d files' % (
-        self.memory / 1024, 1 + len(self.processes), self.threads, sum(self.descriptors.values()), len(self.listening),
+        self.memory / 1024, 1 + len(self.processes), len(self.threads), sum(self.descriptors.values()), len(self.listening),
         len(self.files))
 
   def grown(self, before, tolerance):
     """What is more than before, one line each. Memory may be more by `tolerance`, a share."""
     lines = []
-    for what in 'processes', 'descriptors', 'listening', 'files':
+    for what in 'processes', 'threads', 'descriptors', 'listening', 'files':
       more = collections.Counter(getattr(self, what)) - collections.Counter(getattr(before, what))
       if more:
         lines.append('%s: %s more' % (what, dict(more)))
-    if self.threads > before.threads:
-      lines.append('threads: %d, before %d' % (self.threads, before.threads))
     if self.memory > before.memory * (1 + tolerance):
       lines.append('memory: %d KiB, before %d (%.1f %% more)' %
                    (self.memory, before.memory, 100 * (self.memory / before.memory - 1)))
     return lines
 
 
-def when_idle(daemon, folders, seconds):
-  """The footprint once no worker is left, or what there is when `seconds` are over."""
+def when(daemon, folders, condition, seconds):
+  """The first footprint that fits, or the one there is when `seconds` are over."""
   until = time.monotonic() + seconds
-  while time.monotonic() < until and len(descendants(daemon)) > 1:
-    time.sleep(0.05)
-  return Footprint(daemon, folders)
+  while True:
+    found = Footprint(daemon, folders)
+    if condition(found) or time.monotonic() > until:
+      return found
+    time.sleep(0.1)

@@ -158,14 +158,14 @@ class Suite:
       want = collections.Counter({result: times * jobs for result, times in kind.results.items()})
       assert results_in(kind.folder) == want, (kind.name, results_in(kind.folder), want)
 
-  def footprint(self):
-    found = footprint.when_idle(self.arguments.daemon, self.folders, IDLE_SECONDS)
+  def footprint(self, condition):
+    found = footprint.when(self.arguments.daemon, self.folders, condition, IDLE_SECONDS)
     print('  %s' % found)
     return found
 
   def check_nothing_left(self, before):
     assert before.processes == ['trestle-launch'], before.processes
-    grown = self.footprint().grown(before, TOLERANCE)
+    grown = self.footprint(lambda found: not found.grown(before, TOLERANCE)).grown(before, TOLERANCE)
     assert not grown, '\n'.join(grown)
 
   def run(self):
@@ -174,7 +174,7 @@ class Suite:
     if self.failed:
       return
     self.case('%d jobs in a row' % AT_ONCE, lambda: self.run_jobs(AT_ONCE, 1))
-    before = self.footprint()
+    before = self.footprint(lambda found: found.processes == ['trestle-launch'])
     more = self.arguments.jobs - AT_ONCE
     self.case('%d more' % more, lambda: self.run_jobs(more, 1))
     self.case('nothing is left of them', lambda: self.check_nothing_left(before))
