@@ -14,8 +14,10 @@ typedef Google__Protobuf__Struct__FieldsEntry field_t;
 
 /* Names without "beam:option:" and ":v1". */
 static const char *const ignored_options[] = {
-    /* which job it is: Java numbers its options objects, and shows all options once more as display data */
+    /* which job it is: Java's application name is the job's unless said otherwise; it numbers its options objects, and shows all options once
+     * more as display data */
     "job_name",
+    "app_name",
     "options_id",
     "display_data",
     /* how it is submitted and waited for */

@@ -44,6 +44,9 @@ project_files() {
     while read -r file; do [ ! -f "$file" ] || echo "$file"; done
 }
 
+# What `scripts/test containers` runs containers with.
+CONTAINER_PACKAGES=(podman runc conmon)
+
 # ------------------------------------------------------------------ what is installed
 
 as_root() {

@@ -1,6 +1,7 @@
 /* beam:env:docker:v1 with a container engine: its program is the worker's process, the engine runs the image's boot program.
  *
- *      CLI run --rm --network=host --name=trestle-ID --label=trestle.instance=... --pull=... OPTIONS IMAGE --id=ID --..._endpoint=...
+ *      CLI run --rm --network=host --name=trestle-ID --label=trestle.instance=... --stop-timeout=0 --pull=... OPTIONS IMAGE
+ *          --id=ID --..._endpoint=...
  *
  * The engine passes signals on, but a container may outlive its program, which may be killed: whenever that ended, the container is
  * removed by its name, and when the daemon starts all that have its label, left by one that was killed. */
@@ -62,13 +63,15 @@ static const char **run_arguments(struct worker *worker, const struct worker_con
         option_count++;
     while (settings->variables && settings->variables[variable_count])
         variable_count++;
-    argv = arena_new_array(&worker->arena, const char *, option_count + variable_count + 11);
+    argv = arena_new_array(&worker->arena, const char *, option_count + variable_count + 12);
     argv[count++] = containers->cli;
     argv[count++] = "run";
     argv[count++] = "--rm";
     argv[count++] = "--network=host";
     argv[count++] = arena_printf(&worker->arena, "--name=%s", name);
     argv[count++] = arena_printf(&worker->arena, "--label=" LABEL "=%s", containers->instance);
+    /* Who is removed has had its time; podman's `rm --force` would wait for it, ten seconds unless told. */
+    argv[count++] = "--stop-timeout=0";
     argv[count++] = arena_printf(&worker->arena, "--pull=%s", containers->pull);
     for (size_t i = 0; i < option_count; i++)
         argv[count++] = containers->options[i];

@@ -126,7 +126,7 @@ static struct worker *start(const char *image) {
 }
 
 #define RUN                                                                                                            \
-    "run --rm --network=host --name=trestle-w1 --label=trestle.instance=/the/state --pull=never "                      \
+    "run --rm --network=host --name=trestle-w1 --label=trestle.instance=/the/state --stop-timeout=0 --pull=never "     \
     "--volume=/data:/data --memory=4g company/image:1 --id=w1 --logging_endpoint=h:2 --artifact_endpoint=h:3 "         \
     "--provision_endpoint=h:4 --control_endpoint=h:1\n"
 

@@ -85,9 +85,10 @@ END_TEST
 
 START_TEST(what_names_the_job_or_is_for_the_runner_does_not_count)
 {
-    ck_assert(is_same(&usual, (const char *[]){"beam:option:a:v1", "1", "beam:option:b:v1", "2",
-                                               "beam:option:job_name:v1", "x", "beam:option:options_id:v1", "7",
-                                               "trestle_workers", "3", "sdk_worker_parallelism", "2", NULL}));
+    ck_assert(
+        is_same(&usual, (const char *[]){"beam:option:a:v1", "1", "beam:option:b:v1", "2", "beam:option:job_name:v1",
+                                         "x", "beam:option:app_name:v1", "y", "beam:option:options_id:v1", "7",
+                                         "trestle_workers", "3", "sdk_worker_parallelism", "2", NULL}));
 }
 END_TEST
 

@@ -11,15 +11,9 @@ skip() { echo "skipped: $*"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
 fail() { echo "FAILED  $*"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 has_go || skip "no go (or one older than 1.21)"
 
-cache="$TRESTLE_CACHE/go-$BEAM_VERSION"
-mkdir -p "$cache" "$TRESTLE_RESULTS/sdk" && make_ignored_dir "$TRESTLE_RESULTS"
-stamp="$cache/.stamp-$(cat "$here"/go.* "$here"/*.go "$here"/small/*.go | cksum | cut -d' ' -f1)"
-if [ ! -e "$stamp" ]; then
-  ( cd "$here" && export GOFLAGS='-mod=readonly -buildvcs=false' &&
-    go build -o "$cache/pipelines" . && go build -o "$cache/small" ./small ) >"$cache/build.log" 2>&1 ||
-    { tail -5 "$cache/build.log"; fail "go build (log: $cache/build.log)"; }
-  touch "$stamp"
-fi
+. "$here/build.sh"
+mkdir -p "$TRESTLE_RESULTS/sdk" && make_ignored_dir "$TRESTLE_RESULTS"
+cache="$(go_programs)" || fail "go build"
 
 log="$TRESTLE_RESULTS/sdk/go.log"
 out="$(mktemp -d)"

@@ -10,18 +10,9 @@ skip() { echo "skipped: $*"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
 fail() { echo "FAILED  $*"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 command -v javac >/dev/null && command -v mvn >/dev/null || skip "no java/maven"
 
-source="$here/src/main/java/SmallPipeline.java"
-cache="$TRESTLE_CACHE/java-$BEAM_JAVA_VERSION"
-mkdir -p "$cache" "$TRESTLE_RESULTS/sdk" && make_ignored_dir "$TRESTLE_RESULTS"
-stamp="$cache/.stamp-$(cat "$here/pom.xml" "$source" | cksum | cut -d' ' -f1)"
-if [ ! -e "$stamp" ]; then
-  mvn -q -B -f "$here/pom.xml" -Dbeam.version="$BEAM_JAVA_VERSION" dependency:build-classpath \
-    -Dmdep.outputFile="$cache/classpath" >"$cache/maven.log" 2>&1 || { tail -5 "$cache/maven.log"; fail "Maven (log: $cache/maven.log)"; }
-  rm -rf "$cache/classes"
-  javac -encoding UTF-8 -nowarn -cp "$(cat "$cache/classpath")" -d "$cache/classes" "$source" 2>"$cache/javac.log" &&
-    jar cf "$cache/small.jar" -C "$cache/classes" . || { tail -5 "$cache/javac.log"; fail "javac (log: $cache/javac.log)"; }
-  touch "$stamp"
-fi
+. "$here/build.sh"
+mkdir -p "$TRESTLE_RESULTS/sdk" && make_ignored_dir "$TRESTLE_RESULTS"
+classpath="$(small_java_classpath)" || fail "the build"
 
 log="$TRESTLE_RESULTS/sdk/java.log"
 out="$(mktemp -d)"
@@ -44,8 +35,7 @@ run() {
     passed=$((passed + $1)) failed=$((failed + $3))
   fi
 }
-classpath="$cache/small.jar:$(cat "$cache/classpath")"
-run LOOPBACK "$classpath" --defaultEnvironmentType=LOOPBACK --filesToStage="$cache/small.jar"
+run LOOPBACK "$classpath" --defaultEnvironmentType=LOOPBACK --filesToStage="${classpath%%:*}"
 run native "$classpath"
 run native-incomplete "$(tr ':' '\n' <<<"$classpath" | grep -v /jamm- | paste -sd:)"
 echo "$passed passed, $failed failed, 0 skipped"

@@ -1,12 +1,13 @@
 // One small pipeline of the Go SDK: create, map, group by key and count, on a job endpoint.
 //
-// Each result is gathered under one key, sorted and written to a file by a DoFn, in one go (LOOPBACK: the DoFn runs in this
-// process). A run that loses, doubles or never delivers an element leaves a file that differs, or none. A line for each check
-// and the totals go to standard output.
+// Each result is gathered under one key, sorted and written to a new file by a DoFn, in one go (LOOPBACK: the DoFn runs in this
+// process). A run that loses, doubles or never delivers an element leaves a file that differs, none, or several. A line for each
+// check and the totals go to standard output.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -45,11 +46,16 @@ func joinSorted(length int, values func(*string) bool) string {
 func formatCount(word string, count int) string { return fmt.Sprintf("%s=%d", word, count) }
 
 type writeSorted struct {
-	Path string
+	Folder, Name string
 }
 
 func (w *writeSorted) ProcessElement(_ int, lines func(*string) bool) error {
-	return os.WriteFile(w.Path, []byte(strings.Join(sorted(lines), "\n")), 0o600)
+	file, err := os.CreateTemp(w.Folder, w.Name+"-")
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(strings.Join(sorted(lines), "\n"))
+	return errors.Join(err, file.Close())
 }
 
 func sorted(values func(*string) bool) []string {
@@ -62,12 +68,17 @@ func sorted(values func(*string) bool) []string {
 	return list
 }
 
-func write(s beam.Scope, lines beam.PCollection, path string) {
-	beam.ParDo0(s, &writeSorted{Path: path}, beam.GroupByKey(s, beam.AddFixedKey(s, lines)))
+func write(s beam.Scope, lines beam.PCollection, name string) {
+	beam.ParDo0(s, &writeSorted{Folder: *outputFolder, Name: name}, beam.GroupByKey(s, beam.AddFixedKey(s, lines)))
 }
 
-func check(name, path string, want []string) bool {
-	text, err := os.ReadFile(path)
+func check(name string, want []string) bool {
+	files, _ := filepath.Glob(filepath.Join(*outputFolder, name+"-*"))
+	if len(files) != 1 {
+		fmt.Printf("FAILED  %s: %d files\n", name, len(files))
+		return false
+	}
+	text, err := os.ReadFile(files[0])
 	if err != nil {
 		fmt.Printf("FAILED  %s: %v\n", name, err)
 		return false
@@ -83,13 +94,12 @@ func check(name, path string, want []string) bool {
 func main() {
 	flag.Parse()
 	beam.Init()
-	groups, counts := filepath.Join(*outputFolder, "groups"), filepath.Join(*outputFolder, "counts")
 
 	p, s := beam.NewPipelineWithRoot()
 	created := beam.CreateList(s.Scope("words"), words)
 	grouped := beam.GroupByKey(s, beam.ParDo(s, byLength, created))
-	write(s.Scope("groups"), beam.ParDo(s, joinSorted, grouped), groups)
-	write(s.Scope("counts"), beam.ParDo(s, formatCount, stats.Count(s, created)), counts)
+	write(s.Scope("groups"), beam.ParDo(s, joinSorted, grouped), "groups")
+	write(s.Scope("counts"), beam.ParDo(s, formatCount, stats.Count(s, created)), "counts")
 
 	err := beamx.Run(context.Background(), p)
 	if err != nil {
@@ -98,7 +108,7 @@ func main() {
 		fmt.Println("passed  the job ends without an error")
 	}
 	passed := 0
-	for _, ok := range []bool{err == nil, check("group by key", groups, wantGroups), check("count", counts, wantCounts)} {
+	for _, ok := range []bool{err == nil, check("groups", wantGroups), check("counts", wantCounts)} {
 		if ok {
 			passed++
 		}

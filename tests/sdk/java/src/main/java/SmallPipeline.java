@@ -1,5 +1,6 @@
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -26,9 +27,9 @@ import org.apache.beam.sdk.values.TypeDescriptors;
 /**
  * Create, map, group by key and count, on a job endpoint.
  *
- * <p>Each result is gathered under one key, sorted and written to a file by a DoFn, in one go (LOOPBACK: the DoFn runs in this
- * process). A run that loses, doubles or never delivers an element leaves a file that differs, or none. A line for each check
- * and the totals go to standard output.
+ * <p>Each result is gathered under one key, sorted and written to a new file by a DoFn, in one go (LOOPBACK: the DoFn runs in this
+ * process). A run that loses, doubles or never delivers an element leaves a file that differs, none, or several. A line for each
+ * check and the totals go to standard output.
  */
 public class SmallPipeline {
   private static final List<String> WORDS =
@@ -54,15 +55,18 @@ public class SmallPipeline {
   }
 
   static class WriteSorted extends DoFn<KV<Integer, Iterable<String>>, Void> {
-    private final String path;
+    private final String folder;
+    private final String name;
 
-    WriteSorted(String path) {
-      this.path = path;
+    WriteSorted(String folder, String name) {
+      this.folder = folder;
+      this.name = name;
     }
 
     @ProcessElement
     public void process(@Element KV<Integer, Iterable<String>> all) throws IOException {
-      Files.write(Paths.get(path), sorted(all.getValue()), StandardCharsets.UTF_8);
+      Path file = Files.createTempFile(Paths.get(folder), name + "-", "");
+      Files.write(file, sorted(all.getValue()), StandardCharsets.UTF_8);
     }
   }
 
@@ -73,28 +77,31 @@ public class SmallPipeline {
     return list;
   }
 
-  private static void write(String name, PCollection<String> lines, Path file) {
+  private static void write(String folder, String name, PCollection<String> lines) {
     lines
         .apply(name + " under one key", WithKeys.<Integer, String>of(0).withKeyType(TypeDescriptors.integers()))
         .apply(name + " together", GroupByKey.create())
-        .apply(name + " to a file", ParDo.of(new WriteSorted(file.toString())));
+        .apply(name + " to a file", ParDo.of(new WriteSorted(folder, name)));
   }
 
-  private static boolean check(String name, Path file, List<String> want) throws IOException {
-    List<String> got = Files.exists(file) ? Files.readAllLines(file, StandardCharsets.UTF_8) : null;
-    boolean same = want.equals(got);
-    System.out.println((same ? "passed  " : "FAILED  ") + name + (same ? "" : ": " + got + " is not " + want));
+  private static boolean check(String folder, String name, List<String> want) throws IOException {
+    List<List<String>> got = new ArrayList<>();
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(Paths.get(folder), name + "-*")) {
+      for (Path file : files) got.add(Files.readAllLines(file, StandardCharsets.UTF_8));
+    }
+    boolean same = got.equals(Collections.singletonList(want));
+    System.out.println((same ? "passed  " : "FAILED  ") + name + (same ? "" : ": " + got + " is not one file of " + want));
     return same;
   }
 
   public static void main(String[] args) throws IOException {
     Options options = PipelineOptionsFactory.fromArgs(args).withValidation().as(Options.class);
-    Path groups = Paths.get(options.getOutputFolder(), "groups");
-    Path counts = Paths.get(options.getOutputFolder(), "counts");
+    String folder = options.getOutputFolder();
 
     Pipeline pipeline = Pipeline.create(options);
     PCollection<String> words = pipeline.apply("words", Create.of(WORDS));
     write(
+        folder,
         "groups",
         words
             .apply(
@@ -102,18 +109,17 @@ public class SmallPipeline {
                 MapElements.into(TypeDescriptors.kvs(TypeDescriptors.integers(), TypeDescriptors.strings()))
                     .via((String word) -> KV.of(word.length(), word)))
             .apply("group", GroupByKey.create())
-            .apply("join", ParDo.of(new JoinSorted())),
-        groups);
+            .apply("join", ParDo.of(new JoinSorted())));
     write(
+        folder,
         "counts",
         words
             .apply("count", Count.perElement())
-            .apply("format", MapElements.into(TypeDescriptors.strings()).via(kv -> kv.getKey() + "=" + kv.getValue())),
-        counts);
+            .apply("format", MapElements.into(TypeDescriptors.strings()).via(kv -> kv.getKey() + "=" + kv.getValue())));
 
     PipelineResult.State state = pipeline.run().waitUntilFinish();
     boolean[] results = {
-      state == PipelineResult.State.DONE, check("group by key", groups, GROUPS), check("count", counts, COUNTS),
+      state == PipelineResult.State.DONE, check(folder, "groups", GROUPS), check(folder, "counts", COUNTS),
     };
     System.out.println((results[0] ? "passed  " : "FAILED  ") + "the job ends as " + state);
     int passed = 0;
