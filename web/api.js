@@ -29,7 +29,7 @@ export const path = (...parts) => `api/v1/${parts.map(encodeURIComponent).join('
 function query(parameters) {
   const pairs = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters || {})) {
-    for (const one of Array.isArray(value) ? value : [value]) if (one !== '' && one != null && one !== false) pairs.append(name, one);
+    if (value !== '' && value != null && value !== false) pairs.set(name, value);
   }
   const text = pairs.toString();
   return text && `?${text}`;
@@ -39,8 +39,8 @@ async function refusal(response) {
   const text = await response.text();
   try {
     const body = JSON.parse(text);
-    const said = body.message || body.error?.message || body.error;
-    if (typeof said === 'string') return new ApiError(response.status, said);
+    const said = body.error?.message;
+    if (said) return new ApiError(response.status, said);
   } catch { /* not JSON: what it is, as text */ }
   return new ApiError(response.status, text.slice(0, 1000) || `the daemon answered ${response.status}`);
 }

@@ -1,7 +1,7 @@
 // What stands out in a job or on the machine, in words, the worst first: what somebody who was called out of bed wants to know. Pure functions of the API's
 // messages. A finding is {id, level: 'error' | 'warning' | 'note', title, text, links: [{text, to}]}; `to` is the rest of the job's address.
 
-import {bytes, count, counted, duration, isTerminal, percent, short, tail} from './format.js';
+import {bytesOf, count, counted, duration, isTerminal, percent, short, tail} from './format.js';
 
 const SILENT_MS = 30e3;         // without a sign of life: worth a word
 const SLOW_SHARE = 0.5;         // of the time of all transforms
@@ -16,7 +16,7 @@ export function serverFindings(server) {
     found.push({
       id: 'disk', level: disk >= FULL ? 'error' : 'warning',
       title: disk >= FULL ? 'The disk space for job data is full' : 'The disk space for job data is nearly full',
-      text: `${bytes(server.disk_bytes)} of ${bytes(server.disk_limit_bytes)} are taken by data that did not fit into memory. A job that needs more fails. ` +
+      text: `${bytesOf(server.disk_bytes, server.disk_limit_bytes)} are taken by data that did not fit into memory. A job that needs more fails. ` +
         'End a job that holds much, or raise disk.total in the configuration.',
       links: [],
     });
@@ -25,7 +25,7 @@ export function serverFindings(server) {
   if (memory >= 0.95) {
     found.push({
       id: 'memory', level: 'warning', title: 'The memory for job data is taken',
-      text: `${bytes(server.memory_bytes)} of ${bytes(server.memory_limit_bytes)}. Jobs store on disk what does not fit, and wait for that.`, links: [],
+      text: `${bytesOf(server.memory_bytes, server.memory_limit_bytes)}. Jobs store on disk what does not fit, and wait for that.`, links: [],
     });
   }
   return found;

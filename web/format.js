@@ -22,6 +22,12 @@ export const short = (n) => (n || 0) < 100000 ? count(n) : scaled(n, 1000, ['', 
 
 export const bytes = (n) => scaled(n || 0, 1024, [' B', ' KiB', ' MiB', ' GiB', ' TiB', ' PiB']);
 
+// "1.17 of 3.81 GiB"
+export function bytesOf(used, limit) {
+  const [a, b] = [bytes(used).split(' '), bytes(limit).split(' ')];
+  return a[1] === b[1] ? `${a[0]} of ${b.join(' ')}` : `${a.join(' ')} of ${b.join(' ')}`;
+}
+
 export const percent = (share) => `${share > 0 && share < 0.01 ? '<1' : Math.floor(share * 100)}${THIN}%`;
 
 const two = (n) => String(n).padStart(2, '0');
@@ -35,6 +41,13 @@ export function duration(ms) {
   if (s < 3600) return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
   if (s < 86400) return `${Math.floor(s / 3600)} h ${two(Math.floor(s / 60) % 60)} min`;
   return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
+}
+
+// In three digits: "340 ms", "12.3 s", "4.5 min", "3.3 h", "2.1 d"
+export function brief(ms) {
+  if (!(ms >= 60000)) return duration(ms);
+  const [n, unit] = ms < 3600e3 ? [ms / 60e3, 'min'] : ms < 86400e3 ? [ms / 3600e3, 'h'] : [ms / 86400e3, 'd'];
+  return `${n.toFixed(n < 100 ? 1 : 0)} ${unit}`;
 }
 
 export function clock(ms) {

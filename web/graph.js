@@ -1,13 +1,14 @@
 // The drawing of a job's stages. Boxes and edges are made once for a graph's shape; figures change in place with each answer.
 
 import {h, setAttribute, setClass, setText, svg} from './dom.js';
-import {bytes, counted, duration, percent, short, tail, watermark} from './format.js';
+import {brief, bytes, counted, duration, percent, short, tail, watermark} from './format.js';
 import {slowest} from './findings.js';
 import {layOut} from './layout.js';
 import {PanZoom} from './panzoom.js';
 import {heat, stageDetails, stageTime, summaryOf} from './stage.js';
 
-const WIDTH = 288, HEAD = 58, ROW = 19, PAD = 6, TIME_WIDTH = 86;
+const WIDTH = 288, HEAD = 58, ROW = 19, PAD = 6, TIME_WIDTH = 92;
+const MAP_FROM = 12;  // boxes
 const FAR = 0.5;  // below this scale small letters cannot be read, and are left out
 
 const measure = (() => {
@@ -28,9 +29,9 @@ function fitted(name, width, font) {
 const FONT = 'system-ui, sans-serif';
 
 function drawRow(transform, y) {
-  const bar = svg('rect', {class: 'bar', x: 1, y: y + 1, height: ROW - 2, width: 0, rx: 2});
+  const bar = svg('rect', {class: 'bar', x: 4, y: y + 1, height: ROW - 2, width: 0});
   const time = svg('text', {class: 'time', x: WIDTH - 8, y: y + 13.5, 'text-anchor': 'end'});
-  const name = svg('text', {class: 'name', x: 10, y: y + 13.5}, fitted(transform.name || transform.id, WIDTH - TIME_WIDTH - 18, `12px ${FONT}`));
+  const name = svg('text', {class: 'name', x: 10, y: y + 13.5}, fitted(transform.name || transform.id, WIDTH - TIME_WIDTH - 18, `700 12px ${FONT}`));
   const group = svg('g', {class: 'row'}, svg('title', null, transform.name || transform.id), bar, name, time);
   return {group, bar, time};
 }
@@ -40,7 +41,7 @@ function drawBox(stage, place, onClick) {
   const line1 = svg('text', {class: 'line', x: 10, y: 35}), line2 = svg('text', {class: 'line', x: 10, y: 50});
   const rows = (stage.transforms || []).map((transform, i) => drawRow(transform, HEAD + i * ROW));
   const label = svg('text', {class: 'label', x: WIDTH / 2, y: place.height / 2 + 9, 'text-anchor': 'middle'}, fitted(stage.name, WIDTH - 20, `600 26px ${FONT}`));
-  const heatBar = svg('rect', {class: 'stage-heat', x: 0, y: place.height - 5, height: 5, width: 0});
+  const heatBar = svg('rect', {class: 'stage-heat', x: 4, y: place.height - 5, height: 5, width: 0});
   const group = svg('g', {class: 'box', 'data-stage': stage.index, tabindex: 0, role: 'button', transform: `translate(${place.x} ${place.y})`, on: {
     click: () => onClick(stage.index),
     keydown: (event) => {
@@ -55,7 +56,7 @@ function drawBox(stage, place, onClick) {
 
 function drawEdge(edge, link) {
   const line = svg('path', {class: 'line', d: link.path, 'marker-end': 'url(#arrow)'});
-  const label = svg('text', {class: 'count', x: link.labelX + 5, y: link.labelY - 4});
+  const label = svg('text', {class: 'count', x: link.labelX + 5, y: link.labelY});
   const group = svg('g', {class: edge.is_side_input ? 'edge side' : 'edge'}, svg('title', null, ''), line, label);
   return {group, label, title: group.firstChild};
 }
@@ -125,8 +126,8 @@ export class GraphTab {
     }
     for (const stage of context.graph.stages || []) this.#updateBox(stage);
     (context.graph.edges || []).forEach((edge, i) => this.#updateEdge(edge, i));
+    if (isFirst) this.#select(this.#wanted, false);
     this.#placeFirst();
-    if (isFirst) this.#select(this.#wanted, true);
     this.#updateAside();
   }
 
@@ -152,20 +153,29 @@ export class GraphTab {
     if (this.#isPlaced || !this.#layout || !this.pane.getBoundingClientRect().width) return;
     this.#isPlaced = true;
     this.zoom.fit();
-    if (this.#wanted !== null) this.#centre(this.#wanted);
+    if (this.#selected !== null) this.#bringIn(this.#selected);
+    else if (this.zoom.scale < FAR) this.#centre(this.#foremost());
+  }
+
+  // What fails, what is slow, what runs, or the beginning.
+  #foremost() {
+    const {graph} = this.#context, slow = slowest(graph);
+    const failed = !graph.is_live && graph.stages.find((stage) => stage.bundles_failed && stage.state !== 'done');
+    const slowStage = slow?.share >= 0.2 ? slow.stage : null;
+    return (failed || slowStage || graph.stages.find((stage) => stage.bundles_running) || graph.stages[0]).index;
   }
 
   #updateBox(stage) {
     const box = this.#boxes.get(stage.index), {times, now_ms} = this.#context;
     const spent = stageTime(stage), share = times.total_ms ? spent / times.total_ms : 0;
-    const summary = summaryOf(stage);
+    const summary = summaryOf(stage, this.#context.graph.is_live);
     setText(box.line1, summary);
     const taken = `${short(stage.elements_in)} in, ${bytes(stage.bytes_in)}`;
     const shown = stage.is_streaming && stage.input_watermark ? ` · ${watermark(stage.input_watermark, now_ms).replace(/^[^(]*\((.*)\)$/, '$1')}` : '';
     setText(box.line2, taken + shown);
     setClass(box.group, 'box', stage.state, stage.bundles_failed > 0 && 'retried', stage.index === this.#selected && 'selected', box.isFound && 'found');
     setAttribute(box.group, 'aria-label', `Stage ${stage.index}, ${stage.name}: ${summary}, ${taken}, ${duration(spent)}`);
-    setAttribute(box.heatBar, 'width', Math.round(share * WIDTH));
+    setAttribute(box.heatBar, 'width', Math.round(share * (WIDTH - 4.5)));
     setClass(box.heatBar, 'stage-heat', heat(share));
     (stage.transforms || []).forEach((transform, i) => this.#updateRow(box.rows[i], transform, times));
     setClass(this.map.querySelector(`[data-stage="${Number(stage.index)}"]`), stage.state, heat(share));
@@ -174,8 +184,8 @@ export class GraphTab {
   #updateRow(row, transform, times) {
     const share = times.total_ms ? (transform.time_ms || 0) / times.total_ms : 0;
     setClass(row.group, 'row', heat(share));
-    setAttribute(row.bar, 'width', Math.round(share * (WIDTH - 2)));
-    setText(row.time, transform.time_ms ? `${duration(transform.time_ms)}${share >= 0.01 ? ` ${percent(share)}` : ''}` : '');
+    setAttribute(row.bar, 'width', Math.round(share * (WIDTH - 4.5)));
+    setText(row.time, transform.time_ms ? `${brief(transform.time_ms)}${share >= 0.01 ? ` ${percent(share)}` : ''}` : '');
   }
 
   #updateEdge(edge, i) {
@@ -254,6 +264,6 @@ export class GraphTab {
     const seen = this.zoom.seen();
     for (const name of ['x', 'y', 'width', 'height']) setAttribute(this.seen, name, Math.round(seen[name]));
     const isAllSeen = seen.x <= 0 && seen.y <= 0 && seen.x + seen.width >= this.#layout.width && seen.y + seen.height >= this.#layout.height;
-    this.map.classList.toggle('needless', isAllSeen);
+    this.map.classList.toggle('needless', isAllSeen || this.#boxes.size < MAP_FROM);
   }
 }

@@ -5,6 +5,7 @@ import {h, keep, setAttribute, setText} from './dom.js';
 import {count, duration, fullTime, isTerminal, percent, time} from './format.js';
 
 const PAGE = 100, MOST = 1000;
+const HEADS = [['State', 'state-cell'], ['Job', 'job'], ['Progress', 'progress-cell'], ['Submitted', 'submitted'], ['Took', 'took number'], ['SDK', 'sdk'], ['Error', 'error']];
 const FILTERS = [
   ['All', ''],
   ['Active', 'STARTING,RUNNING,DRAINING,CANCELLING,UPDATING,STOPPED'],
@@ -35,10 +36,10 @@ export function progressBar() {
     element,
     set(job) {
       const isKnown = job.progress >= 0 && !job.is_streaming;
-      const isOver = isTerminal(job.state);
-      bar.hidden = isOver || !isKnown;
+      const isOver = isTerminal(job.state), isQueued = job.queue_place > 0;
+      bar.hidden = isOver || isQueued || !isKnown;
       setAttribute(bar, 'value', isKnown ? job.progress : 0);
-      setText(text, isOver ? '' : isKnown ? percent(job.progress) : job.is_streaming ? 'stream' : '');
+      setText(text, isOver ? '' : isQueued ? `place ${count(job.queue_place)} in the queue` : isKnown ? percent(job.progress) : job.is_streaming ? 'stream' : '');
     },
   };
 }
@@ -71,7 +72,8 @@ function updateRow(row, job, now_ms) {
   setAttribute(submitted, 'title', fullTime(job.submitted_ms));
   setText(took, runningTime(job, now_ms));
   setText(sdk, job.sdk);
-  setText(error, job.error || (job.queue_place > 0 ? `place ${count(job.queue_place)} in the queue` : ''));
+  setAttribute(sdk, 'title', job.sdk || null);
+  setText(error, job.error);
   setAttribute(error, 'title', job.error || null);
 }
 
@@ -93,7 +95,7 @@ export class JobsView {
     this.more = h('button', {type: 'button', class: 'more', hidden: true, on: {click: () => this.#showMore()}}, 'Show more');
     this.empty = h('p', {class: 'empty', hidden: true});
     this.table = h('table', {class: 'jobs'},
-      h('thead', null, h('tr', null, ['State', 'Job', 'Progress', 'Submitted', 'Took', 'SDK', 'Error'].map((text) => h('th', {scope: 'col'}, text)))),
+      h('thead', null, h('tr', null, HEADS.map(([text, name]) => h('th', {scope: 'col', class: name}, text)))),
       this.rows);
     this.element = h('section', {class: 'view', 'aria-label': 'Jobs'},
       h('div', {class: 'toolbar'}, h('h1', null, 'Jobs'), h('div', {class: 'segments', role: 'group', 'aria-label': 'Filter by state'}, this.filters),
@@ -140,7 +142,7 @@ export class JobsView {
   }
 
   async #load(signal) {
-    const answer = await get(path('jobs'), {limit: this.#limit, states: this.#states.split(','), contains: this.#contains}, signal);
+    const answer = await get(path('jobs'), {limit: this.#limit, states: this.#states, contains: this.#contains}, signal);
     const jobs = answer.jobs || [], now_ms = this.#server.now_ms();
     keep(this.rows, jobs, (job) => job.id, makeRow, (row, job) => updateRow(row, job, now_ms));
     const total = answer.total || jobs.length;

@@ -214,7 +214,7 @@ function stack(layers) {
 // Where the links of a box leave or enter it: spread over its middle, in the order of their other ends.
 function ports(node, others) {
   const sorted = others.map((other, i) => ({x: other.x, i})).sort((a, b) => a.x - b.x || a.i - b.i);
-  const step = Math.min(24, node.width * 0.7 / Math.max(1, others.length));
+  const step = Math.min(76, node.width * 0.86 / Math.max(1, others.length));
   const xs = [];
   sorted.forEach((entry, k) => { xs[entry.i] = node.x + (k - (others.length - 1) / 2) * step; });
   return xs;
@@ -237,7 +237,11 @@ function drawLinks(links, spans) {
     add(entering, link.to, link.chain[link.chain.length - 1] || link.from);
   }
   for (const [node, list] of leaving) ports(node, list).forEach((x, i) => { list[i].link.startX = x; });
-  for (const [node, list] of entering) ports(node, list).forEach((x, i) => { list[i].link.endX = x; });
+  for (const [node, list] of entering) {
+    const xs = ports(node, list), sorted = [...xs].sort((a, b) => a - b);
+    // Labels that would touch stand in two rows.
+    xs.forEach((x, i) => Object.assign(list[i].link, {endX: x, endRow: xs.length > 4 ? sorted.indexOf(x) % 2 : 0}));
+  }
   return links.map((link) => {
     if (!link) return {path: '', labelX: 0, labelY: 0};
     let x = link.startX, y = link.from.y + link.from.height;
@@ -250,7 +254,7 @@ function drawLinks(links, spans) {
       [x, y] = [node.x, spans[node.layer].bottom];
     }
     const top = spans[link.to.layer].top;
-    return {path: path + curve(x, y, link.endX, top), labelX: link.endX, labelY: top - 6};
+    return {path: path + curve(x, y, link.endX, top), labelX: link.endX, labelY: top - 8 - link.endRow * 12};
   });
 }
 

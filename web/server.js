@@ -3,7 +3,7 @@
 import {Poller, get, path} from './api.js';
 import {h, keep, setAttribute, setText} from './dom.js';
 import {serverFindings} from './findings.js';
-import {bytes, count, duration} from './format.js';
+import {bytes, bytesOf, count, duration} from './format.js';
 import {showFindings} from './notices.js';
 
 // A small bar from 0 to 1 with a text behind it.
@@ -16,7 +16,7 @@ function meter(name) {
     set(used, limit) {
       bar.hidden = !limit;
       setAttribute(bar, 'value', limit ? Math.min(used / limit, 1) : 0);
-      setText(text, limit ? `${bytes(used)} of ${bytes(limit)}` : bytes(used));
+      setText(text, limit ? bytesOf(used, limit) : bytes(used));
     },
   };
 }
@@ -26,7 +26,7 @@ function factsOf(server) {
   const warm = server.warm_workers ? ` (${count(server.warm_workers)} idle)` : '';
   return [
     ...up,
-    ['jobs', `${count(server.running_jobs)} running, ${count(server.queued_jobs)} queued, ${count(server.finished_jobs)} ended`],
+    ['jobs', `${count(server.running_jobs)} running, ${count(server.queued_jobs)} queued`],
     ['workers', `${count(server.workers)}${warm}`],
     ['bundles', count(server.bundles)],
     ['process', bytes(server.resident_bytes)],

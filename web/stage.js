@@ -1,7 +1,7 @@
 // One fused stage in full: its state in figures, its transforms with their time, and what comes in and goes out. Shared by the drawing and the list.
 
 import {h, keep, setAttribute, setClass, setText} from './dom.js';
-import {bytes, count, counted, duration, percent, short, urnWord, watermark} from './format.js';
+import {brief, bytes, count, counted, percent, short, urnWord, watermark} from './format.js';
 
 // Of the times of all transforms: {total_ms, most_ms}.
 export function timesOf(graph) {
@@ -37,10 +37,11 @@ export class Rates {
 }
 
 // "running, 3 bundles, 4,711 waiting": what a stage is about, in one line.
-export function summaryOf(stage) {
+export function summaryOf(stage, isLive) {
+  const running = !isLive ? 'not finished' : stage.bundles_running ? 'running' : 'idle';
   return [
-    stage.state === 'running' && !stage.bundles_running ? 'idle' : stage.state,
-    stage.bundles_running ? counted(stage.bundles_running, 'bundle') : '',
+    stage.state === 'running' ? running : stage.state,
+    isLive && stage.bundles_running ? counted(stage.bundles_running, 'bundle') : '',
     stage.elements_waiting ? `${short(stage.elements_waiting)} waiting` : '',
     stage.bundles_failed ? `${count(stage.bundles_failed)} retried` : '',
   ].filter(Boolean).join(' · ');
@@ -50,10 +51,11 @@ function factsOf(stage, context) {
   const rate = context.rates.of(stage);
   const isLive = context.graph.is_live;
   return [
-    ['State', `${summaryOf(stage)}${stage.progress >= 0 && stage.state === 'running' ? ` · ${percent(stage.progress)}` : ''}`],
+    ['State', `${summaryOf(stage, context.graph.is_live)}${stage.progress >= 0 && stage.state === 'running' ? ` · ${percent(stage.progress)}` : ''}`],
     ['Waits for', stage.waits_for],
     ['Taken in', `${counted(stage.elements_in || 0, 'element')}, ${bytes(stage.bytes_in)}${isLive && rate != null ? `, ${short(Math.round(rate))}/s now` : ''}`],
-    ['Bundles', `${count(stage.bundles_done)} done, ${count(stage.bundles_running)} running, ${count(stage.bundles_failed)} failed and run again`],
+    ['Bundles', [`${count(stage.bundles_done)} done`, stage.bundles_running && `${count(stage.bundles_running)} running`,
+      stage.bundles_failed && `${count(stage.bundles_failed)} failed and run again`].filter(Boolean).join(', ')],
     ['Input watermark', watermark(stage.input_watermark, context.now_ms)],
     ['Output watermark', watermark(stage.output_watermark, context.now_ms)],
     ['Runs', stage.environment ? `in environment ${stage.environment}` : `in the engine (${stage.kind || 'built in'})`],
@@ -79,7 +81,7 @@ function updateTransform(row, transform, times) {
   setText(urn, urnWord(transform.urn));
   setClass(row, heat(share));
   bar.style.width = `${(share * 100).toFixed(1)}%`;
-  setText(text, transform.time_ms ? `${duration(transform.time_ms)} ${percent(share)}` : '');
+  setText(text, transform.time_ms ? `${brief(transform.time_ms)} ${percent(share)}` : '');
   const each = elements && transform.time_ms ? transform.time_ms / elements : 0;
   const values = [short(transform.elements_in), short(transform.elements_out), bytes(transform.bytes_out), each >= 0.01 ? `${each.toFixed(each < 1 ? 2 : 1)} ms` : ''];
   cells.forEach((cell, i) => setText(cell, values[i]));
@@ -89,7 +91,7 @@ const edgeKey = (edge) => `${edge.from_stage} ${edge.to_stage} ${edge.pcollectio
 
 function updateEdges(list, edges, context, isInput) {
   const names = new Map((context.graph.stages || []).map((stage) => [stage.index, stage.name]));
-  keep(list, edges, edgeKey, () => h('li', null, h('a'), ' ', h('span'), ' ', h('a', {class: 'sample'}, 'samples')), (item, edge) => {
+  keep(list, edges, edgeKey, () => h('li', null, h('a'), ' ', h('span'), ' ', h('a', {class: 'to-samples'}, 'samples')), (item, edge) => {
     const other = isInput ? edge.from_stage : edge.to_stage;
     const [stage, text, sample] = item.children;
     setText(stage, `${other}: ${names.get(other) || '?'}`);

@@ -1,7 +1,7 @@
 // The stages as a list that opens: the drawing's other half, made for telephones, screen readers and searching.
 
 import {h, keep, setAttribute, setClass, setText} from './dom.js';
-import {duration, percent, short} from './format.js';
+import {brief, percent, short} from './format.js';
 import {heat, stageDetails, stageTime, summaryOf} from './stage.js';
 
 function makeItem() {
@@ -21,7 +21,7 @@ export class StagesTab {
   constructor() {
     this.search = h('input', {type: 'search', placeholder: 'Stage or transform', 'aria-label': 'Search stages and transforms', on: {input: () => this.#draw()}});
     this.order = h('select', {'aria-label': 'Order', on: {change: () => this.#draw()}},
-      h('option', {value: 'flow'}, 'in the order of the data'), h('option', {value: 'time'}, 'the slowest first'), h('option', {value: 'waiting'}, 'most waiting first'));
+      h('option', {value: 'flow'}, 'data order'), h('option', {value: 'time'}, 'slowest first'), h('option', {value: 'waiting'}, 'most waiting first'));
     this.list = h('div', {class: 'stages'});
     this.empty = h('p', {class: 'empty', hidden: true});
     this.element = h('div', null, h('div', {class: 'toolbar'}, this.search, this.order), this.list, this.empty);
@@ -56,9 +56,9 @@ export class StagesTab {
     setAttribute(item, 'data-stage', stage.index);
     setText(index, stage.index);
     setText(name, stage.name);
-    setText(summary, summaryOf(stage));
+    setText(summary, summaryOf(stage, this.context.graph.is_live));
     setText(elements, `${short(stage.elements_in)} in`);
-    setText(time, spent ? `${duration(spent)} ${percent(share)}` : '');
+    setText(time, spent ? `${brief(spent)} ${percent(share)}` : '');
     bar.style.width = `${(share * 100).toFixed(1)}%`;
     if (item.open || details.element.parentNode) {
       if (!details.element.parentNode) item.append(details.element);

@@ -2,10 +2,12 @@
 
 `world(now_ms)` is everything at that time; figures of running jobs grow with it.
 """
+import datetime
 import json
 import random
+import time
 
-START_MS = 1_780_000_000_000
+START_MS = int(time.time() * 1000)
 
 TRACEBACK = '''stage 3 (Parse lines): bundle 41 failed 4 times; the last time worker sdk-worker-1 said:
 Traceback (most recent call last):
@@ -43,6 +45,10 @@ state: process-msecs, step: Enrich/CallService
 
 PROBE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>"\'&amp;'
 DEEP_PROBE = '</text></svg><script>window.pwned=1</script><svg onload="window.pwned=1">'
+
+
+def rfc3339(ms):
+  return datetime.datetime.fromtimestamp(ms / 1000, datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%S.000Z')
 
 
 def transform(index, name, urn='beam:transform:pardo:v1', elements=0, time_ms=0):
@@ -131,8 +137,8 @@ def large_graph(transforms, seconds):
                         elements=chance.randrange(10, 900_000) + seconds * 50, time_ms=chance.randrange(100, 9000)) for i in range(count)]
     made += count
     stages.append(stage(index, '%s %d' % (name, index), listed, 'running', chance.randrange(10, 900_000) + seconds * 50, is_streaming=True,
-                        bundles_running=chance.choice([0, 0, 1, 2]), elements_waiting=chance.choice([0, 0, 0, 4000]), input_watermark='2026-05-28T20:26:40.000Z',
-                        output_watermark='2026-05-28T20:26:38.000Z', progress=-1, bundles_failed=1 if index == 20 else 0))
+                        bundles_running=chance.choice([0, 0, 1, 2]), elements_waiting=chance.choice([0, 0, 0, 4000]), input_watermark=rfc3339(START_MS + seconds * 1000 - 2400),
+                        output_watermark=rfc3339(START_MS + seconds * 1000 - 4800), progress=-1, bundles_failed=1 if index == 20 else 0))
     if index >= 4:
       for source in chance.sample(range(max(0, index - 12), index), chance.choice([1, 1, 1, 2, 3])):
         edges.append(edge(source, index, chance.randrange(10, 900_000)))

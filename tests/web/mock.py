@@ -15,15 +15,15 @@ import urllib.parse
 import fixtures
 
 WEB = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'web')
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 IMPORTANCE = ['DEBUG', 'DETAILED', 'BASIC', 'WARNING', 'ERROR']
 mimetypes.add_type('text/javascript', '.js')
 
 
 class Refusal(Exception):
-  def __init__(self, status, message):
+  def __init__(self, status, code, message):
     super().__init__(message)
-    self.status = status
+    self.status, self.code = status, code
 
 
 def pick_messages(lines, query):
@@ -70,7 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     try:
       self.send_json(answer(parts, query))
     except Refusal as e:
-      self.send_json({'code': e.status, 'message': str(e)}, e.status)
+      self.send_json({'error': {'code': e.code, 'message': str(e)}}, e.status)
 
   def do_GET(self):
     if self.path.startswith('/api/v1/'):
@@ -96,22 +96,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
       return pick_jobs(world['jobs'], query)
     job = world['jobs'].get(parts[1])
     if not job:
-      raise Refusal(404, 'there is no job "%s"' % parts[1])
+      raise Refusal(404, 'NOT_FOUND', 'there is no job "%s"' % parts[1])
     if len(parts) == 2:
       return job['detail']
     if parts[2] == 'workers':
       if parts[3] not in job['status']:
-        raise Refusal(503, 'worker "%s" gave no status in 5 s' % parts[3])
+        raise Refusal(503, 'UNAVAILABLE', 'worker "%s" gave no status in 5 s' % parts[3])
       return {'worker_id': parts[3], 'text': job['status'][parts[3]]}
     if parts[2] == 'samples' and not job['samples']:
-      raise Refusal(400, 'the job was not submitted with --experiments=enable_data_sampling')
+      raise Refusal(409, 'FAILED_PRECONDITION', 'the job was not submitted with --experiments=enable_data_sampling')
     return {'graph': lambda: job['graph'], 'messages': lambda: pick_messages(job['messages'], query), 'metrics': lambda: {'metrics': job['metrics']},
             'samples': lambda: {'samples': [s for s in job['samples'] if query.get('pcollection', '') in ('', s['pcollection'])]}}[parts[2]]()
 
   def act(self, parts, query):
     del query
     if self.headers.get('X-Trestle') != '1' or self.headers.get('Content-Type') != 'application/json':
-      raise Refusal(403, 'a POST needs the header X-Trestle: 1 and a JSON content type')
+      raise Refusal(403, 'PERMISSION_DENIED', 'a POST needs the header X-Trestle: 1 and a JSON content type')
     self.server.acted.append(tuple(parts))
     return {}
 
