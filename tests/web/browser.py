@@ -17,7 +17,8 @@ class Timeout(Exception):
 
 
 class Browser:
-  """One browser with one page. Everything it says stays in `events`; `console` has errors and exceptions, `requests` the addresses of all requests."""
+  """One browser with one page. `console` has errors and exceptions (but for
+  requests that the daemon refused: the page's own matter), `requests` the addresses of all requests."""
 
   def __init__(self, program='chromium'):
     self.profile = tempfile.mkdtemp(prefix='trestle-web-')
@@ -36,7 +37,7 @@ class Browser:
     os.close(to_child)
     os.close(from_child)
     self.buffer, self.last_id, self.session = b'', 0, None
-    self.events, self.console, self.requests = [], [], []
+    self.console, self.requests = [], []
     target = self.call('Target.createTarget', url='about:blank')['targetId']
     self.session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
     for domain in ('Page', 'Runtime', 'Network', 'Log'):
@@ -74,7 +75,7 @@ class Browser:
       self.console.append(json.dumps(parameters['exceptionDetails'].get('exception', {}).get('description') or parameters['exceptionDetails']['text']))
     elif method == 'Runtime.consoleAPICalled' and parameters['type'] in ('error', 'assert'):
       self.console.append(json.dumps([a.get('value') or a.get('description') for a in parameters['args']]))
-    elif method == 'Log.entryAdded' and parameters['entry']['level'] == 'error':
+    elif method == 'Log.entryAdded' and parameters['entry']['level'] == 'error' and '/api/v1/' not in parameters['entry'].get('url', ''):
       self.console.append('%s %s' % (parameters['entry']['text'], parameters['entry'].get('url', '')))
 
   def call(self, method, wait_s=30, **parameters):
@@ -102,7 +103,7 @@ class Browser:
   def wait(self, expression, wait_s=15):
     """Until the expression is true: the page itself looks after each frame."""
     value = self.run('new Promise((resolve) => { const end = Date.now() + %d; const look = () => { let value; try { value = (%s); } catch { value = false; } '
-                     'if (value || Date.now() > end) resolve(value || null); else setTimeout(look, 20); }; look(); })' % (wait_s * 1000, expression))
+                     'if (value || Date.now() > end) resolve(Boolean(value)); else setTimeout(look, 20); }; look(); })' % (wait_s * 1000, expression))
     if not value:
       raise Timeout('never true: %s\n%s' % (expression, (self.run('document.body.innerText') or '')[:1500]))
     return value

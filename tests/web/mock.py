@@ -7,6 +7,7 @@ import http.server
 import json
 import mimetypes
 import os
+import socket
 import sys
 import threading
 import time
@@ -123,7 +124,7 @@ class Mock(http.server.ThreadingHTTPServer):
 
   def __init__(self, port=0):
     super().__init__(('127.0.0.1', port), Handler)
-    self.asked, self.acted = [], []
+    self.asked, self.acted, self.connections = [], [], []
     self.change = lambda world: None
     self.port = self.server_address[1]
     self.thread = threading.Thread(target=self.serve_forever, kwargs={'poll_interval': 0.05}, daemon=True)
@@ -140,8 +141,17 @@ class Mock(http.server.ThreadingHTTPServer):
     if not isinstance(sys.exc_info()[1], ConnectionError):  # the page takes back what it no longer needs
       super().handle_error(request, client_address)
 
+  def process_request(self, request, client_address):
+    self.connections.append(request)
+    super().process_request(request, client_address)
+
   def close(self):
     self.shutdown()
+    for connection in self.connections:
+      try:
+        connection.shutdown(socket.SHUT_RDWR)
+      except OSError:
+        pass  # closed already
     self.server_close()
     self.thread.join()
 
