@@ -23,16 +23,19 @@ function table(title, heads) {
     element,
     set(values) {
       keep(rows, values, (row) => row.join('\n'), (row) => h('tr', null, row.map(() => h('td'))), (element, row) => row.forEach((cell, i) => setText(element.children[i], cell)));
-      this.element.hidden = !values.length;
     },
   };
 }
 
 export class AboutTab {
+  #options = [];
+
   constructor() {
     this.states = table('History', ['State', 'At', 'For']);
     this.environments = table('Environments', ['Id', 'Kind', 'What', 'How it runs here', 'SDK']);
     this.options = table('Pipeline options', ['Option', 'Value']);
+    this.search = h('input', {type: 'search', placeholder: 'Option or value', 'aria-label': 'Search options', on: {input: () => this.#drawOptions()}});
+    this.options.element.firstChild.after(h('div', {class: 'toolbar'}, this.search));
     this.element = h('div', {class: 'about'}, this.states.element, this.environments.element, this.options.element);
   }
 
@@ -42,9 +45,16 @@ export class AboutTab {
 
   update({job}) {
     const states = job.states || [];
+    this.states.element.hidden = !states.length;
     this.states.set(states.map((change, i) =>
       [change.state, fullTime(change.time_ms), states[i + 1] ? duration(states[i + 1].time_ms - change.time_ms) : '']));
     this.environments.set((job.environments || []).map((e) => [e.id, urnWord(e.urn), e.about || '', e.way || '', e.sdk || '']));
-    this.options.set(optionsOf(job.options_json));
+    this.#options = optionsOf(job.options_json);
+    this.#drawOptions();
+  }
+
+  #drawOptions() {
+    const text = this.search.value.trim().toLowerCase();
+    this.options.set(this.#options.filter((option) => !text || option.join(' ').toLowerCase().includes(text)));
   }
 }

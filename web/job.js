@@ -42,7 +42,7 @@ function showError(parent, job) {
   if (!text) return;
   const read = readTrace(text), first = job.summary.error || text.split('\n')[0];
   const cause = read.cause || first;
-  const facts = [['Step', read.step], ['Your code', read.where], ['Reported as', first !== cause && first !== text && first]].filter((fact) => fact[1]);
+  const facts = [['Step', read.step], ['Your code', read.where], ['Reported as', ![cause, text].includes(first) && read.lines[0].kind !== 'foreign' && first]].filter((fact) => fact[1]);
   parent.replaceChildren(
     h('h2', null, cause),
     ...(isDiskError(text) ? [h('p', {class: 'hint'}, 'The machine has no disk space left for the data of jobs; the pipeline is not at fault. End jobs that hold much, make ' +
