@@ -173,7 +173,7 @@ export class GraphTab {
     const taken = `${short(stage.elements_in)} in, ${bytes(stage.bytes_in)}`;
     const shown = stage.is_streaming && stage.input_watermark ? ` · ${watermark(stage.input_watermark, now_ms).replace(/^[^(]*\((.*)\)$/, '$1')}` : '';
     setText(box.line2, taken + shown);
-    setClass(box.group, 'box', stage.state, stage.bundles_failed > 0 && 'retried', stage.index === this.#selected && 'selected', box.isFound && 'found');
+    setClass(box.group, 'box', stage.state, heat(share), stage.bundles_failed > 0 && 'retried', stage.index === this.#selected && 'selected', box.isFound && 'found');
     setAttribute(box.group, 'aria-label', `Stage ${stage.index}, ${stage.name}: ${summary}, ${taken}, ${duration(spent)}`);
     setAttribute(box.heatBar, 'width', Math.round(share * (WIDTH - 4.5)));
     setClass(box.heatBar, 'stage-heat', heat(share));

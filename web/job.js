@@ -34,15 +34,17 @@ function factsOf(job, now_ms) {
 }
 
 // The error, the cause and the user's own line in large, the whole trace below. Made anew only when the text changed.
-function showError(parent, job) {
+// `stepHref(step)` is the address of the stage that holds a step; null: not known
+function showError(parent, job, stepHref) {
   const text = job.summary.state === 'FAILED' || job.error ? job.error || job.summary.error || 'It failed, and nothing says why. The logs may.' : '';
-  if (parent.shownText === text) return;
-  parent.shownText = text;
+  const read = readTrace(text), href = stepHref(read.step);
+  if (parent.shownText === text + href) return;
+  parent.shownText = text + href;
   parent.hidden = !text;
   if (!text) return;
-  const read = readTrace(text), first = job.summary.error || text.split('\n')[0];
+  const first = job.summary.error || text.split('\n')[0];
   const cause = read.cause || first;
-  const facts = [['Step', read.step], ['Your code', read.where], ['Reported as', ![cause, text].includes(first) && read.lines[0].kind !== 'foreign' && first]].filter((fact) => fact[1]);
+  const facts = [['Step', href ? h('a', {href}, read.step) : read.step], ['Your code', read.where], ['Reported as', ![cause, text].includes(first) && read.lines[0].kind !== 'foreign' && first]].filter((fact) => fact[1]);
   parent.replaceChildren(
     h('h2', null, cause),
     ...(isDiskError(text) ? [h('p', {class: 'hint'}, 'The machine has no disk space left for the data of jobs; the pipeline is not at fault. End jobs that hold much, make ' +
@@ -149,6 +151,14 @@ export class JobView {
     this.#tab(this.#tabName).update(this.#context());
   }
 
+  // SDKs call a step by its unique name, or by the id that they made of that.
+  #stepHref(step) {
+    const name = step.replace(/-ptransform-\d+$/, '');
+    const holds = (transform) => transform.id === step || transform.name === name;
+    const stage = name && (this.#graph?.stages || []).find((one) => (one.transforms || []).some(holds));
+    return stage ? this.#href('graph', stage.index) : null;
+  }
+
   #update() {
     const job = this.#job, summary = job.summary, now_ms = this.#server.now_ms();
     this.#server.title(`${summary.name || this.#id}: ${(summary.state || '').toLowerCase()}`);
@@ -164,7 +174,7 @@ export class JobView {
     this.drain.hidden = isOver || !summary.is_streaming;
     this.cancel.disabled = summary.state === 'CANCELLING';
     this.drain.disabled = ['DRAINING', 'CANCELLING'].includes(summary.state);
-    showError(this.error, job);
+    showError(this.error, job, (step) => this.#stepHref(step));
     showFindings(this.notices, jobFindings(job, this.#graph), (to) => this.#href(...to));
     this.#drawNav();
     this.#updateTab();

@@ -3,66 +3,45 @@
 
   test_page.py [--screenshots DIR] [CASE...]
 
-Each @case below fails by an exception, by an error on the browser's console, or by a request that leaves the origin.
 Closes with `N passed, N failed, N skipped`.
 """
 import argparse
+import functools
 import json
 import os
 import re
 import sys
-import time
-import traceback
 
-import browser as browsers
 import fixtures
 import mock as mocks
+from suite import Page, Suite, check
 
 PHONE = {'width': 390, 'height': 844, 'is_phone': True}
 TABS = ['graph', 'stages', 'workers', 'logs', 'metrics', 'samples', 'about']
 MOST_BYTES = 150 * 1024
 
 
-CASES = []
+suite = Suite()
+
+
+class MockedPage(Page):
+  def __init__(self, mock):
+    super().__init__('http://127.0.0.1:%d/' % mock.port)
+    self.mock = mock
+
+  def close(self):
+    super().close()
+    self.mock.close()
 
 
 def case(function):
-  CASES.append(function)
-  return function
-
-
-class Page:
-  """A browser, the stand-in, and short ways to look at the page."""
-
-  def __init__(self):
-    self.mock = mocks.Mock()
-    self.browser = browsers.Browser()
-
-  def close(self):
-    self.browser.close()
-    self.mock.close()
-
-  @property
-  def base(self):
-    return 'http://127.0.0.1:%d/' % self.mock.port
-
-  def open(self, hash_part, ready, **options):
-    self.browser.open(self.base + hash_part, **options)
-    self.browser.wait(ready)
-
-  def text(self, selector):
-    return self.browser.run('document.querySelector(%s)?.innerText' % json.dumps(selector))
-
-  def wait_text(self, selector, part):
-    self.browser.wait('(document.querySelector(%s)?.innerText || "").includes(%s)' % (json.dumps(selector), json.dumps(part)))
-
-  def count(self, selector):
-    return self.browser.run('document.querySelectorAll(%s).length' % json.dumps(selector))
-
-
-def check(is_so, what, *more):
-  if not is_so:
-    raise AssertionError(' '.join([what] + [repr(m) for m in more]))
+  """A case that finds the stand-in as it was at first."""
+  @functools.wraps(function)
+  def run(page):
+    page.mock.change = lambda world: None
+    page.mock.acted.clear()
+    function(page)
+  return suite.case(run)
 
 
 # ---- the list
@@ -109,6 +88,7 @@ def a_failed_job_has_the_cause_and_the_users_line_on_top(page):
   check(page.text('.failure h2') == "ValueError: invalid literal for int() with base 10: 'order_id'", 'the cause', page.text('.failure h2'))
   check('/home/ada/orders/orders/parse.py, line 23, in parse_order' in page.text('.failure dl'), "the user's line", page.text('.failure dl'))
   check('Parse lines/ParDo(ParseOrder)' in page.text('.failure dl'), 'the step')
+  page.browser.wait('document.querySelector(".failure dl a")?.getAttribute("href") === "#/jobs/fail-03de/graph/2"')
   own = page.browser.run('[...document.querySelectorAll(".trace .own")].map((e) => e.innerText)')
   check(len(own) == 2 and all('/home/ada/' in line for line in own), "frames of the user's code are marked, and no others", own)
   where = page.browser.run('(() => { const y = (s) => document.querySelector(s).getBoundingClientRect(); return [y(".failure").top, y(".failure .cause").bottom, '
@@ -409,41 +389,20 @@ def screenshots(page, directory):
     page.browser.screenshot(os.path.join(directory, name + '.png'))
 
 
-def run(page, function):
-  page.mock.change = lambda world: None
-  page.mock.acted.clear()
-  page.mock.asked.clear()
-  page.browser.console.clear()
-  page.browser.requests.clear()
-  function(page)
-  page.browser.run('1')
-  check(page.browser.console == [], 'errors on the console', page.browser.console)
-  strange = [url for url in page.browser.requests if not url.startswith((page.base, 'about:', 'data:'))]
-  check(strange == [], 'requests that leave the origin', strange)
-
-
 def main():
   parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
   parser.add_argument('--screenshots', metavar='DIR')
   parser.add_argument('cases', nargs='*')
   arguments = parser.parse_args()
-  passed = failed = 0
-  page = Page()
+  mock = mocks.Mock()
+  page = MockedPage(mock)
   try:
-    for function in [c for c in CASES if not arguments.cases or c.__name__ in arguments.cases]:
-      started = time.monotonic()
-      try:
-        run(page, function)
-        passed += 1
-        print('ok      %-62s %5.1f s' % (function.__name__, time.monotonic() - started), flush=True)
-      except Exception:  # pylint: disable=broad-except
-        failed += 1
-        print('FAILED  %s\n%s' % (function.__name__, traceback.format_exc(limit=3)), flush=True)
+    failed = suite.run(page, arguments.cases)
     if arguments.screenshots:
+      page.mock.change = lambda world: None
       screenshots(page, arguments.screenshots)
   finally:
     page.close()
-  print('%d passed, %d failed, 0 skipped' % (passed, failed))
   sys.exit(1 if failed else 0)
 
 
