@@ -21,9 +21,9 @@ class Page:
   def close(self):
     self.browser.close()
 
-  def open(self, hash_part, ready, **options):
+  def open(self, hash_part, ready, wait_s=15, **options):
     self.browser.open(self.base + hash_part, **options)
-    self.browser.wait(ready)
+    self.browser.wait(ready, wait_s)
 
   def text(self, selector):
     return self.browser.run('document.querySelector(%s)?.innerText' % json.dumps(selector))

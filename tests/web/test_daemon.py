@@ -90,7 +90,7 @@ def without_a_job_the_page_says_how_to_submit_one(page):
 
 def open_job(page, state):
   """The newest job's page, once the list has it in that state."""
-  page.open('', '/%s/.test(document.querySelector(".jobs tbody tr").innerText)' % state)
+  page.open('', '/%s/.test(document.querySelector(".jobs tbody tr").innerText)' % state, WAIT_S)
   page.browser.run('location.hash = document.querySelector(".jobs .name").getAttribute("href")')
   page.wait_text('.job-head .state', state)
 
@@ -106,7 +106,18 @@ def a_job_that_fails_shows_the_users_line(page):
 
 
 @suite.case
-def a_slow_job_shows_its_transform_and_is_cancelled(page):
+def a_running_job_is_cancelled(page):
+  client = page.daemon.submit(page.python, 'slow')
+  open_job(page, 'running')
+  page.browser.click('.job-head .danger')
+  page.browser.wait('document.querySelector("dialog[open]")')
+  page.browser.click('dialog button[value="yes"]')
+  page.wait_text('.job-head .state', 'cancelled')
+  client.communicate(timeout=WAIT_S)
+
+
+@suite.case
+def a_slow_transform_is_hot_and_metrics_are_live(page):
   client = page.daemon.submit(page.python, 'slow')
   open_job(page, 'running')
   page.wait_text('.view > .notices', 'of the time goes into Call service', WAIT_S)
@@ -115,11 +126,7 @@ def a_slow_job_shows_its_transform_and_is_cancelled(page):
   page.browser.wait('document.querySelectorAll(".worker").length > 0')
   page.browser.run('location.hash = location.hash.split("/").slice(0, 3).join("/") + "/metrics"')
   page.wait_text('.metrics', 'orders: parsed')
-  page.browser.click('.job-head .danger')
-  page.browser.wait('document.querySelector("dialog[open]")')
-  page.browser.click('dialog button[value="yes"]')
-  page.wait_text('.job-head .state', 'cancelled')
-  client.communicate(timeout=WAIT_S)
+  client.kill()
 
 
 def main():

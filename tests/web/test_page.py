@@ -16,6 +16,7 @@ import fixtures
 import mock as mocks
 from suite import Page, Suite, check
 
+SHOT = {'width': 1200, 'height': 720}
 PHONE = {'width': 390, 'height': 844, 'is_phone': True}
 TABS = ['graph', 'stages', 'workers', 'logs', 'metrics', 'samples', 'about']
 MOST_BYTES = 150 * 1024
@@ -384,7 +385,7 @@ def screenshots(page, directory):
   for name, hash_part, options in [
       ('list', '', {}), ('failed', '#/jobs/fail-03de', {}), ('slow', '#/jobs/slow-52b0/graph/2', {}), ('dark', '#/jobs/slow-52b0/graph/2', {'scheme': 'dark'}),
       ('hanging', '#/jobs/hang-91c3/workers/sdk-worker-1', {}), ('large', '#/jobs/large-300', {}), ('phone-list', '', PHONE), ('phone-job', '#/jobs/slow-52b0', PHONE)]:
-    page.open(hash_part, 'document.querySelector("main").innerText.length > 200 && !document.querySelector("main [aria-busy=true]")', **options)
+    page.open(hash_part, 'document.querySelector("main").innerText.length > 200', **dict(SHOT, **options))
     page.browser.wait('performance.getEntriesByType("resource").filter((e) => e.name.includes("/api/")).length >= 6')
     page.browser.screenshot(os.path.join(directory, name + '.png'))
 
