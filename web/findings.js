@@ -1,0 +1,112 @@
+// What stands out in a job or on the machine, in words, the worst first: what somebody who was called out of bed wants to know. Pure functions of the API's
+// messages. A finding is {id, level: 'error' | 'warning' | 'note', title, text, links: [{text, to}]}; `to` is the rest of the job's address.
+
+import {bytesOf, count, counted, duration, isTerminal, percent, short, tail} from './format.js';
+
+const SILENT_MS = 30e3;         // without a sign of life: worth a word
+const SLOW_SHARE = 0.5;         // of the time of all transforms
+const SLOW_MS = 5000;           // below this nobody waits for it
+const NEARLY_FULL = 0.85, FULL = 0.98;
+const DISK_WORDS = /no space left on device|ENOSPC|disk (quota|limit|space)|disk\.(total|per_job)|disk is full/i;
+
+export function serverFindings(server) {
+  const found = [];
+  const disk = server.disk_limit_bytes ? server.disk_bytes / server.disk_limit_bytes : 0;
+  if (disk >= NEARLY_FULL) {
+    found.push({
+      id: 'disk', level: disk >= FULL ? 'error' : 'warning',
+      title: disk >= FULL ? 'The disk space for job data is full' : 'The disk space for job data is nearly full',
+      text: `${bytesOf(server.disk_bytes, server.disk_limit_bytes)} are taken by data that did not fit into memory. A job that needs more fails. ` +
+        'End a job that holds much, or raise disk.total in the configuration.',
+      links: [],
+    });
+  }
+  const memory = server.memory_limit_bytes ? server.memory_bytes / server.memory_limit_bytes : 0;
+  if (memory >= 0.95) {
+    found.push({
+      id: 'memory', level: 'warning', title: 'The memory for job data is taken',
+      text: `${bytesOf(server.memory_bytes, server.memory_limit_bytes)}. Jobs store on disk what does not fit, and wait for that.`, links: [],
+    });
+  }
+  return found;
+}
+
+function silences(job) {
+  const found = [];
+  for (const worker of job.workers || []) {
+    const silent = (worker.bundles || []).filter((bundle) => bundle.silent_ms >= SILENT_MS).sort((a, b) => b.silent_ms - a.silent_ms);
+    if (worker.state === 'lost') {
+      found.push({
+        id: `lost ${worker.id}`, level: 'warning', title: `Worker ${worker.id} is lost`,
+        text: 'Its connection broke or its process ended. What its bundles had begun is run again elsewhere.', links: [{text: 'Workers', to: ['workers']}],
+      });
+    } else if (silent.length) {
+      const first = silent[0];
+      const others = silent.length > 1 ? `, and ${counted(silent.length - 1, 'more bundle')}` : '';
+      found.push({
+        id: `silent ${worker.id}`, level: 'error', title: `Worker ${worker.id} has been silent for ${duration(first.silent_ms)}`,
+        text: `No progress and no data from bundle ${first.id} of ${first.stage}, which has run for ${duration(first.running_ms)}${others}. ` +
+          'It hangs in the code of that stage, or its machine does. The status dump shows what each of its threads is doing.',
+        links: [{text: worker.has_status ? 'Status dump' : 'Workers', to: ['workers', worker.id]}],
+      });
+    }
+  }
+  return found;
+}
+
+// {transform, stage, share, time_ms, per_element_ms}: the one that takes the most of a job's time; null without one.
+export function slowest(graph) {
+  let total = 0, best = null, bestStage = null;
+  for (const stage of graph?.stages || []) {
+    for (const transform of stage.transforms || []) {
+      total += transform.time_ms || 0;
+      if ((transform.time_ms || 0) > (best?.time_ms || 0)) [best, bestStage] = [transform, stage];
+    }
+  }
+  if (!best) return null;
+  const elements = best.elements_in || best.elements_out || 0;
+  return {transform: best, stage: bestStage, share: best.time_ms / total, time_ms: best.time_ms, per_element_ms: elements ? best.time_ms / elements : 0};
+}
+
+function slowness(job, graph) {
+  const slow = slowest(graph);
+  const transforms = (graph?.stages || []).reduce((sum, stage) => sum + (stage.transforms || []).filter((t) => t.time_ms).length, 0);
+  if (!slow || transforms < 2 || slow.share < SLOW_SHARE || slow.time_ms < SLOW_MS) return [];
+  const each = slow.per_element_ms >= 0.1 ? `, ${slow.per_element_ms.toFixed(slow.per_element_ms < 10 ? 1 : 0)} ms an element` : '';
+  const waiting = slow.stage.elements_waiting ? ` ${short(slow.stage.elements_waiting)} elements wait in front of its stage.` : '';
+  return [{
+    id: 'slow', level: 'note', title: `${percent(slow.share)} of the time goes into ${tail(slow.transform.name, 80)}`,
+    text: `${duration(slow.time_ms)} over ${short(slow.transform.elements_in || slow.transform.elements_out)} elements${each}.${waiting}`,
+    links: [{text: 'Show it', to: ['graph', String(slow.stage.index)]}],
+  }];
+}
+
+function waiting(job) {
+  const text = (job.waits_for || '').trim();
+  return !text || isTerminal(job.summary.state) ? [] :
+    [{id: 'waits', level: 'note', title: 'What it waits for', text, links: []}];
+}
+
+function queued(job) {
+  const place = job.summary.queue_place;
+  return place ? [{
+    id: 'queued', level: 'note', title: place === 1 ? 'Next to run' : `In the queue, place ${count(place)}`,
+    text: 'It starts when a running job ends.', links: [],
+  }] : [];
+}
+
+function retries(job) {
+  const n = job.summary.retries || 0;
+  return n ? [{
+    id: 'retries', level: 'note', title: `${counted(n, 'bundle')} ${n === 1 ? 'was' : 'were'} run again`,
+    text: 'Their first attempts failed; the reasons are in the logs.', links: [{text: 'Warnings', to: ['logs', 'WARNING']}],
+  }] : [];
+}
+
+// Whether a job's error is of a disk without space: the machine's matter rather than the pipeline's.
+export const isDiskError = (text) => DISK_WORDS.test(text || '');
+
+// `graph` may be null: not known yet.
+export function jobFindings(job, graph) {
+  return [...silences(job), ...queued(job), ...slowness(job, graph), ...waiting(job), ...retries(job)];
+}
