@@ -189,7 +189,6 @@ struct saving {
     struct catalogue *catalogue;
     struct preparation *preparation; /* owned references */
     struct job *job;
-    int64_t key;
     catalogue_prepared_fn prepared;
     catalogue_started_fn started;
     void *user;
@@ -432,17 +431,15 @@ static void job_was_saved(void *user, const struct status *st) {
     if (st) {
         job_fail(saving->job, status_message(st));
         job_was_dropped(saving->catalogue, job_id(saving->job));
-    } else if (saving->catalogue->options.db) {
-        /* Not before: what it says has no place on disk until now. */
-        job_db_follow(saving->catalogue->options.db, saving->job, saving->key);
     }
-    saving->started(saving->user, saving->job, st);
+    if (saving->started)
+        saving->started(saving->user, saving->job, st);
     job_unref(saving->job);
     free(saving);
 }
 
 int catalogue_start(struct catalogue *catalogue, const char *preparation_id, catalogue_started_fn done, void *user,
-                    struct status *st) {
+                    struct job **ret, struct status *st) {
     struct saving *saving;
     struct job *job = NULL;
     int64_t key = 0;
@@ -451,16 +448,19 @@ int catalogue_start(struct catalogue *catalogue, const char *preparation_id, cat
     pthread_mutex_lock(&catalogue->mutex);
     r = make_job(catalogue, preparation_id, &job, &key, st);
     if (r == 0)
-        job_ref(job);
+        *ret = job_ref(job);
     pthread_mutex_unlock(&catalogue->mutex);
     if (r < 0)
         return r;
     saving = xcalloc(1, sizeof(*saving));
-    *saving = (struct saving){.catalogue = catalogue, .job = job, .key = key, .started = done, .user = user};
-    if (catalogue->options.db)
-        job_db_add_job(catalogue->options.db, key, job_id(job), job_created_ms(job), job_was_saved, saving);
-    else
+    *saving = (struct saving){.catalogue = catalogue, .job = job_ref(job), .started = done, .user = user};
+    if (catalogue->options.db) {
+        /* In this order: what the job says is written in the same transaction, or in a later one. */
+        job_db_add_job(catalogue->options.db, key, job_id(*ret), job_created_ms(*ret), job_was_saved, saving);
+        job_db_follow(catalogue->options.db, *ret, key);
+    } else {
         job_was_saved(saving, NULL);
+    }
     return 0;
 }
 

@@ -60,10 +60,11 @@ void catalogue_save_staged(struct catalogue *catalogue, const struct preparation
                            const struct stored_artifact *artifacts, size_t count, job_db_done_fn done, void *user);
 
 /* Makes a job of the preparation, which is gone afterwards. NOT_FOUND, FAILED_PRECONDITION (staging), RESOURCE_EXHAUSTED. If it returns
- * 0, `done` is called once, as above: only then may it run. With an error the job is FAILED and no longer in the catalogue. */
+ * 0, the job may be run, and `done` is called once, as above: only then may anybody be told of it. With an error the job is FAILED by
+ * then and no longer in the catalogue. */
 typedef void (*catalogue_started_fn)(void *user, struct job *job, const struct status *st);
 int catalogue_start(struct catalogue *catalogue, const char *preparation_id, catalogue_started_fn done, void *user,
-                    struct status *st);
+                    struct job **ret, struct status *st);
 /* An unfinished job of an earlier daemon that is in the index; a reference is taken. */
 void catalogue_adopt_job(struct catalogue *catalogue, struct job *job);
 /* NOT_FOUND with a message that says what the id is, if it is not a job's. A finished job may have to be read from the disk (it waits for no

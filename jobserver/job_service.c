@@ -220,17 +220,20 @@ void job_service_log_job(struct job *job) {
     job_subscription_resume(logger->subscription);
 }
 
+/* The job is started while it is being written; the call is answered when both are through. */
 struct run_task {
     struct job_service *service;
     struct rpc_stream *call;
-    struct job *job;                       /* owned reference */
+    struct job *job; /* owned reference */
+    atomic_uint pending;
+    struct status save_error, start_error;
     struct job_subscription *subscription; /* of a job that cannot be started */
-    struct status why;
 };
 
 static void run_task_free(struct run_task *task) {
     job_unref(task->job);
-    status_clear(&task->why);
+    status_clear(&task->save_error);
+    status_clear(&task->start_error);
     free(task);
 }
 
@@ -239,44 +242,47 @@ static void refused_job_told(void *user, const struct job_event *event) {
 
     if (!event->is_state || !job_state_is_terminal(event->state))
         return;
-    fail(task->call, &task->why);
+    fail(task->call, &task->start_error);
     job_unsubscribe(task->subscription);
     run_task_free(task);
 }
 
-/* The call is answered when the job's end is on disk, so that it is found then. */
+/* Answered when the job's end is on disk, so that it is found then. */
 static void refuse_run(struct run_task *task) {
     task->subscription = job_subscribe_paused(task->job, refused_job_told, task);
-    job_fail(task->job, status_message(&task->why));
+    job_fail(task->job, status_message(&task->start_error));
     job_subscription_resume(task->subscription);
 }
 
-/* On the pool: the job is on disk. */
-static void start_job(void *user) {
-    struct run_task *task = user;
+static void answer_run(struct run_task *task) {
     Job__RunJobResponse response = JOB__RUN_JOB_RESPONSE__INIT;
 
-    job_service_log_job(task->job);
-    if (host_start_job(task->service->options.host, task->job, &task->why) < 0) {
+    if (task->save_error.code) {
+        log_warning("job", "%s: %s", job_id(task->job), status_message(&task->save_error));
+        host_cancel_job(task->service->options.host, task->job);
+        fail(task->call, &task->save_error);
+    } else if (task->start_error.code) {
         refuse_run(task);
         return;
+    } else {
+        response.job_id = (char *)job_id(task->job);
+        rpc_reply(task->call, PB_PACK(&response, NULL));
     }
-    response.job_id = (char *)job_id(task->job);
-    rpc_reply(task->call, PB_PACK(&response, NULL));
     run_task_free(task);
+}
+
+static void run_task_step(struct run_task *task) {
+    if (atomic_fetch_sub(&task->pending, 1) == 1)
+        answer_run(task);
 }
 
 static void job_was_saved(void *user, struct job *job, const struct status *st) {
     struct run_task *task = user;
 
-    if (st) {
-        log_warning("job", "%s was not started: %s", job_id(job), status_message(st));
-        fail(task->call, st);
-        free(task);
-        return;
-    }
-    task->job = job_ref(job);
-    pool_run(task->service->options.pool, start_job, task);
+    (void)job;
+    if (st)
+        status_set(&task->save_error, st->code, "%s", status_message(st));
+    run_task_step(task);
 }
 
 static void run(struct rpc_stream *call, void *context, struct slice request) {
@@ -293,11 +299,18 @@ static void run(struct rpc_stream *call, void *context, struct slice request) {
         return;
     }
     task = xcalloc(1, sizeof(*task));
-    *task = (struct run_task){.service = service, .call = call};
-    if (catalogue_start(service->options.catalogue, message->preparation_id, job_was_saved, task, &st) < 0) {
+    task->service = service;
+    task->call = call;
+    atomic_init(&task->pending, 2);
+    r = catalogue_start(service->options.catalogue, message->preparation_id, job_was_saved, task, &task->job, &st);
+    if (r < 0) {
         fail(call, &st);
-        free(task);
+        run_task_free(task);
+        return;
     }
+    job_service_log_job(task->job);
+    host_start_job(service->options.host, task->job, &task->start_error);
+    run_task_step(task);
 }
 
 /* ------------------------------------------------------------------ what there is to know of jobs */

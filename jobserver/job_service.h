@@ -11,7 +11,7 @@
  *   - Cancel answers with the terminal state when there is one within cancel_wait_ms (TypeScript takes it as final).
  *
  * Threads: methods run on RPC threads and wait for no write; Prepare and GetJobs work on the pool. Prepare and Run are answered when what
- *   they did is on disk. */
+ *   they did is written. */
 #ifndef JOBSERVER_JOB_SERVICE_H
 #define JOBSERVER_JOB_SERVICE_H
 

@@ -106,6 +106,7 @@ void job_db_add_job(struct job_db *db, int64_t key, const char *id, int64_t crea
                     void *user) {
     struct change *change = change_create(apply_job, key, done, user);
 
+    change->is_synced = true;
     change->id = xstrdup(id);
     change->time_ms = created_ms;
     job_db_post(db, change);
@@ -116,7 +117,10 @@ static int apply_run(struct job_db *db, struct change *change, struct status *st
 }
 
 void job_db_count_run(struct job_db *db, int64_t key, job_db_done_fn done, void *user) {
-    job_db_post(db, change_create(apply_run, key, done, user));
+    struct change *change = change_create(apply_run, key, done, user);
+
+    change->is_synced = true;
+    job_db_post(db, change);
 }
 
 static int apply_drop(struct job_db *db, struct change *change, struct status *st) {

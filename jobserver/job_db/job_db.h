@@ -8,11 +8,12 @@
  *   any thread --> reader's connection, under a mutex: sees what was committed, waits for no writer
  *
  * What is durable when:
- *   before the answer     a preparation, what was staged for it, a job's start: done() comes after the fsync
- *   before it is told     a job's terminal state, with its history and metrics (job_journal.h); one fsync, together with all else that waits
- *   within a second       other states, messages, metrics of a running job: written without fsync, so that they outlive a crash of
- *                         the daemon at once and one of the machine once something of the above follows. A job that is run again makes
- *                         them anew, so that they are not worth an fsync a second.
+ *   fsync before the answer     a job's start
+ *   fsync before it is told     a job's terminal state, with its history and metrics (job_journal.h), together with all else that waits
+ *   written before the answer   a preparation, and what was staged for it: they outlive a crash of the daemon; after one of the machine a
+ *                               client that has prepared a job and not yet run it has to prepare it again. An fsync would add its time to every
+ *                               job's, to keep what is of use for some milliseconds, most often
+ *   written within a second     other states, messages, metrics of a running job. A job that is run again makes them anew
  *
  * Where the disk refuses: changes with a done() are told so; jobs are tried again each second, and an end that was withheld for
  * 30 seconds is told all the same, since a client that waits for ever is not helped. The log says both.

@@ -21,6 +21,7 @@ struct change {
     int (*apply)(struct job_db *db, struct change *change, struct status *st);
     job_db_done_fn done; /* may be NULL */
     void *user;
+    bool is_synced; /* with an fsync */
     int64_t key;
     int64_t time_ms;
     enum preparation_staging staging;
@@ -50,6 +51,7 @@ struct job_db {
     uint64_t queued_batch;  /* the batch that will take what is handed over now */
     uint64_t written_batch;
     bool is_urgent; /* somebody waits */
+    bool is_synced; /* for something that outlives a crash of the machine */
     bool is_closing;
     pthread_t thread;
 };

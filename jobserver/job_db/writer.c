@@ -27,6 +27,7 @@ struct entry {
 void job_db_post(struct job_db *db, struct change *change) {
     pthread_mutex_lock(&db->mutex);
     list_append(&db->changes, &change->node);
+    db->is_synced |= change->is_synced;
     if (change->done)
         db->is_urgent = true;
     else if (db->due_ns == INT64_MAX)
@@ -48,8 +49,8 @@ static void job_changed(void *user, struct job *job, bool is_end) {
             pthread_cond_signal(&db->wake);
         }
     }
-    if (is_end && !db->is_urgent) {
-        db->is_urgent = true;
+    if (is_end) {
+        db->is_urgent = db->is_synced = true;
         pthread_cond_signal(&db->wake);
     }
     pthread_mutex_unlock(&db->mutex);
@@ -93,7 +94,7 @@ struct page {
 struct batch {
     struct list changes;
     VEC(struct page) pages;
-    bool is_synced; /* with an fsync: somebody waits */
+    bool is_synced; /* with an fsync */
 };
 
 static int commit(struct job_db *db, bool is_synced, struct list *changes, const struct page *pages, size_t page_count,
@@ -219,7 +220,7 @@ static void wait_for_work(struct job_db *db) {
 static void take_batch(struct job_db *db, struct batch *ret) {
     struct list *node;
 
-    *ret = (struct batch){.is_synced = db->is_urgent || db->is_closing};
+    *ret = (struct batch){.is_synced = db->is_synced || db->is_closing};
     list_init(&ret->changes);
     list_append_all(&ret->changes, &db->changes);
     while ((node = list_pop(&db->entries))) {
@@ -227,7 +228,7 @@ static void take_batch(struct job_db *db, struct batch *ret) {
 
         vec_push(&ret->pages, ((struct page){.entry = entry, .job = entry->job}));
     }
-    db->is_urgent = false;
+    db->is_urgent = db->is_synced = false;
     db->due_ns = INT64_MAX;
     db->queued_batch++;
 }

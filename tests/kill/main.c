@@ -102,7 +102,8 @@ static void play(struct rng *rng, unsigned kills) {
     world_run_prepared(&world);
     world_finish_jobs(&world);
     world_kill_daemon(&world, SIZE_MAX, 0);
-    printf("%u kills, %u of them of workers; %zu jobs, all found again\n", kills + 1, workers, world.jobs.count);
+    printf("%u kills, %u of them of workers; %zu jobs; %u things wrong\n", kills + 1, workers, world.jobs.count,
+           world.failures);
 }
 
 int main(int argc, char **argv) {

@@ -19,6 +19,7 @@ enum job_kind {
 struct known_job {
     char *id;
     enum job_kind kind;
+    bool lost_worker; /* perhaps, and with it its last log lines */
     bool is_watched;
     struct job watch; /* while it is watched: its message stream */
     bool is_told;     /* that it ended: */
