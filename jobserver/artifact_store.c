@@ -3,9 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -13,7 +15,8 @@
 #include "jobserver/state_dir.h"
 
 struct artifact_store {
-    char *path; /* STATE_DIR/artifacts */
+    char *path;            /* STATE_DIR/artifacts */
+    pthread_mutex_t mutex; /* between who looks for an artifact and who drops it */
 };
 
 struct artifact_writer {
@@ -50,6 +53,7 @@ int artifact_store_open(const char *state_dir, struct artifact_store **ret, stru
     empty_directory(new_path);
     store = xcalloc(1, sizeof(*store));
     store->path = xstrdup(path);
+    pthread_mutex_init(&store->mutex, NULL);
     *ret = store;
     return 0;
 }
@@ -57,6 +61,7 @@ int artifact_store_open(const char *state_dir, struct artifact_store **ret, stru
 void artifact_store_close(struct artifact_store *store) {
     if (!store)
         return;
+    pthread_mutex_destroy(&store->mutex);
     free(store->path);
     free(store);
 }
@@ -65,13 +70,30 @@ char *artifact_store_path(const struct artifact_store *store, const char *digest
     return xasprintf("%s/%.2s/%s", store->path, digest, digest);
 }
 
-bool artifact_store_has(const struct artifact_store *store, const char *digest) {
+/* Its time stamp says when it was last of use; true when it is there. */
+static bool touch(struct artifact_store *store, const char *path) {
+    bool is_there;
+
+    pthread_mutex_lock(&store->mutex);
+    is_there = utimensat(AT_FDCWD, path, NULL, 0) == 0;
+    pthread_mutex_unlock(&store->mutex);
+    return is_there && access(path, R_OK) == 0;
+}
+
+bool artifact_store_has(struct artifact_store *store, const char *digest) {
     CLEANUP(freep) char *path = NULL;
 
     if (!is_digest(digest))
         return false;
     path = artifact_store_path(store, digest);
-    return access(path, R_OK) == 0;
+    return touch(store, path);
+}
+
+uint64_t artifact_store_size(const struct artifact_store *store, const char *digest) {
+    CLEANUP(freep) char *path = artifact_store_path(store, digest);
+    struct stat info;
+
+    return stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
 }
 
 bool artifact_store_digest_of_path(const struct artifact_store *store, const char *path,
@@ -167,7 +189,7 @@ static int publish(struct artifact_writer *writer, const char *digest, struct st
     CLEANUP(freep) char *path = artifact_store_path(writer->store, digest);
     int r = 0;
 
-    if (access(path, R_OK) == 0)
+    if (touch(writer->store, path))
         return 0; /* the same bytes are there already */
     if (mkdir(folder, 0777) == 0)
         r = sync_directory(writer->store->path, st);
@@ -209,4 +231,45 @@ void artifact_writer_discard(struct artifact_writer *writer) {
     EVP_MD_CTX_free(writer->digest);
     free(writer->path);
     free(writer);
+}
+
+/* ------------------------------------------------------------------ what nobody refers to */
+
+static bool drop_if_old(struct artifact_store *store, int folder, const char *name, time_t oldest) {
+    struct stat info;
+    bool is_dropped;
+
+    pthread_mutex_lock(&store->mutex);
+    is_dropped = fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_mtime < oldest &&
+                 unlinkat(folder, name, 0) == 0;
+    pthread_mutex_unlock(&store->mutex);
+    return is_dropped;
+}
+
+static size_t sweep_folder(struct artifact_store *store, const char *name, const struct map *referred, time_t oldest) {
+    CLEANUP(freep) char *path = xasprintf("%s/%s", store->path, name);
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    size_t count = 0;
+
+    while (folder && (entry = readdir(folder)))
+        if (is_digest(entry->d_name) && !map_has_string(referred, entry->d_name))
+            count += drop_if_old(store, dirfd(folder), entry->d_name, oldest);
+    if (folder)
+        closedir(folder);
+    return count;
+}
+
+size_t artifact_store_sweep(struct artifact_store *store, const struct map *referred, int64_t grace_ms) {
+    time_t oldest = time(NULL) - (time_t)(grace_ms / 1000);
+    DIR *folders = opendir(store->path);
+    struct dirent *entry;
+    size_t count = 0;
+
+    while (folders && (entry = readdir(folders)))
+        if (strlen(entry->d_name) == 2 && entry->d_name[0] != '.')
+            count += sweep_folder(store, entry->d_name, referred, oldest);
+    if (folders)
+        closedir(folders);
+    return count;
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/map.h"
 #include "base/status.h"
 
 enum { ARTIFACT_DIGEST_SIZE = 65 }; /* hex digits and the NUL */
@@ -26,7 +27,12 @@ struct artifact_writer;
 int artifact_store_open(const char *state_dir, struct artifact_store **ret, struct status *st);
 void artifact_store_close(struct artifact_store *store);
 
-bool artifact_store_has(const struct artifact_store *store, const char *digest);
+/* Also keeps an artifact_store_sweep() from it for another while, as whoever asks is going to refer to it. */
+bool artifact_store_has(struct artifact_store *store, const char *digest);
+/* 0 when there is no such artifact. */
+uint64_t artifact_store_size(const struct artifact_store *store, const char *digest);
+/* Drops artifacts that are not keys of `referred` and that nobody wrote, or asked for, in the last `grace_ms`. Returns how many. */
+size_t artifact_store_sweep(struct artifact_store *store, const struct map *referred, int64_t grace_ms);
 /* The absolute path of an artifact; the caller frees it. */
 char *artifact_store_path(const struct artifact_store *store, const char *digest);
 /* The digest in a path that artifact_store_path() gave out; false for any other path. */

@@ -1,25 +1,32 @@
 #include "jobserver/catalogue.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/map.h"
 #include "base/vec.h"
+#include "jobserver/job_journal.h"
+
+/* A job that there is. While `job` is NULL it is on disk only, and the summary says what lists show. */
+struct entry {
+    int64_t key;
+    struct job_summary summary;
+    struct job *job; /* the reference */
+};
 
 struct catalogue {
     struct catalogue_options options;
     pthread_mutex_t mutex;
     bool is_closed;
     int64_t last_id_ms;
+    int64_t last_key;
     VEC(struct preparation *) preparations; /* the oldest first; the reference */
     struct map preparations_by_id;
     struct map preparations_by_token;
-    VEC(struct job *) jobs; /* the oldest first; the reference */
+    VEC(struct entry *) jobs; /* the oldest first */
     struct map jobs_by_id;
 };
 
@@ -34,12 +41,64 @@ struct catalogue_options catalogue_default_options(void) {
     };
 }
 
-struct catalogue *catalogue_create(const struct catalogue_options *options) {
+static void entry_free(struct entry *entry) {
+    job_unref(entry->job);
+    free(entry->summary.name);
+    free(entry);
+}
+
+/* ------------------------------------------------------------------ life */
+
+/* While the catalogue is made: nobody else knows it. */
+static void add_stored_job(void *user, const struct stored_job *job) {
+    struct catalogue *catalogue = user;
+    struct entry *entry = xcalloc(1, sizeof(*entry));
+
+    entry->key = job->key;
+    snprintf(entry->summary.id, sizeof(entry->summary.id), "%s", job->id);
+    entry->summary.name = xstrdup(job->name);
+    entry->summary.state = job->state;
+    entry->summary.state_time_ms = job->state_time_ms;
+    entry->summary.created_ms = job->created_ms;
+    catalogue->last_id_ms = MAX(catalogue->last_id_ms, job->created_ms);
+    vec_push(&catalogue->jobs, entry);
+    map_set_string(&catalogue->jobs_by_id, entry->summary.id, entry);
+}
+
+static void a_job_ended(void *user) {
+    catalogue_retain(user);
+}
+
+static void job_was_dropped(void *user, const char *id);
+
+static int read_index(struct catalogue *catalogue, struct status *st) {
+    static const struct job_db_handler handler = {.ended = a_job_ended, .dropped = job_was_dropped};
+    struct job_db *db = catalogue->options.db;
+    int r = job_db_last_key(db, &catalogue->last_key, st);
+
+    if (r == 0)
+        r = job_db_list_jobs(db, add_stored_job, catalogue, st);
+    if (r == 0) {
+        job_db_set_handler(db, &handler, catalogue);
+        catalogue_retain(catalogue);
+    }
+    return r;
+}
+
+int catalogue_create(const struct catalogue_options *options, struct catalogue **ret, struct status *st) {
     struct catalogue *catalogue = xcalloc(1, sizeof(*catalogue));
+    int r = 0;
 
     catalogue->options = *options;
     pthread_mutex_init(&catalogue->mutex, NULL);
-    return catalogue;
+    if (options->db)
+        r = read_index(catalogue, st);
+    if (r < 0) {
+        catalogue_destroy(catalogue);
+        return r;
+    }
+    *ret = catalogue;
+    return 0;
 }
 
 void catalogue_destroy(struct catalogue *catalogue) {
@@ -47,8 +106,8 @@ void catalogue_destroy(struct catalogue *catalogue) {
         return;
     vec_foreach (preparation, &catalogue->preparations)
         preparation_unref(*preparation);
-    vec_foreach (job, &catalogue->jobs)
-        job_unref(*job);
+    vec_foreach (entry, &catalogue->jobs)
+        entry_free(*entry);
     vec_free(&catalogue->preparations);
     vec_free(&catalogue->jobs);
     map_clear(&catalogue->preparations_by_id, NULL);
@@ -64,79 +123,31 @@ void catalogue_close(struct catalogue *catalogue) {
     pthread_mutex_unlock(&catalogue->mutex);
 }
 
-/* ------------------------------------------------------------------ ids */
-
-static void fill_random(void *bytes, size_t size) {
-    while (getrandom(bytes, size, 0) != (ssize_t)size)
-        if (errno != EINTR)
-            abort(); /* up to 256 bytes never come short once the kernel is up */
+static int refuse_closed(const struct catalogue *catalogue, struct status *st) {
+    return catalogue->is_closed ? status_set(st, STATUS_UNAVAILABLE, "the server is shutting down") : 0;
 }
 
-/* Letters and digits of the name in lower case, everything else one '-' between them. Returns the size. */
-static size_t readable_piece(char *out, size_t room, const char *name) {
-    size_t size = 0;
-
-    for (; *name && size + 1 < room; name++) {
-        char c = *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name;
-
-        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
-            out[size++] = c;
-        else if (size > 0 && out[size - 1] != '-')
-            out[size++] = '-';
-    }
-    while (size > 0 && out[size - 1] == '-')
-        size--;
-    out[size] = '\0';
-    return size;
-}
-
-/* Locked. */
-static void mint_id(struct catalogue *catalogue, const char *prefix, const char *name, char out[JOB_ID_SIZE]) {
-    static const char alphabet[] = "0123456789abcdefghijklmnopqrstuv";
-    unsigned char random[4];
+static int64_t wall_clock_ms(void) {
     struct timespec now;
-    struct tm parts;
-    time_t seconds;
-    int64_t ms;
-    size_t n;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    ms = MAX(ms, catalogue->last_id_ms + 1);
-    catalogue->last_id_ms = ms;
-    seconds = (time_t)(ms / 1000);
-    gmtime_r(&seconds, &parts);
-    fill_random(random, sizeof(random));
-    n = (size_t)snprintf(out, JOB_ID_SIZE, "%s", prefix);
-    n += strftime(out + n, JOB_ID_SIZE - n, "%Y%m%d-%H%M%S", &parts);
-    n += (size_t)snprintf(out + n, JOB_ID_SIZE - n, "-%03d-", (int)(ms % 1000));
-    for (size_t i = 0; i < sizeof(random); i++)
-        out[n++] = alphabet[random[i] % (sizeof(alphabet) - 1)];
-    out[n] = '\0';
-    if (readable_piece(out + n + 1, JOB_ID_SIZE - n - 1, name) > 0)
-        out[n] = '-';
-}
-
-static void mint_token(char out[33]) {
-    unsigned char random[16];
-
-    fill_random(random, sizeof(random));
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(out + 2 * i, 3, "%02x", random[i]);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ------------------------------------------------------------------ preparations */
 
-/* Locked. */
-static void drop_preparation(struct catalogue *catalogue, size_t i) {
-    struct preparation *preparation = catalogue->preparations.items[i];
-
+/* Out of memory; its place on disk is the caller's. Locked. */
+static void forget_preparation(struct catalogue *catalogue, struct preparation *preparation) {
     map_remove_string(&catalogue->preparations_by_id, preparation_id(preparation));
     map_remove_string(&catalogue->preparations_by_token, preparation_staging_token(preparation));
-    catalogue->preparations.count--;
-    memmove(&catalogue->preparations.items[i], &catalogue->preparations.items[i + 1],
-            (catalogue->preparations.count - i) * sizeof(catalogue->preparations.items[0]));
-    preparation_unref(preparation);
+    for (size_t i = 0; i < catalogue->preparations.count; i++)
+        if (catalogue->preparations.items[i] == preparation) {
+            catalogue->preparations.count--;
+            memmove(&catalogue->preparations.items[i], &catalogue->preparations.items[i + 1],
+                    (catalogue->preparations.count - i) * sizeof(catalogue->preparations.items[0]));
+            preparation_unref(preparation);
+            return;
+        }
 }
 
 /* The newest one always stays. Locked. */
@@ -147,36 +158,103 @@ static void drop_old_preparations(struct catalogue *catalogue) {
         bytes += preparation_memory_bytes(*preparation);
     while (catalogue->preparations.count > 1 && (catalogue->preparations.count > catalogue->options.max_preparations ||
                                                  bytes > catalogue->options.max_preparation_bytes)) {
-        size_t first_bytes = preparation_memory_bytes(catalogue->preparations.items[0]);
+        struct preparation *first = catalogue->preparations.items[0];
 
-        bytes -= MIN(bytes, first_bytes);
-        drop_preparation(catalogue, 0);
+        bytes -= MIN(bytes, preparation_memory_bytes(first));
+        if (catalogue->options.db)
+            job_db_drop(catalogue->options.db, preparation_key(first));
+        forget_preparation(catalogue, first);
     }
 }
 
-int catalogue_prepare(struct catalogue *catalogue, const struct preparation_spec *spec, struct preparation **ret,
-                      struct status *st) {
-    struct preparation_spec named = *spec;
-    char id[JOB_ID_SIZE], token[33];
-    struct preparation *preparation;
+/* Locked. */
+static struct preparation *add_preparation(struct catalogue *catalogue, const struct preparation_spec *spec) {
+    struct preparation *preparation = preparation_create(spec);
 
-    mint_token(token);
-    named.id = id;
-    named.staging_token = token;
-    pthread_mutex_lock(&catalogue->mutex);
-    if (catalogue->is_closed) {
-        pthread_mutex_unlock(&catalogue->mutex);
-        plan_destroy(spec->plan);
-        return status_set(st, STATUS_UNAVAILABLE, "the server is shutting down");
-    }
-    mint_id(catalogue, "prep-", spec->name ? spec->name : "", id);
-    preparation = preparation_create(&named);
     vec_push(&catalogue->preparations, preparation);
-    map_set_string(&catalogue->preparations_by_id, id, preparation);
-    map_set_string(&catalogue->preparations_by_token, token, preparation);
-    *ret = preparation_ref(preparation);
+    map_set_string(&catalogue->preparations_by_id, spec->id, preparation);
+    map_set_string(&catalogue->preparations_by_token, spec->staging_token, preparation);
+    return preparation;
+}
+
+void catalogue_restore_preparation(struct catalogue *catalogue, const struct preparation_spec *spec) {
+    pthread_mutex_lock(&catalogue->mutex);
+    add_preparation(catalogue, spec);
     drop_old_preparations(catalogue);
     pthread_mutex_unlock(&catalogue->mutex);
+}
+
+/* A preparation, or a job, on its way to the disk. */
+struct saving {
+    struct catalogue *catalogue;
+    struct preparation *preparation; /* owned references */
+    struct job *job;
+    catalogue_prepared_fn prepared;
+    catalogue_started_fn started;
+    void *user;
+};
+
+static void preparation_was_saved(void *user, const struct status *st) {
+    struct saving *saving = user;
+    struct catalogue *catalogue = saving->catalogue;
+
+    if (st) {
+        pthread_mutex_lock(&catalogue->mutex);
+        forget_preparation(catalogue, saving->preparation);
+        pthread_mutex_unlock(&catalogue->mutex);
+    }
+    if (saving->prepared)
+        saving->prepared(saving->user, saving->preparation, st);
+    preparation_unref(saving->preparation);
+    free(saving);
+}
+
+static void save_preparation(struct catalogue *catalogue, const struct preparation_spec *spec,
+                             struct preparation *preparation, catalogue_prepared_fn done, void *user) {
+    struct saving *saving = xcalloc(1, sizeof(*saving));
+
+    *saving = (struct saving){.catalogue = catalogue, .preparation = preparation, .prepared = done, .user = user};
+    if (!catalogue->options.db) {
+        preparation_was_saved(saving, NULL);
+        return;
+    }
+    job_db_add_preparation(catalogue->options.db,
+                           &(struct stored_preparation){
+                               .key = spec->key,
+                               .id = spec->id,
+                               .token = spec->staging_token,
+                               .name = preparation_name(preparation),
+                               .options = spec->pipeline_options,
+                               .pipeline = spec->pipeline,
+                               .created_ms = wall_clock_ms(),
+                           },
+                           preparation_was_saved, saving);
+}
+
+int catalogue_prepare(struct catalogue *catalogue, const struct preparation_spec *spec, catalogue_prepared_fn done,
+                      void *user, struct status *st) {
+    char id[JOB_ID_SIZE], token[STAGING_TOKEN_SIZE];
+    struct preparation_spec named = *spec;
+    struct preparation *preparation;
+    int r;
+
+    mint_staging_token(token);
+    named.id = id;
+    named.staging_token = token;
+    named.staging = STAGING_NONE;
+    pthread_mutex_lock(&catalogue->mutex);
+    r = refuse_closed(catalogue, st);
+    if (r < 0) {
+        pthread_mutex_unlock(&catalogue->mutex);
+        plan_destroy(spec->plan);
+        return r;
+    }
+    mint_job_id(&catalogue->last_id_ms, "prep-", spec->name ? spec->name : "", id);
+    named.key = ++catalogue->last_key;
+    preparation = preparation_ref(add_preparation(catalogue, &named));
+    drop_old_preparations(catalogue);
+    pthread_mutex_unlock(&catalogue->mutex);
+    save_preparation(catalogue, &named, preparation, done, user);
     return 0;
 }
 
@@ -199,45 +277,93 @@ struct preparation *catalogue_find_staging(struct catalogue *catalogue, const ch
     return find_in(catalogue, &catalogue->preparations_by_token, staging_token);
 }
 
-/* ------------------------------------------------------------------ jobs */
-
-/* Locked. */
-static void drop_job(struct catalogue *catalogue, size_t i) {
-    struct job *job = catalogue->jobs.items[i];
-
-    map_remove_string(&catalogue->jobs_by_id, job_id(job));
-    catalogue->jobs.count--;
-    memmove(&catalogue->jobs.items[i], &catalogue->jobs.items[i + 1],
-            (catalogue->jobs.count - i) * sizeof(catalogue->jobs.items[0]));
-    job_unref(job);
+void catalogue_save_staging(struct catalogue *catalogue, const struct preparation *preparation,
+                            enum preparation_staging staging) {
+    if (catalogue->options.db)
+        job_db_set_staging(catalogue->options.db, preparation_key(preparation), staging, NULL, NULL);
 }
+
+void catalogue_save_staged(struct catalogue *catalogue, const struct preparation *preparation, struct slice pipeline,
+                           const struct stored_artifact *artifacts, size_t count, job_db_done_fn done, void *user) {
+    if (catalogue->options.db)
+        job_db_set_staged(catalogue->options.db, preparation_key(preparation), pipeline, artifacts, count, done, user);
+    else
+        done(user, NULL);
+}
+
+/* ------------------------------------------------------------------ jobs in memory */
 
 static bool is_finished(struct job *job) {
     return job_state_is_terminal(job_current_state(job));
 }
 
+static void summarize(struct job *job, struct job_summary *ret) {
+    ret->state = job_state_since(job, &ret->state_time_ms);
+    ret->created_ms = job_created_ms(job);
+}
+
 /* Locked. */
-static void drop_old_jobs(struct catalogue *catalogue) {
+static void drop_entry(struct catalogue *catalogue, struct entry *entry) {
+    map_remove_string(&catalogue->jobs_by_id, entry->summary.id);
+    for (size_t i = 0; i < catalogue->jobs.count; i++)
+        if (catalogue->jobs.items[i] == entry) {
+            catalogue->jobs.count--;
+            memmove(&catalogue->jobs.items[i], &catalogue->jobs.items[i + 1],
+                    (catalogue->jobs.count - i) * sizeof(catalogue->jobs.items[0]));
+            break;
+        }
+    entry_free(entry);
+}
+
+static void job_was_dropped(void *user, const char *id) {
+    struct catalogue *catalogue = user;
+    struct entry *entry;
+
+    pthread_mutex_lock(&catalogue->mutex);
+    entry = map_get_string(&catalogue->jobs_by_id, id);
+    if (entry)
+        drop_entry(catalogue, entry);
+    pthread_mutex_unlock(&catalogue->mutex);
+}
+
+/* Out of memory, where it can be read from the disk again, or is not to be had any more. False: somebody uses it, or it is not on disk yet.
+ * Locked. */
+static bool release_job(struct catalogue *catalogue, struct entry *entry) {
+    if (!catalogue->options.db) {
+        drop_entry(catalogue, entry);
+        return true;
+    }
+    if (!job_is_idle(entry->job))
+        return false;
+    summarize(entry->job, &entry->summary);
+    job_unref(entry->job);
+    entry->job = NULL;
+    return true;
+}
+
+/* Locked. */
+static void release_old_jobs(struct catalogue *catalogue) {
     size_t count = 0, bytes = 0, i = 0;
 
-    vec_foreach (job, &catalogue->jobs)
-        if (is_finished(*job)) {
+    vec_foreach (entry, &catalogue->jobs)
+        if ((*entry)->job && is_finished((*entry)->job)) {
             count++;
-            bytes += job_memory_bytes(*job);
+            bytes += job_memory_bytes((*entry)->job);
         }
     while (i < catalogue->jobs.count &&
            (count > catalogue->options.max_finished_jobs || bytes > catalogue->options.max_finished_bytes)) {
+        struct entry *entry = catalogue->jobs.items[i];
         size_t job_bytes;
 
-        if (!is_finished(catalogue->jobs.items[i])) {
-            i++;
+        i++;
+        if (!entry->job || !is_finished(entry->job))
             continue;
-        }
         /* It may have grown, or ended, since it was counted. */
-        job_bytes = job_memory_bytes(catalogue->jobs.items[i]);
+        job_bytes = job_memory_bytes(entry->job);
         count -= MIN(count, (size_t)1);
         bytes -= MIN(bytes, job_bytes);
-        drop_job(catalogue, i);
+        if (release_job(catalogue, entry) && !catalogue->options.db)
+            i--;
     }
 }
 
@@ -245,27 +371,41 @@ static void drop_old_jobs(struct catalogue *catalogue) {
 static size_t count_running(struct catalogue *catalogue) {
     size_t count = 0;
 
-    vec_foreach (job, &catalogue->jobs)
-        count += !is_finished(*job);
+    vec_foreach (entry, &catalogue->jobs)
+        count += (*entry)->job && !is_finished((*entry)->job);
     return count;
 }
 
+/* ------------------------------------------------------------------ start */
+
 /* Locked. */
-static int start(struct catalogue *catalogue, const char *preparation_id, struct job **ret, struct status *st) {
+static struct entry *add_job(struct catalogue *catalogue, struct job *job, int64_t key) {
+    struct entry *entry = xcalloc(1, sizeof(*entry));
+
+    entry->key = key;
+    entry->job = job;
+    snprintf(entry->summary.id, sizeof(entry->summary.id), "%s", job_id(job));
+    entry->summary.name = xstrdup(job_specification(job)->name);
+    vec_push(&catalogue->jobs, entry);
+    map_set_string(&catalogue->jobs_by_id, entry->summary.id, entry);
+    return entry;
+}
+
+/* The job's reference is the catalogue's. Locked. */
+static int make_job(struct catalogue *catalogue, const char *preparation_id, struct job **ret, int64_t *ret_key,
+                    struct status *st) {
     struct preparation *preparation = map_get_string(&catalogue->preparations_by_id, preparation_id);
     struct job_spec spec;
     char id[JOB_ID_SIZE];
-    struct job *job;
-    int r;
+    int r = refuse_closed(catalogue, st);
 
-    if (catalogue->is_closed)
-        return status_set(st, STATUS_UNAVAILABLE, "the server is shutting down");
+    if (r < 0)
+        return r;
     if (!preparation)
-        return status_set(
-            st, STATUS_NOT_FOUND,
-            "there is no prepared job \"%.80s\": it was run already, or so many were prepared since that it "
-            "was dropped, or the server was restarted",
-            preparation_id);
+        return status_set(st, STATUS_NOT_FOUND,
+                          "there is no prepared job \"%.80s\": it was run already, or so many were prepared since that "
+                          "it was dropped",
+                          preparation_id);
     if (count_running(catalogue) >= catalogue->options.max_running_jobs)
         return status_set(st, STATUS_RESOURCE_EXHAUSTED,
                           "%zu jobs run or wait for their turn, which is the limit of this server "
@@ -274,45 +414,113 @@ static int start(struct catalogue *catalogue, const char *preparation_id, struct
     r = preparation_take(preparation, &spec, st);
     if (r < 0)
         return r;
-    mint_id(catalogue, "", spec.name, id);
-    job = job_create(id, &spec, &catalogue->options.job_limits);
+    mint_job_id(&catalogue->last_id_ms, "", spec.name, id);
+    *ret = job_create(id, &spec, &catalogue->options.job_limits);
+    *ret_key = preparation_key(preparation);
     slice_unref(&spec.pipeline);
     slice_unref(&spec.pipeline_options);
-    for (size_t i = 0; i < catalogue->preparations.count; i++)
-        if (catalogue->preparations.items[i] == preparation) {
-            drop_preparation(catalogue, i);
-            break;
-        }
-    drop_old_jobs(catalogue);
-    vec_push(&catalogue->jobs, job);
-    map_set_string(&catalogue->jobs_by_id, id, job);
-    *ret = job_ref(job);
+    forget_preparation(catalogue, preparation);
+    release_old_jobs(catalogue);
+    add_job(catalogue, *ret, *ret_key);
     return 0;
 }
 
-int catalogue_start(struct catalogue *catalogue, const char *preparation_id, struct job **ret, struct status *st) {
+static void job_was_saved(void *user, const struct status *st) {
+    struct saving *saving = user;
+
+    if (st) {
+        job_fail(saving->job, status_message(st));
+        job_was_dropped(saving->catalogue, job_id(saving->job));
+    }
+    if (saving->started)
+        saving->started(saving->user, saving->job, st);
+    job_unref(saving->job);
+    free(saving);
+}
+
+int catalogue_start(struct catalogue *catalogue, const char *preparation_id, catalogue_started_fn done, void *user,
+                    struct job **ret, struct status *st) {
+    struct saving *saving;
+    struct job *job = NULL;
+    int64_t key = 0;
     int r;
 
     pthread_mutex_lock(&catalogue->mutex);
-    r = start(catalogue, preparation_id, ret, st);
+    r = make_job(catalogue, preparation_id, &job, &key, st);
+    if (r == 0)
+        *ret = job_ref(job);
     pthread_mutex_unlock(&catalogue->mutex);
-    return r;
+    if (r < 0)
+        return r;
+    saving = xcalloc(1, sizeof(*saving));
+    *saving = (struct saving){.catalogue = catalogue, .job = job_ref(job), .started = done, .user = user};
+    if (catalogue->options.db) {
+        /* In this order: what the job says is written in the same transaction, or in a later one. */
+        job_db_add_job(catalogue->options.db, key, job_id(*ret), job_created_ms(*ret), job_was_saved, saving);
+        job_db_follow(catalogue->options.db, *ret, key);
+    } else {
+        job_was_saved(saving, NULL);
+    }
+    return 0;
+}
+
+void catalogue_adopt_job(struct catalogue *catalogue, struct job *job) {
+    struct entry *entry;
+
+    pthread_mutex_lock(&catalogue->mutex);
+    entry = map_get_string(&catalogue->jobs_by_id, job_id(job));
+    if (entry && !entry->job)
+        entry->job = job_ref(job);
+    pthread_mutex_unlock(&catalogue->mutex);
+}
+
+/* ------------------------------------------------------------------ finding */
+
+/* Reads what is on disk only, and keeps it in memory for a while. */
+static int read_job(struct catalogue *catalogue, const char *id, int64_t key, struct job **ret, struct status *st) {
+    struct entry *entry;
+    struct job *job;
+    int r = job_db_read_job(catalogue->options.db, key, &catalogue->options.job_limits, NULL, &job, st);
+
+    if (r < 0)
+        return status_prefix(st, "job \"%.80s\"", id);
+    pthread_mutex_lock(&catalogue->mutex);
+    entry = map_get_string(&catalogue->jobs_by_id, id);
+    if (entry && entry->job) {
+        /* another thread was faster */
+        *ret = job_ref(entry->job);
+    } else {
+        *ret = job_ref(job);
+        if (entry) {
+            entry->job = job_ref(job);
+            release_old_jobs(catalogue);
+        }
+    }
+    pthread_mutex_unlock(&catalogue->mutex);
+    job_unref(job);
+    return 0;
 }
 
 int catalogue_find_job(struct catalogue *catalogue, const char *id, struct job **ret, struct status *st) {
+    struct job *job = NULL;
+    struct entry *entry;
     bool is_preparation;
-    struct job *job;
+    int64_t key = 0;
 
     pthread_mutex_lock(&catalogue->mutex);
-    job = map_get_string(&catalogue->jobs_by_id, id);
-    if (job)
-        job_ref(job);
+    entry = map_get_string(&catalogue->jobs_by_id, id);
+    if (entry && entry->job)
+        job = job_ref(entry->job);
+    else if (entry)
+        key = entry->key;
     is_preparation = map_has_string(&catalogue->preparations_by_id, id);
     pthread_mutex_unlock(&catalogue->mutex);
     if (is_preparation)
         return status_set(
             st, STATUS_NOT_FOUND,
             "\"%.80s\" is a prepared job that was not run yet; ask again with the job id that Run returns", id);
+    if (key)
+        return read_job(catalogue, id, key, ret, st);
     if (!job)
         return status_set(st, STATUS_NOT_FOUND,
                           "there is no job \"%.80s\" (finished jobs are kept for a while, not for ever)", id);
@@ -321,24 +529,27 @@ int catalogue_find_job(struct catalogue *catalogue, const char *id, struct job *
 }
 
 int catalogue_job_options(struct catalogue *catalogue, const char *id, struct slice *ret, struct status *st) {
-    struct job *job;
-    int r = catalogue_find_job(catalogue, id, &job, st);
+    struct entry *entry;
+    int64_t key = 0;
 
-    if (r < 0)
-        return r;
-    *ret = slice_ref(job_specification(job)->pipeline_options);
-    job_unref(job);
-    return 0;
+    pthread_mutex_lock(&catalogue->mutex);
+    entry = map_get_string(&catalogue->jobs_by_id, id);
+    if (entry && entry->job)
+        *ret = slice_ref(job_specification(entry->job)->pipeline_options);
+    else if (entry)
+        key = entry->key;
+    pthread_mutex_unlock(&catalogue->mutex);
+    if (!entry)
+        return status_set(st, STATUS_NOT_FOUND, "there is no job \"%.80s\"", id);
+    return key ? job_db_read_options(catalogue->options.db, key, ret, st) : 0;
+}
+
+void catalogue_retain(struct catalogue *catalogue) {
+    if (catalogue->options.db)
+        job_db_retain(catalogue->options.db, &catalogue->options.retention);
 }
 
 /* ------------------------------------------------------------------ lists */
-
-static void summarize(struct job *job, struct job_summary *ret) {
-    snprintf(ret->id, sizeof(ret->id), "%s", job_id(job));
-    ret->name = xstrdup(job_specification(job)->name);
-    ret->state = job_state_since(job, &ret->state_time_ms);
-    ret->created_ms = job_created_ms(job);
-}
 
 /* How many jobs come before the page in the order of ids, which is that of time; for newest_first: how many come up to its first one.
  * Locked. */
@@ -349,7 +560,7 @@ static size_t find_page(const struct catalogue *catalogue, const struct job_quer
         return query->newest_first ? high : 0;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(job_id(catalogue->jobs.items[middle]), query->after);
+        int order = strcmp(catalogue->jobs.items[middle]->summary.id, query->after);
 
         if (order < 0 || (order == 0 && !query->newest_first))
             low = middle + 1;
@@ -369,8 +580,14 @@ struct job_summary *catalogue_list_jobs(struct catalogue *catalogue, const struc
     if (query->limit > 0)
         count = MIN(count, query->limit);
     summaries = xcalloc(MAX(count, (size_t)1), sizeof(*summaries));
-    for (size_t i = 0; i < count; i++)
-        summarize(catalogue->jobs.items[query->newest_first ? start - 1 - i : start + i], &summaries[i]);
+    for (size_t i = 0; i < count; i++) {
+        const struct entry *entry = catalogue->jobs.items[query->newest_first ? start - 1 - i : start + i];
+
+        summaries[i] = entry->summary;
+        summaries[i].name = xstrdup(entry->summary.name);
+        if (entry->job)
+            summarize(entry->job, &summaries[i]);
+    }
     pthread_mutex_unlock(&catalogue->mutex);
     *ret_count = count;
     return summaries;

@@ -102,12 +102,17 @@ struct config {
     unsigned limits_max_waiting_calls;
     uint64_t limits_request_timeout_ms;
     uint64_t limits_handshake_timeout_ms;
-    uint64_t memory_total_bytes;   /* 0: half of what the machine or the service's cgroup has */
-    uint64_t memory_per_job_bytes; /* 0: as the total */
-    uint64_t disk_total_bytes;     /* scratch data of all jobs; 0: no limit */
-    uint64_t disk_per_job_bytes;   /* 0: no limit */
-    unsigned log_level;            /* enum log_level */
-    unsigned log_format;           /* enum config_log_format */
+    uint64_t memory_total_bytes;       /* 0: half of what the machine or the service's cgroup has */
+    uint64_t memory_per_job_bytes;     /* 0: as the total */
+    uint64_t disk_total_bytes;         /* scratch data of all jobs; 0: no limit */
+    uint64_t disk_per_job_bytes;       /* 0: no limit */
+    unsigned jobs_max_runs;            /* of one job, by daemons one after the other */
+    uint64_t retention_max_age_ms;     /* since a job's end; 0: no limit */
+    unsigned retention_max_jobs;       /* 0: no limit */
+    uint64_t retention_max_size_bytes; /* 0: no limit */
+    uint64_t retention_artifact_grace_ms;
+    unsigned log_level;  /* enum log_level */
+    unsigned log_format; /* enum config_log_format */
     unsigned log_max_messages_per_job;
     struct config_environment *environments; /* in the file's order */
     size_t environment_count;

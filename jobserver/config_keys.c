@@ -62,6 +62,10 @@ static const struct config_key keys[] = {
      "jobs that run at once; others wait for their turn, by --trestle_priority and then as they came"},
     {"jobs.max_queued", CONFIG_NUMBER, FIELD(jobs_max_queued), 0, 100000, "1000", NULL,
      "jobs that may wait for their turn; more are refused"},
+    {"jobs.max_runs", CONFIG_NUMBER, FIELD(jobs_max_runs), 1, 1000000, "3", NULL,
+     "how often a batch job is run, the first time included, when the server is restarted while it runs; then it "
+     "fails, "
+     "since it may be the reason"},
     {"workers.max_processes", CONFIG_NUMBER, FIELD(workers_max_processes), 0, 100000, "0", NULL,
      "worker processes of all running jobs together, of which each gets its fair share when it starts, and one for "
      "each "
@@ -140,6 +144,16 @@ static const struct config_key keys[] = {
      "limit"},
     {"disk.per_job", CONFIG_SIZE, FIELD(disk_per_job_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
      "the same for one job; 0B: no limit"},
+    {"retention.max_age", CONFIG_DURATION, FIELD(retention_max_age_ms), 0, 3660 * DAY_MS, "720h", NULL,
+     "how long finished jobs are kept, with pipeline, messages and metrics; 0s: no limit"},
+    {"retention.max_jobs", CONFIG_NUMBER, FIELD(retention_max_jobs), 0, 100000, "1000", NULL,
+     "finished jobs that are kept; one more, and the oldest is dropped; 0: no limit"},
+    {"retention.max_size", CONFIG_SIZE, FIELD(retention_max_size_bytes), 0, 1024 * 1024 * GIB, "10GiB", NULL,
+     "what finished jobs may take on disk: pipelines, messages, metrics and staged files; the oldest are dropped "
+     "first; "
+     "0B: no limit"},
+    {"retention.artifact_grace", CONFIG_DURATION, FIELD(retention_artifact_grace_ms), 0, 3660 * DAY_MS, "1h", NULL,
+     "how long a staged file is kept that no prepared, running or kept job refers to"},
     {"log.level", CONFIG_CHOICE, FIELD(log_level), 0, 0, "info", log_levels,
      "the daemon's own log on standard error: lines below this level are dropped"},
     {"log.format", CONFIG_CHOICE, FIELD(log_format), 0, 0, "plain", log_formats,

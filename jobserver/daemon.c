@@ -9,10 +9,12 @@
 #include "jobserver/artifact_service.h"
 #include "jobserver/catalogue.h"
 #include "jobserver/host.h"
+#include "jobserver/housekeeping.h"
 #include "jobserver/inspection/inspection.h"
 #include "jobserver/job_service.h"
 #include "jobserver/machine.h"
 #include "jobserver/native/native.h"
+#include "jobserver/recovery.h"
 #include "jobserver/state_dir.h"
 #include "worker/cgroup.h"
 #include "worker/orphans.h"
@@ -34,9 +36,11 @@ struct daemon {
     struct account *disk;
     struct state_dir *state_dir;
     struct artifact_store *store;
+    struct job_db *db;
     struct pool *pool;
     struct pool *scratch_pool; /* its tasks are long and must not hold up the artifacts */
     struct catalogue *catalogue;
+    struct recovery *recovery; /* until the jobs that it has are started */
     struct rpc_server *server;
     struct rpc_client *client;
     struct fn_service *fn_service;
@@ -46,6 +50,7 @@ struct daemon {
     char **container_options; /* NULL-terminated */
     size_t container_option_count;
     struct host *host;
+    struct housekeeping *housekeeping;
     struct job_service *job_service;
     struct artifact_service *artifact_service;
     atomic_bool is_beat_due; /* daemon_beat() asked, and there is no answer yet */
@@ -113,7 +118,26 @@ static int open_state(struct daemon *daemon, struct status *st) {
 
     if (r == 0)
         r = artifact_store_open(state_dir_path(daemon->state_dir), &daemon->store, st);
+    if (r == 0)
+        r = job_db_open(state_dir_path(daemon->state_dir), &daemon->db, st);
     return r;
+}
+
+static int open_catalogue(struct daemon *daemon, struct status *st) {
+    const struct config *config = daemon->config;
+    struct catalogue_options options = catalogue_default_options();
+    int r;
+
+    options.db = daemon->db;
+    options.max_running_jobs = (size_t)config->jobs_max_running + config->jobs_max_queued;
+    options.job_limits.max_messages = config->log_max_messages_per_job;
+    options.retention = (struct job_db_retention){
+        .max_age_ms = (int64_t)config->retention_max_age_ms,
+        .max_jobs = config->retention_max_jobs,
+        .max_bytes = config->retention_max_size_bytes,
+    };
+    r = catalogue_create(&options, &daemon->catalogue, st);
+    return r < 0 ? r : recovery_create(daemon->db, daemon->catalogue, config, &daemon->recovery, st);
 }
 
 static void add_option(struct daemon *daemon, char *option) {
@@ -215,12 +239,8 @@ static void set_isolation(struct daemon *daemon) {
 
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
-    struct catalogue_options limits = catalogue_default_options();
     CLEANUP(freep) char *local = local_endpoint(daemon->endpoint);
 
-    limits.max_running_jobs = (size_t)config->jobs_max_running + config->jobs_max_queued;
-    limits.job_limits.max_messages = config->log_max_messages_per_job;
-    daemon->catalogue = catalogue_create(&limits);
     daemon->pool = pool_create(POOL_THREADS);
     daemon->scratch_pool = pool_create(MAX(machine_cores(), 2u));
     daemon->client = rpc_client_create(CLIENT_THREADS);
@@ -270,6 +290,15 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     inspect(daemon, local);
     artifact_service_register(daemon->artifact_service, daemon->server);
     rpc_server_start(daemon->server);
+    daemon->housekeeping = housekeeping_start(&(struct housekeeping_options){
+        .catalogue = daemon->catalogue,
+        .db = daemon->db,
+        .store = daemon->store,
+        .pool = daemon->pool,
+        .artifact_grace_ms = (int64_t)config->retention_artifact_grace_ms,
+    });
+    recovery_start_jobs(daemon->recovery, daemon->host);
+    daemon->recovery = NULL;
     serve_http(daemon);
 }
 
@@ -286,6 +315,8 @@ int daemon_create(const struct config *config, struct launcher *launcher, struct
         take_over_workers(daemon, launcher);
     if (r == 0)
         r = listen_on(daemon, config->listen, st);
+    if (r == 0)
+        r = open_catalogue(daemon, st);
     if (r < 0) {
         daemon_destroy(daemon);
         return r;
@@ -319,6 +350,7 @@ void daemon_destroy(struct daemon *daemon) {
     if (daemon->host) {
         /* Jobs end while the server still serves: their harnesses say goodbye over it, and clients read how it ended. */
         catalogue_close(daemon->catalogue);
+        housekeeping_stop(daemon->housekeeping);
         host_stop(daemon->host);
         native_destroy(daemon->native);
         worker_manager_destroy(daemon->workers);
@@ -327,10 +359,14 @@ void daemon_destroy(struct daemon *daemon) {
     if (daemon->server)
         rpc_server_stop(daemon->server, STOP_GRACE_MS);
     http_server_stop(daemon->http);
-    /* What the last calls left to do. */
+    http_server_stop(daemon->http);
+    /* What the last calls left to do: their answers wait for the disk, and some go by way of the pool. */
+    if (daemon->db)
+        job_db_flush(daemon->db);
     pool_destroy(daemon->inspection_pool);
     pool_destroy(daemon->pool);
     pool_destroy(daemon->scratch_pool);
+    housekeeping_destroy(daemon->housekeeping);
     artifact_service_destroy(daemon->artifact_service);
     job_service_destroy(daemon->job_service);
     inspection_destroy(daemon->inspection);
@@ -340,7 +376,11 @@ void daemon_destroy(struct daemon *daemon) {
         fn_service_destroy(daemon->fn_service);
     if (daemon->client)
         rpc_client_destroy(daemon->client);
+    recovery_destroy(daemon->recovery);
+    if (daemon->db)
+        job_db_stop(daemon->db);
     catalogue_destroy(daemon->catalogue);
+    job_db_close(daemon->db);
     artifact_store_close(daemon->store);
     state_dir_close(daemon->state_dir);
     account_unref(daemon->account);

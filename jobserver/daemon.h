@@ -1,8 +1,8 @@
 /* The daemon: every module made, joined to the others, and taken down again in the right order.
  *
- *      state directory, store -- catalogue -- job service --.
- *      pool --------------------------------- artifacts ----+-- one RPC server, one port
- *      launcher (made by main) -- workers -- host -- fnapi -'
+ *      state directory, store, database -- catalogue -- job service --.
+ *      store, pool ------------------------------ artifacts ----+-- one RPC server, one port
+ *      launcher (made by main) ------ workers -- host -- fnapi -'
  *
  * Belongs to main's thread. */
 #ifndef JOBSERVER_DAEMON_H

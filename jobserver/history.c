@@ -115,6 +115,7 @@ static void trim(struct history *history) {
     uint64_t note_seq = 0;
     int64_t note_time = 0;
 
+    history->is_rewritten = true;
     for (size_t pass = 0; pass < ARRAY_COUNT(droppable) && is_over(history, 7); pass++) {
         size_t kept = 0, count = history->records.count;
 
@@ -165,8 +166,30 @@ void history_lower_errors(struct history *history) {
         lowered->event.text = lowered->text;
         lowered->event.importance = JOB_MESSAGE_WARNING;
         *place = lowered;
+        history->is_rewritten = true;
         history_record_unref(old);
     }
+}
+
+struct history_record *history_record_create(const struct job_event *event, bool is_note) {
+    size_t size = strlen(event->text);
+    struct history_record *record = xcalloc(1, sizeof(*record) + size + 1);
+
+    atomic_init(&record->refs, 1);
+    record->is_note = is_note;
+    record->event = *event;
+    record->text_size = size;
+    memcpy(record->text, event->text, size + 1);
+    record->event.text = record->text;
+    return record;
+}
+
+void history_restore(struct history *history, struct history_record *record) {
+    history->next_seq = record->event.seq + 1;
+    history->last_time_ms = MAX(history->last_time_ms, record->event.time_ms);
+    history->message_count += !record->event.is_state && !record->is_note;
+    history->bytes += sizeof(*record) + record->text_size;
+    vec_push(&history->records, record);
 }
 
 struct history_record *history_next(const struct history *history, uint64_t seq) {

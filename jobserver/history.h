@@ -32,6 +32,7 @@ struct history {
     size_t bytes;
     uint64_t dropped_count;
     int64_t last_time_ms;
+    bool is_rewritten; /* records went or changed since whoever keeps a copy of the history set this to false */
 };
 
 void history_init(struct history *history, const struct job_limits *limits);
@@ -43,6 +44,10 @@ void history_add_message(struct history *history, enum job_message_importance im
 /* From now on the history shows its ERROR messages as warnings: for those who read it from the start when the job has failed (Java's client takes
  * the first ERROR as the reason, others the last). */
 void history_lower_errors(struct history *history);
+/* A record of an earlier life of this history, behind those that are there; its reference is taken over. */
+void history_restore(struct history *history, struct history_record *record);
+/* What history_restore() takes. The text is copied as it is. */
+struct history_record *history_record_create(const struct job_event *event, bool is_note);
 /* The first record behind number `seq` (0: the very first), with a reference for the caller; NULL when there is none. */
 struct history_record *history_next(const struct history *history, uint64_t seq);
 void history_record_unref(struct history_record *record);

@@ -1,28 +1,8 @@
 #include "jobserver/job.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
-#include "base/list.h"
-#include "jobserver/history.h"
-
-struct job {
-    atomic_uint refs;
-    char *id;
-    char *name;
-    char *retrieval_token;
-    struct job_spec spec;
-    int64_t created_ms;
-
-    pthread_mutex_t mutex;
-    atomic_bool is_cancel_requested;
-    pthread_cond_t delivered; /* a subscription's callback returned */
-    struct history history;
-    enum job_state state;
-    int64_t state_time_ms;
-    struct list subscriptions;
-    struct job_metrics *metrics;
-};
+#include "jobserver/job_internal.h"
 
 struct job_subscription {
     struct list link;
@@ -91,6 +71,8 @@ struct job *job_ref(struct job *job) {
 void job_unref(struct job *job) {
     if (!job || atomic_fetch_sub_explicit(&job->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (job->journal)
+        job->journal->freed(job->journal_user);
     history_finish(&job->history);
     job_metrics_unref(job->metrics);
     slice_unref(&job->spec.pipeline);
@@ -125,8 +107,8 @@ enum job_state job_state_since(struct job *job, int64_t *ret_time_ms) {
     enum job_state state;
 
     pthread_mutex_lock(&job->mutex);
-    state = job->state;
-    *ret_time_ms = job->state_time_ms;
+    state = job->held_seq ? job->told_state : job->state;
+    *ret_time_ms = job->held_seq ? job->told_state_time_ms : job->state_time_ms;
     pthread_mutex_unlock(&job->mutex);
     return state;
 }
@@ -153,6 +135,10 @@ static struct history_record *find_delivery(struct job *job, struct job_subscrip
         if (subscription->is_paused || subscription->is_over || subscription->is_delivering)
             continue;
         record = history_next(&job->history, subscription->seen_seq);
+        if (record && job->held_seq && record->event.seq >= job->held_seq) {
+            history_record_unref(record);
+            continue;
+        }
         if (record) {
             *ret_subscription = subscription;
             return record;
@@ -165,9 +151,9 @@ static void subscription_free(struct job_subscription *subscription) {
     free(subscription);
 }
 
-/* Delivers all that is due. Locked; the lock is given up during a callback. An event that comes meanwhile, from this thread
- * or another, is seen by the loop that runs already. The caller holds a reference on the job. */
-static void deliver(struct job *job) {
+/* The lock is given up during a callback. An event that comes meanwhile, from this thread or another, is seen by the loop that runs
+ * already. */
+void job_deliver(struct job *job) {
     struct job_subscription *subscription;
     struct history_record *record;
 
@@ -222,7 +208,7 @@ void job_subscription_resume(struct job_subscription *subscription) {
 
     pthread_mutex_lock(&job->mutex);
     subscription->is_paused = false;
-    deliver(job);
+    job_deliver(job);
     pthread_mutex_unlock(&job->mutex);
     job_unref(job);
 }
@@ -252,9 +238,12 @@ void job_unsubscribe(struct job_subscription *subscription) {
 static bool enter_state(struct job *job, enum job_state state) {
     if (job->state == state || job_state_is_terminal(job->state))
         return false;
+    if (job_state_is_terminal(state))
+        job_hold_end(job);
     job->state = state;
     history_add_state(&job->history, state);
     job->state_time_ms = job->history.last_time_ms;
+    job_has_changed(job, job_state_is_terminal(state));
     return true;
 }
 
@@ -272,7 +261,7 @@ bool job_set_state(struct job *job, enum job_state state) {
     job_ref(job);
     pthread_mutex_lock(&job->mutex);
     is_entered = enter_state(job, state);
-    deliver(job);
+    job_deliver(job);
     pthread_mutex_unlock(&job->mutex);
     job_unref(job);
     return is_entered;
@@ -293,7 +282,8 @@ void job_add_message(struct job *job, enum job_message_importance importance, co
     job_ref(job);
     pthread_mutex_lock(&job->mutex);
     history_add_message(&job->history, lowered(job, importance), text);
-    deliver(job);
+    job_has_changed(job, false);
+    job_deliver(job);
     pthread_mutex_unlock(&job->mutex);
     job_unref(job);
 }
@@ -304,9 +294,10 @@ void job_fail(struct job *job, const char *text) {
     if (!job_state_is_terminal(job->state)) {
         /* Under one lock, so that no other thread's message gets between them. */
         history_lower_errors(&job->history);
+        job_hold_end(job);
         history_add_message(&job->history, JOB_MESSAGE_ERROR, text);
         enter_state(job, JOB_FAILED);
-        deliver(job);
+        job_deliver(job);
     }
     pthread_mutex_unlock(&job->mutex);
     job_unref(job);
@@ -316,7 +307,7 @@ void job_succeed(struct job *job) {
     job_ref(job);
     pthread_mutex_lock(&job->mutex);
     enter_state(job, job->state == JOB_DRAINING ? JOB_DRAINED : JOB_DONE);
-    deliver(job);
+    job_deliver(job);
     pthread_mutex_unlock(&job->mutex);
     job_unref(job);
 }
@@ -335,7 +326,7 @@ static int enter_draining(struct job *job, struct status *st) {
                           "job %s has not begun to run (%s) and has nothing to drain; Cancel stops it", job->id,
                           job_state_name(job->state));
     enter_state(job, JOB_DRAINING);
-    deliver(job);
+    job_deliver(job);
     return 0;
 }
 
@@ -387,6 +378,8 @@ void job_set_metrics(struct job *job, struct metric_table *attempted, struct met
     pthread_mutex_lock(&job->mutex);
     old = job->metrics;
     job->metrics = metrics;
+    job->has_new_metrics = true;
+    job_has_changed(job, false);
     pthread_mutex_unlock(&job->mutex);
     job_metrics_unref(old);
 }

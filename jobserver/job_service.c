@@ -86,8 +86,45 @@ static int check_options(struct slice bytes, struct status *st) {
     return r;
 }
 
-static int make_preparation(struct job_service *service, const Job__PrepareJobRequest *request,
-                            struct preparation **ret, struct status *st) {
+/* Where the client reached us is where it can reach us again; a server behind a wildcard address or a forwarded port knows no
+ * better one. Empty, or without a port (Unix sockets), it is no address. The caller frees it. */
+static char *staging_endpoint(const struct job_service *service, const struct rpc_stream *call) {
+    struct slice authority = rpc_stream_metadata(call, ":authority");
+
+    if (authority.size > 0 && memchr(authority.data, ':', authority.size))
+        return xmemdup0(authority.data, authority.size);
+    return xstrdup(service->staging_endpoint);
+}
+
+/* UNIMPLEMENTED would tell a client that there is no such method. */
+static void refuse_prepare(struct prepare_task *task, const struct status *st) {
+    enum status_code code = st->code == STATUS_UNIMPLEMENTED ? STATUS_INVALID_ARGUMENT : st->code;
+
+    log_info("job-service", "a pipeline was refused: %.2000s", status_message(st));
+    rpc_fail(task->call, code, status_message(st));
+}
+
+/* It is in the catalogue, or not: the task's end. */
+static void reply_prepared(void *user, struct preparation *preparation, const struct status *st) {
+    struct prepare_task *task = user;
+    Beam__ApiServiceDescriptor endpoint = BEAM__API_SERVICE_DESCRIPTOR__INIT;
+    Job__PrepareJobResponse response = JOB__PREPARE_JOB_RESPONSE__INIT;
+    CLEANUP(freep) char *url = staging_endpoint(task->service, task->call);
+
+    if (st) {
+        refuse_prepare(task, st);
+    } else {
+        endpoint.url = url;
+        response.preparation_id = (char *)preparation_id(preparation);
+        response.artifact_staging_endpoint = &endpoint;
+        response.staging_session_token = (char *)preparation_staging_token(preparation);
+        rpc_reply(task->call, PB_PACK(&response, NULL));
+    }
+    free(task);
+}
+
+static int make_preparation(struct prepare_task *task, const Job__PrepareJobRequest *request, struct status *st) {
+    struct job_service *service = task->service;
     CLEANUP(arena_clearp) struct arena arena = {0}; /* of the environments that are put in place of others */
     CLEANUP_SLICE struct slice options = SLICE_EMPTY;
     CLEANUP_SLICE struct slice pipeline = SLICE_EMPTY;
@@ -121,30 +158,7 @@ static int make_preparation(struct job_service *service, const Job__PrepareJobRe
                                  .pipeline_options = options,
                                  .plan = plan,
                              },
-                             ret, st);
-}
-
-/* Where the client reached us is where it can reach us again; a server behind a wildcard address or a forwarded port knows no
- * better one. Empty, or without a port (Unix sockets), it is no address. The caller frees it. */
-static char *staging_endpoint(const struct job_service *service, const struct rpc_stream *call) {
-    struct slice authority = rpc_stream_metadata(call, ":authority");
-
-    if (authority.size > 0 && memchr(authority.data, ':', authority.size))
-        return xmemdup0(authority.data, authority.size);
-    return xstrdup(service->staging_endpoint);
-}
-
-static void reply_prepared(struct job_service *service, struct rpc_stream *call,
-                           const struct preparation *preparation) {
-    Beam__ApiServiceDescriptor endpoint = BEAM__API_SERVICE_DESCRIPTOR__INIT;
-    Job__PrepareJobResponse response = JOB__PREPARE_JOB_RESPONSE__INIT;
-    CLEANUP(freep) char *url = staging_endpoint(service, call);
-
-    endpoint.url = url;
-    response.preparation_id = (char *)preparation_id(preparation);
-    response.artifact_staging_endpoint = &endpoint;
-    response.staging_session_token = (char *)preparation_staging_token(preparation);
-    rpc_reply(call, PB_PACK(&response, NULL));
+                             reply_prepared, task, st);
 }
 
 /* On the pool. */
@@ -153,24 +167,16 @@ static void run_prepare(void *user) {
     CLEANUP(arena_clearp) struct arena arena = {0};
     CLEANUP_STATUS struct status st = {0};
     Job__PrepareJobRequest *request;
-    struct preparation *preparation = NULL;
     int r = PB_UNPACK(Job__PrepareJobRequest, job__prepare_job_request, task->request, PB_STRINGS_STRICT, &arena,
                       &request, &st);
 
     slice_unref(&task->request);
     if (r == 0)
-        r = make_preparation(task->service, request, &preparation, &st);
-    if (r == 0) {
-        reply_prepared(task->service, task->call, preparation);
-        preparation_unref(preparation);
-    } else {
-        /* UNIMPLEMENTED would tell a client that there is no such method. */
-        if (st.code == STATUS_UNIMPLEMENTED)
-            st.code = STATUS_INVALID_ARGUMENT;
-        log_info("job-service", "a pipeline was refused: %.2000s", status_message(&st));
-        fail(task->call, &st);
+        r = make_preparation(task, request, &st);
+    if (r < 0) {
+        refuse_prepare(task, &st);
+        free(task);
     }
-    free(task);
 }
 
 static void prepare(struct rpc_stream *call, void *context, struct slice request) {
@@ -206,7 +212,7 @@ static void log_event(void *user, const struct job_event *event) {
     }
 }
 
-static void start_logging(struct job *job) {
+void job_service_log_job(struct job *job) {
     struct job_logger *logger = xcalloc(1, sizeof(*logger));
 
     logger->job = job_ref(job);
@@ -214,42 +220,97 @@ static void start_logging(struct job *job) {
     job_subscription_resume(logger->subscription);
 }
 
-static int start_job(struct job_service *service, const char *preparation_id, struct job **ret, struct status *st) {
-    struct job *job;
-    int r = catalogue_start(service->options.catalogue, preparation_id, &job, st);
+/* The job is started while it is being written; the call is answered when both are through. */
+struct run_task {
+    struct job_service *service;
+    struct rpc_stream *call;
+    struct job *job; /* owned reference */
+    atomic_uint pending;
+    struct status save_error, start_error;
+    struct job_subscription *subscription; /* of a job that cannot be started */
+};
 
-    if (r < 0)
-        return r;
-    start_logging(job);
-    r = host_start_job(service->options.host, job, st);
-    if (r < 0) {
-        job_fail(job, status_message(st));
-        job_unref(job);
-        return r;
+static void run_task_free(struct run_task *task) {
+    job_unref(task->job);
+    status_clear(&task->save_error);
+    status_clear(&task->start_error);
+    free(task);
+}
+
+static void refused_job_told(void *user, const struct job_event *event) {
+    struct run_task *task = user;
+
+    if (!event->is_state || !job_state_is_terminal(event->state))
+        return;
+    fail(task->call, &task->start_error);
+    job_unsubscribe(task->subscription);
+    run_task_free(task);
+}
+
+/* Answered when the job's end is on disk, so that it is found then. */
+static void refuse_run(struct run_task *task) {
+    task->subscription = job_subscribe_paused(task->job, refused_job_told, task);
+    job_fail(task->job, status_message(&task->start_error));
+    job_subscription_resume(task->subscription);
+}
+
+static void answer_run(struct run_task *task) {
+    Job__RunJobResponse response = JOB__RUN_JOB_RESPONSE__INIT;
+
+    if (task->save_error.code) {
+        log_warning("job", "%s: %s", job_id(task->job), status_message(&task->save_error));
+        host_cancel_job(task->service->options.host, task->job);
+        fail(task->call, &task->save_error);
+    } else if (task->start_error.code) {
+        refuse_run(task);
+        return;
+    } else {
+        response.job_id = (char *)job_id(task->job);
+        rpc_reply(task->call, PB_PACK(&response, NULL));
     }
-    *ret = job;
-    return 0;
+    run_task_free(task);
+}
+
+static void run_task_step(struct run_task *task) {
+    if (atomic_fetch_sub(&task->pending, 1) == 1)
+        answer_run(task);
+}
+
+static void job_was_saved(void *user, struct job *job, const struct status *st) {
+    struct run_task *task = user;
+
+    (void)job;
+    if (st)
+        status_set(&task->save_error, st->code, "%s", status_message(st));
+    run_task_step(task);
 }
 
 static void run(struct rpc_stream *call, void *context, struct slice request) {
     struct job_service *service = context;
     CLEANUP(arena_clearp) struct arena arena = {0};
     CLEANUP_STATUS struct status st = {0};
-    Job__RunJobResponse response = JOB__RUN_JOB_RESPONSE__INIT;
     Job__RunJobRequest *message;
-    struct job *job = NULL;
+    struct run_task *task;
     int r = PB_UNPACK(Job__RunJobRequest, job__run_job_request, request, PB_STRINGS_STRICT, &arena, &message, &st);
 
     slice_unref(&request);
-    if (r == 0)
-        r = start_job(service, message->preparation_id, &job, &st);
     if (r < 0) {
         fail(call, &st);
         return;
     }
-    response.job_id = (char *)job_id(job);
-    rpc_reply(call, PB_PACK(&response, NULL));
-    job_unref(job);
+    task = xcalloc(1, sizeof(*task));
+    task->service = service;
+    task->call = call;
+    atomic_init(&task->pending, 2);
+    r = catalogue_start(service->options.catalogue, message->preparation_id, job_was_saved, task, &task->job, &st);
+    if (r < 0) {
+        fail(call, &st);
+        run_task_free(task);
+        return;
+    }
+    job_service_log_job(task->job);
+    host_start_job(service->options.host, task->job, &task->start_error);
+    run_task_step(task);
 }
 
 /* ------------------------------------------------------------------ what there is to know of jobs */
@@ -270,17 +331,32 @@ static void add_job_info(struct job_service *service, const struct job_summary *
     buf_clear(&line);
 }
 
-static void get_jobs(struct rpc_stream *call, void *context, struct slice request) {
-    struct job_service *service = context;
+struct list_task {
+    struct job_service *service;
+    struct rpc_stream *call;
+};
+
+/* On the pool: the options of many jobs may have to be read from the disk. */
+static void list_jobs(void *user) {
+    struct list_task *task = user;
     struct buf out = {0};
     size_t count;
-    struct job_summary *jobs = catalogue_list_jobs(service->options.catalogue, &(struct job_query){0}, &count);
+    struct job_summary *jobs = catalogue_list_jobs(task->service->options.catalogue, &(struct job_query){0}, &count);
+
+    for (size_t i = 0; i < count; i++)
+        add_job_info(task->service, &jobs[i], &out);
+    job_summaries_free(jobs, count);
+    rpc_reply(task->call, buf_finish(&out));
+    free(task);
+}
+
+static void get_jobs(struct rpc_stream *call, void *context, struct slice request) {
+    struct job_service *service = context;
+    struct list_task *task = xcalloc(1, sizeof(*task));
 
     slice_unref(&request);
-    for (size_t i = 0; i < count; i++)
-        add_job_info(service, &jobs[i], &out);
-    job_summaries_free(jobs, count);
-    rpc_reply(call, buf_finish(&out));
+    *task = (struct list_task){.service = service, .call = call};
+    pool_run(service->options.pool, list_jobs, task);
 }
 
 static void get_state(struct rpc_stream *call, void *context, struct slice request) {

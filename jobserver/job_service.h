@@ -10,7 +10,8 @@
  *   - Drain answers DRAINING at once; the job's end is in its state (docs/job-api.md).
  *   - Cancel answers with the terminal state when there is one within cancel_wait_ms (TypeScript takes it as final).
  *
- * Threads: methods run on RPC threads and do not block; Prepare works on the pool. */
+ * Threads: methods run on RPC threads and wait for no write; Prepare and GetJobs work on the pool. Prepare and Run are answered when what
+ *   they did is written. */
 #ifndef JOBSERVER_JOB_SERVICE_H
 #define JOBSERVER_JOB_SERVICE_H
 
@@ -34,6 +35,8 @@ struct job_service_options {
 };
 
 struct job_service *job_service_create(const struct job_service_options *options);
+/* From now on the daemon's log tells of this job's states and errors; Run does it for the jobs that it makes. */
+void job_service_log_job(struct job *job);
 void job_service_register(struct job_service *service, struct rpc_server *server);
 /* After the server was stopped and the pool destroyed. NULL is fine. */
 void job_service_destroy(struct job_service *service);

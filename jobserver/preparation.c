@@ -7,19 +7,18 @@
  * them to the legacy service (beam_artifact_api.proto, CommitManifestResponse.Constants). */
 static const char no_artifacts_token[] = "__no_artifacts_staged__";
 
-enum staging { STAGING_NONE, STAGING_RUNS, STAGING_DONE, STAGING_FAILED };
-
 struct preparation {
     atomic_uint refs;
     char *id;
     char *staging_token;
     char *name;
     struct slice pipeline_options;
+    int64_t key;
 
     pthread_mutex_t mutex;
     struct slice pipeline;
     struct plan *plan; /* NULL: taken */
-    enum staging staging;
+    enum preparation_staging staging;
     unsigned session;
     char *staging_error;
 };
@@ -34,6 +33,12 @@ struct preparation *preparation_create(const struct preparation_spec *spec) {
     preparation->pipeline = slice_ref(spec->pipeline);
     preparation->pipeline_options = slice_ref(spec->pipeline_options);
     preparation->plan = spec->plan;
+    preparation->key = spec->key;
+    preparation->staging = spec->staging;
+    if (spec->staging == STAGING_RUNS || spec->staging == STAGING_FAILED) {
+        preparation->staging = STAGING_FAILED;
+        preparation->staging_error = xstrdup("the server was restarted before all were there; stage them again");
+    }
     pthread_mutex_init(&preparation->mutex, NULL);
     return preparation;
 }
@@ -68,6 +73,10 @@ const char *preparation_name(const struct preparation *preparation) {
 
 const char *preparation_staging_token(const struct preparation *preparation) {
     return preparation->staging_token;
+}
+
+int64_t preparation_key(const struct preparation *preparation) {
+    return preparation->key;
 }
 
 size_t preparation_memory_bytes(struct preparation *preparation) {

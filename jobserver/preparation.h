@@ -11,7 +11,7 @@
 #ifndef JOBSERVER_PREPARATION_H
 #define JOBSERVER_PREPARATION_H
 
-#include "jobserver/job.h"
+#include "jobserver/job_db/job_db.h"
 
 struct preparation;
 
@@ -19,9 +19,11 @@ struct preparation_spec {
     const char *id;
     const char *staging_token; /* unguessable */
     const char *name;
-    struct slice pipeline;         /* serialized Pipeline */
-    struct slice pipeline_options; /* serialized Struct */
-    struct plan *plan;             /* taken over */
+    struct slice pipeline;            /* serialized Pipeline */
+    struct slice pipeline_options;    /* serialized Struct */
+    struct plan *plan;                /* taken over */
+    int64_t key;                      /* in the catalogue on disk */
+    enum preparation_staging staging; /* how far it is */
 };
 
 struct preparation *preparation_create(const struct preparation_spec *spec);
@@ -30,6 +32,7 @@ void preparation_unref(struct preparation *preparation);
 const char *preparation_id(const struct preparation *preparation);
 const char *preparation_name(const struct preparation *preparation);
 const char *preparation_staging_token(const struct preparation *preparation);
+int64_t preparation_key(const struct preparation *preparation);
 size_t preparation_memory_bytes(struct preparation *preparation);
 
 /* Starts a staging session and returns its number. *ret_pipeline is the caller's. */

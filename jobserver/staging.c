@@ -85,27 +85,80 @@ static void fail(struct session *session, const struct status *st) {
     if (session->preparation) {
         log_warning("staging", "%s: %.2000s", preparation_id(session->preparation), status_message(st));
         preparation_fail_staging(session->preparation, session->number, status_message(st));
+        catalogue_save_staging(session->service->options.catalogue, session->preparation, STAGING_FAILED);
     }
     rpc_stream_finish(session->stream, st->code, status_message(st));
 }
 
-/* Everything is in the store: the pipeline says so from now on. */
-static int complete(struct session *session, struct status *st) {
+/* What is staged, on its way to the disk. The session may be gone before it is there. */
+struct saving {
+    struct preparation *preparation; /* owned reference */
+    struct rpc_stream *stream;       /* owned reference */
+    unsigned number;                 /* of the session */
     struct slice pipeline;
     struct plan *plan;
+    size_t staged_count, fetched_count;
+};
+
+static void was_saved(void *user, const struct status *st) {
+    struct saving *saving = user;
+
+    if (st) {
+        plan_destroy(saving->plan);
+        slice_unref(&saving->pipeline);
+        preparation_fail_staging(saving->preparation, saving->number, status_message(st));
+        rpc_stream_finish(saving->stream, st->code, status_message(st));
+    } else if (!preparation_finish_staging(saving->preparation, saving->number, saving->pipeline, saving->plan)) {
+        rpc_stream_finish(saving->stream, STATUS_ABORTED, "another staging stream has taken over");
+    } else {
+        log_info("staging", "%s: %zu artifacts, %zu of them sent", preparation_id(saving->preparation),
+                 saving->staged_count, saving->fetched_count);
+        rpc_stream_finish(saving->stream, STATUS_OK, "");
+    }
+    preparation_unref(saving->preparation);
+    rpc_stream_unref(saving->stream);
+    free(saving);
+}
+
+/* Digest and size of each artifact that the session has staged, once; the caller frees it. */
+static struct stored_artifact *list_staged(struct session *session, size_t *ret_count) {
+    struct stored_artifact *artifacts = xcalloc(session->digests.count + 1, sizeof(*artifacts));
+    size_t count = 0;
+
+    map_foreach (entry, &session->digests) {
+        struct stored_artifact *artifact = &artifacts[count++];
+
+        memcpy(artifact->digest, entry->value, sizeof(artifact->digest));
+        artifact->bytes = artifact_store_size(session->service->options.store, artifact->digest);
+    }
+    *ret_count = count;
+    return artifacts;
+}
+
+/* Everything is in the store: the pipeline says so from now on. */
+static int complete(struct session *session, struct status *st) {
+    CLEANUP(freep) struct stored_artifact *artifacts = NULL;
+    struct saving *saving;
+    struct plan *plan;
+    size_t count;
     int r = translate_pipeline(session->pipeline, NULL, &plan, st);
 
     if (r < 0)
         return r;
-    pipeline = PB_PACK(session->pipeline, NULL);
     session->expected = OVER;
-    if (!preparation_finish_staging(session->preparation, session->number, pipeline, plan)) {
-        rpc_stream_finish(session->stream, STATUS_ABORTED, "another staging stream has taken over");
-        return 0;
-    }
-    log_info("staging", "%s: %zu artifacts, %zu of them sent", preparation_id(session->preparation),
-             session->staged_count, session->fetched_count);
-    rpc_stream_finish(session->stream, STATUS_OK, "");
+    saving = xcalloc(1, sizeof(*saving));
+    *saving = (struct saving){
+        .preparation = preparation_ref(session->preparation),
+        .stream = rpc_stream_ref(session->stream),
+        .number = session->number,
+        .pipeline = PB_PACK(session->pipeline, NULL),
+        .plan = plan,
+        .staged_count = session->staged_count,
+        .fetched_count = session->fetched_count,
+    };
+    artifacts = list_staged(session, &count);
+    catalogue_save_staged(session->service->options.catalogue, session->preparation, saving->pipeline, artifacts, count,
+                          was_saved, saving);
     return 0;
 }
 
@@ -299,6 +352,7 @@ static int take_token(struct session *session, const char *token, struct status 
     if (!session->preparation)
         return status_set(st, STATUS_NOT_FOUND, "unknown staging token \"%.80s\"; was the job run already?", token);
     session->number = preparation_begin_staging(session->preparation, &pipeline);
+    catalogue_save_staging(session->service->options.catalogue, session->preparation, STAGING_RUNS);
     r = PB_UNPACK(Beam__Pipeline, beam__pipeline, pipeline, PB_STRINGS_STRICT, &session->arena, &session->pipeline, st);
     return r < 0 ? r : advance(session, st);
 }

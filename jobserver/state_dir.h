@@ -3,6 +3,7 @@
  *      STATE_DIR/VERSION       "trestle state directory" and the number of the layout
  *      STATE_DIR/LOCK          flock'ed while a daemon runs; holds its process id, for people
  *      STATE_DIR/artifacts/    artifact_store.h
+ *      STATE_DIR/catalogue.db  job_db/job_db.h
  *
  * The lock goes away with the process, however that ends. */
 #ifndef JOBSERVER_STATE_DIR_H

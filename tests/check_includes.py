@@ -37,6 +37,7 @@ LIBRARIES = [
     (r'grpc/', ['rpc']),
     (r'microhttpd\.h$', ['http/http.c']),
     (r'yaml\.h$', ['jobserver/config_internal.h']),
+    (r'sqlite3\.h$', ['jobserver/job_db']),
     (r'check\.h$', []),
 ]
 
@@ -120,7 +121,7 @@ class Checker:
     return [
         'includes <%s>, which belongs to %s' % (name, ', '.join(places) or 'tests')
         for pattern, places in LIBRARIES
-        if re.match(pattern, name) and path not in places and room_of(path) not in places
+        if re.match(pattern, name) and not any(path == place or path.startswith(place + '/') for place in places)
     ]
 
   def check_deterministic(self, path):

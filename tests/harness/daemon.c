@@ -97,7 +97,8 @@ bool daemon_restart(struct daemon_process *daemon) {
         getenv("TRESTLE_BINARY"), "serve", "--listen", "127.0.0.1:0", "--state-dir", state, "--config", config, NULL};
     const char *prefix = "listening on ";
     struct child child;
-    char line[200];
+    char line[200] = "";
+    bool is_listening;
 
     if (!argv[0]) {
         fprintf(stderr, "TRESTLE_BINARY is not set\n");
@@ -106,7 +107,10 @@ bool daemon_restart(struct daemon_process *daemon) {
     if (!child_start(&child, argv, log))
         return false;
     daemon->pid = child.pid;
-    if (!child_read_line(&child, line, sizeof(line)) || strncmp(line, prefix, strlen(prefix)) != 0) {
+    is_listening = child_read_line(&child, line, sizeof(line)) && strncmp(line, prefix, strlen(prefix)) == 0;
+    close(child.in);
+    close(child.out);
+    if (!is_listening) {
         fprintf(stderr, "the daemon did not start: \"%s\"\n", line);
         show_log(daemon);
         kill(daemon->pid, SIGKILL);
@@ -164,20 +168,24 @@ static bool nothing_is_left(void) {
     return false;
 }
 
-bool daemon_kill(struct daemon_process *daemon) {
-    bool good;
+bool daemon_crash(struct daemon_process *daemon) {
     pid_t pid;
 
     kill(daemon->pid, SIGKILL);
     /* Its children become ours, theirs in turn, until there is none left: for as long as the caller's time limit lets us. */
     while ((pid = wait(NULL)) > 0)
         ;
-    good = pid < 0 && errno == ECHILD;
+    return pid < 0 && errno == ECHILD;
+}
+
+bool daemon_kill(struct daemon_process *daemon) {
+    bool good = daemon_crash(daemon);
+
     daemon_remove(daemon);
     return good;
 }
 
-bool daemon_stop(struct daemon_process *daemon) {
+bool daemon_end(struct daemon_process *daemon) {
     bool good = true;
     int status = 0;
 
@@ -189,6 +197,12 @@ bool daemon_stop(struct daemon_process *daemon) {
     good = nothing_is_left() && good;
     if (!good)
         show_log(daemon);
+    return good;
+}
+
+bool daemon_stop(struct daemon_process *daemon) {
+    bool good = daemon_end(daemon);
+
     daemon_remove(daemon);
     return good;
 }

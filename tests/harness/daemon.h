@@ -15,9 +15,11 @@ struct daemon_process {
  * becomes the parent of what the daemon leaves behind, so that daemon_stop() can see it. */
 bool daemon_start(struct daemon_process *daemon, const char *yaml);
 /* SIGTERM. True when it ended with exit code 0 and no child of it was left; else says what was wrong. */
-bool daemon_stop(struct daemon_process *daemon);
-
+bool daemon_end(struct daemon_process *daemon);
 /* SIGKILL. True when all that it had started ended by itself. */
+bool daemon_crash(struct daemon_process *daemon);
+/* The same, and daemon_remove(). */
+bool daemon_stop(struct daemon_process *daemon);
 bool daemon_kill(struct daemon_process *daemon);
 /* The process that starts its workers. */
 pid_t daemon_launcher(const struct daemon_process *daemon);

@@ -13,6 +13,7 @@ enum { CALL_MS = 60000 };
 void submitter_init(struct submitter *s, const char *endpoint) {
     s->client = rpc_client_create(1);
     s->channel = rpc_channel_create(s->client, endpoint);
+    s->fails_fast = false;
 }
 
 void submitter_clear(struct submitter *s) {
@@ -102,7 +103,7 @@ static void refuse(struct job *job, const struct status *st) {
 }
 
 static int call(struct submitter *s, const char *path, struct slice request, struct slice *ret, struct status *st) {
-    return rpc_channel_call_wait(s->channel, path, NULL, 0, CALL_MS, true, request, ret, st);
+    return rpc_channel_call_wait(s->channel, path, NULL, 0, CALL_MS, !s->fails_fast, request, ret, st);
 }
 
 static int prepare(struct submitter *s, struct slice request, char **ret_id, struct status *st) {
@@ -139,26 +140,61 @@ static int run(struct submitter *s, const char *preparation, char **ret_id, stru
     return r;
 }
 
-void job_start_bytes(struct submitter *s, struct slice request, struct job *ret) {
-    CLEANUP(freep) char *preparation = NULL;
+static void init(struct job *job) {
+    *job = (struct job){0};
+    pthread_mutex_init(&job->lock, NULL);
+    pthread_cond_init(&job->changed, NULL);
+}
+
+static char *prepare_bytes(struct submitter *s, struct slice request, struct status *st) {
+    char *preparation;
+
+    return prepare(s, request, &preparation, st) < 0 ? NULL : preparation;
+}
+
+void job_run_prepared(struct submitter *s, const char *preparation, struct job *ret) {
     CLEANUP_STATUS struct status st = {0};
 
-    *ret = (struct job){0};
-    pthread_mutex_init(&ret->lock, NULL);
-    pthread_cond_init(&ret->changed, NULL);
-    if (prepare(s, request, &preparation, &st) < 0 || run(s, preparation, &ret->id, &st) < 0)
+    init(ret);
+    if (run(s, preparation, &ret->id, &st) < 0)
         refuse(ret, &st);
     else
         open_stream(s, ret);
 }
 
-void job_start(struct submitter *s, struct pipeline *p, const char *name, struct job *ret) {
+void job_watch(struct submitter *s, const char *id, struct job *ret) {
+    init(ret);
+    ret->id = xstrdup(id);
+    open_stream(s, ret);
+}
+
+void job_start_bytes(struct submitter *s, struct slice request, struct job *ret) {
+    CLEANUP_STATUS struct status st = {0};
+    CLEANUP(freep) char *preparation = prepare_bytes(s, request, &st);
+
+    if (preparation) {
+        job_run_prepared(s, preparation, ret);
+    } else {
+        init(ret);
+        refuse(ret, &st);
+    }
+}
+
+static struct slice make_request(struct pipeline *p, const char *name) {
     Job__PrepareJobRequest request = JOB__PREPARE_JOB_REQUEST__INIT;
 
     request.pipeline = &p->message;
     request.job_name = (char *)name;
     request.pipeline_options = &p->options;
-    job_start_bytes(s, pb_pack(&request.base, NULL), ret);
+    return pb_pack(&request.base, NULL);
+}
+
+void job_start(struct submitter *s, struct pipeline *p, const char *name, struct job *ret) {
+    job_start_bytes(s, make_request(p, name), ret);
+}
+
+char *job_prepare(struct submitter *s, struct pipeline *p, const char *name, struct status *st) {
+    return prepare_bytes(s, make_request(p, name), st);
 }
 
 void job_wait(struct job *job) {

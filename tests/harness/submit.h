@@ -12,6 +12,7 @@
 struct submitter {
     struct rpc_client *client;
     struct rpc_channel *channel;
+    bool fails_fast; /* calls do not wait for a server that is not there */
 };
 
 void submitter_init(struct submitter *s, const char *endpoint);
@@ -43,6 +44,11 @@ void job_clear(struct job *job);
 void job_start(struct submitter *s, struct pipeline *p, const char *name, struct job *ret);
 /* The same from the bytes of a PrepareJobRequest. */
 void job_start_bytes(struct submitter *s, struct slice prepare_request, struct job *ret);
+/* The two steps one by one. The preparation's id, which the caller frees, or NULL. */
+char *job_prepare(struct submitter *s, struct pipeline *p, const char *name, struct status *st);
+void job_run_prepared(struct submitter *s, const char *preparation, struct job *ret);
+/* The message stream of a job that was started before. */
+void job_watch(struct submitter *s, const char *id, struct job *ret);
 void job_wait(struct job *job);
 void job_wait_for_line(struct job *job, const char *text);
 /* Until so many lines hold the text, or the job is over. */

@@ -17,25 +17,31 @@ static void setup(void) {
     options.max_preparations = 3;
     options.max_running_jobs = 3;
     options.max_finished_jobs = 2;
-    catalogue = catalogue_create(&options);
+    ck_assert_int_eq(catalogue_create(&options, &catalogue, NULL), 0);
 }
 
 static void teardown(void) {
     catalogue_destroy(catalogue);
 }
 
+/* Without a disk it is all done before the call returns. */
+static void note_id(void *user, struct preparation *preparation, const struct status *st) {
+    ck_assert_ptr_null(st);
+    snprintf(user, JOB_ID_SIZE, "%s", preparation_id(preparation));
+}
+
 /* The id of a new preparation. */
 static void prepare(const char *name, char ret_id[JOB_ID_SIZE]) {
-    struct preparation *preparation;
-
     ck_assert_int_eq(
         catalogue_prepare(
             catalogue,
             &(struct preparation_spec){.name = name, .pipeline = slice_of_literal("pipeline"), .plan = empty_plan()},
-            &preparation, NULL),
+            note_id, ret_id, NULL),
         0);
-    snprintf(ret_id, JOB_ID_SIZE, "%s", preparation_id(preparation));
-    preparation_unref(preparation);
+}
+
+static int start_prepared(const char *id, struct job **ret, struct status *st) {
+    return catalogue_start(catalogue, id, NULL, NULL, ret, st);
 }
 
 static struct job *start(const char *name) {
@@ -43,7 +49,7 @@ static struct job *start(const char *name) {
     struct job *job;
 
     prepare(name, id);
-    ck_assert_int_eq(catalogue_start(catalogue, id, &job, NULL), 0);
+    ck_assert_int_eq(start_prepared(id, &job, NULL), 0);
     return job;
 }
 
@@ -65,7 +71,7 @@ START_TEST(ids_have_the_agreed_form_and_order)
 
         prepare(names[i], id);
         expect_id_form(id);
-        ck_assert_int_eq(catalogue_start(catalogue, id, &job, NULL), 0);
+        ck_assert_int_eq(start_prepared(id, &job, NULL), 0);
         expect_id_form(job_id(job));
         ck_assert_str_ne(job_id(job), id);
         ck_assert_str_gt(job_id(job), before);
@@ -93,8 +99,8 @@ START_TEST(a_preparation_runs_once)
     struct job *job, *found;
 
     prepare("x", id);
-    ck_assert_int_eq(catalogue_start(catalogue, id, &job, NULL), 0);
-    ck_assert_int_eq(catalogue_start(catalogue, id, &found, &st), -STATUS_NOT_FOUND);
+    ck_assert_int_eq(start_prepared(id, &job, NULL), 0);
+    ck_assert_int_eq(start_prepared(id, &found, &st), -STATUS_NOT_FOUND);
     ck_assert_int_eq(catalogue_find_job(catalogue, job_id(job), &found, NULL), 0);
     ck_assert_ptr_eq(found, job);
     ck_assert(slice_equal_string(job_specification(job)->pipeline, "pipeline"));
@@ -194,7 +200,7 @@ START_TEST(finished_jobs_that_hold_much_memory_are_dropped_earlier)
 
     options.max_finished_bytes = 1000;
     catalogue_destroy(catalogue);
-    catalogue = catalogue_create(&options);
+    ck_assert_int_eq(catalogue_create(&options, &catalogue, NULL), 0);
     job = start("big");
     job_add_message(job, JOB_MESSAGE_BASIC, "%01000d", 0);
     job_set_state(job, JOB_DONE);
@@ -215,9 +221,9 @@ START_TEST(too_many_running_jobs_are_refused_and_the_preparation_stays)
     for (int i = 0; i < 3; i++)
         jobs[i] = start("x");
     prepare("y", id);
-    ck_assert_int_eq(catalogue_start(catalogue, id, &job, &st), -STATUS_RESOURCE_EXHAUSTED);
+    ck_assert_int_eq(start_prepared(id, &job, &st), -STATUS_RESOURCE_EXHAUSTED);
     job_set_state(jobs[0], JOB_DONE);
-    ck_assert_int_eq(catalogue_start(catalogue, id, &job, NULL), 0);
+    ck_assert_int_eq(start_prepared(id, &job, NULL), 0);
     job_unref(job);
     for (int i = 0; i < 3; i++)
         job_unref(jobs[i]);
@@ -227,13 +233,12 @@ END_TEST
 START_TEST(a_closed_catalogue_takes_nothing_new)
 {
     char id[JOB_ID_SIZE];
-    struct preparation *preparation;
     struct job *job;
 
     prepare("x", id);
     catalogue_close(catalogue);
-    ck_assert_int_eq(catalogue_start(catalogue, id, &job, NULL), -STATUS_UNAVAILABLE);
-    ck_assert_int_eq(catalogue_prepare(catalogue, &(struct preparation_spec){.plan = empty_plan()}, &preparation, NULL),
+    ck_assert_int_eq(start_prepared(id, &job, NULL), -STATUS_UNAVAILABLE);
+    ck_assert_int_eq(catalogue_prepare(catalogue, &(struct preparation_spec){.plan = empty_plan()}, NULL, NULL, NULL),
                      -STATUS_UNAVAILABLE);
 }
 END_TEST
@@ -255,18 +260,18 @@ START_TEST(staging_gates_run)
     first = preparation_begin_staging(preparation, &pipeline);
     ck_assert(slice_equal_string(pipeline, "pipeline"));
     slice_unref(&pipeline);
-    ck_assert_int_eq(catalogue_start(catalogue, id, &job, &st), -STATUS_FAILED_PRECONDITION);
+    ck_assert_int_eq(start_prepared(id, &job, &st), -STATUS_FAILED_PRECONDITION);
     second = preparation_begin_staging(preparation, &pipeline);
     slice_unref(&pipeline);
     preparation_fail_staging(preparation, first, "of no interest");
     ck_assert(!preparation_finish_staging(preparation, first, SLICE_EMPTY, empty_plan()));
     preparation_fail_staging(preparation, second, "the disk is full");
-    ck_assert_int_eq(catalogue_start(catalogue, id, &job, &st), -STATUS_FAILED_PRECONDITION);
+    ck_assert_int_eq(start_prepared(id, &job, &st), -STATUS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(status_message(&st), "the disk is full"));
     second = preparation_begin_staging(preparation, &pipeline);
     slice_unref(&pipeline);
     ck_assert(preparation_finish_staging(preparation, second, slice_of_literal("staged"), empty_plan()));
-    ck_assert_int_eq(catalogue_start(catalogue, id, &job, NULL), 0);
+    ck_assert_int_eq(start_prepared(id, &job, NULL), 0);
     ck_assert(slice_equal_string(job_specification(job)->pipeline, "staged"));
     job_unref(job);
     preparation_unref(preparation);

@@ -65,6 +65,7 @@ int host_drain_job(struct host *host, struct job *job, struct status *st) {
 static char *directory;
 static struct artifact_store *store;
 static struct pool *pool;
+static struct job_db *db;
 static struct catalogue *catalogue;
 static struct rpc_server *server;
 static struct rpc_client *client;
@@ -85,7 +86,9 @@ static void setup(void) {
     ck_assert_int_eq(artifact_store_open(directory, &store, NULL), 0);
     pool = pool_create(2);
     config_init_defaults(&config);
-    catalogue = catalogue_create(&options);
+    ck_assert_int_eq(job_db_open(directory, &db, NULL), 0);
+    options.db = db;
+    ck_assert_int_eq(catalogue_create(&options, &catalogue, NULL), 0);
     rpc_init();
     server = rpc_server_create(&(struct rpc_server_options){0});
     ck_assert_int_eq(rpc_server_listen(server, "127.0.0.1:0", &port, NULL), 0);
@@ -119,14 +122,17 @@ static void teardown(void) {
     if (started_job())
         job_set_state(started_job(), JOB_DONE); /* whoever still watches it lets go */
     rpc_server_stop(server, 1000);
+    job_db_flush(db);
     pool_destroy(pool);
     artifact_service_destroy(artifact_service);
     fn_service_destroy(fn_service);
     job_service_destroy(job_service);
-    catalogue_destroy(catalogue);
-    artifact_store_close(store);
     job_unref(stage.job);
     stage.job = NULL;
+    job_db_stop(db);
+    catalogue_destroy(catalogue);
+    job_db_close(db);
+    artifact_store_close(store);
     stage.refuses = stage.cancel_ends = false;
     rpc_shutdown();
     config_clear(&config);

@@ -1,0 +1,46 @@
+/* What the files of a job share: job.c, and job_journal.c, which saves and restores it. */
+#ifndef JOBSERVER_JOB_INTERNAL_H
+#define JOBSERVER_JOB_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/list.h"
+#include "jobserver/history.h"
+#include "jobserver/job_journal.h"
+
+struct job {
+    atomic_uint refs;
+    char *id;
+    char *name;
+    char *retrieval_token;
+    struct job_spec spec;
+    int64_t created_ms;
+
+    pthread_mutex_t mutex;
+    atomic_bool is_cancel_requested;
+    pthread_cond_t delivered; /* a subscription's callback returned */
+    struct history history;
+    enum job_state state;
+    int64_t state_time_ms;
+    struct list subscriptions;
+    struct job_metrics *metrics;
+
+    /* job_journal.h */
+    const struct job_journal *journal; /* NULL: the job is in memory only */
+    void *journal_user;
+    uint64_t taken_seq;        /* the last record that the journal has */
+    bool has_new_metrics;      /* that it has not */
+    uint64_t held_seq;         /* events from this one on are not told yet; 0: all are */
+    enum job_state told_state; /* while events are held */
+    int64_t told_state_time_ms;
+};
+
+/* Locked, all of them. */
+/* Tells the journal, if there is one. */
+void job_has_changed(struct job *job, bool is_end);
+/* What comes from here on is the job's end, which nobody is told before it is saved. */
+void job_hold_end(struct job *job);
+/* Tells subscribers all that is due; the lock is given up meanwhile. The caller holds a reference. */
+void job_deliver(struct job *job);
+
+#endif

@@ -1,0 +1,291 @@
+/* What a daemon that was killed, or ended, finds when it is back; each test has a daemon of its own. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "wire/pb.h"
+
+static const char configuration[] = "worker_connect_timeout: 3s\n"
+                                    "workers: {per_environment: 1, stop_grace: 2s}\n"
+                                    "retry: {worker_lost: 2, user_exception: 1}\n"
+                                    "jobs: {max_runs: 2}\n";
+
+static char *gate; /* a FIFO in the daemon's directory */
+
+static void setup(void) {
+    ck_assert(daemon_start(&test_daemon, configuration));
+    fixture_setup();
+    gate = xasprintf("%s/gate", test_daemon.directory);
+    ck_assert_int_eq(mkfifo(gate, 0600), 0);
+}
+
+static void teardown(void) {
+    fixture_teardown();
+    ck_assert(daemon_stop(&test_daemon));
+    free(gate);
+}
+
+static void launch_again(void) {
+    submitter_clear(&test_client);
+    ck_assert(daemon_restart(&test_daemon));
+    submitter_init(&test_client, test_daemon.endpoint);
+}
+
+static void kill_and_launch(void) {
+    ck_assert(daemon_crash(&test_daemon));
+    launch_again();
+}
+
+/* The answer to a call about a job, as bytes. */
+static struct slice ask(const char *method, const char *id) {
+    CLEANUP(freep) char *path = xasprintf("/org.apache.beam.model.job_management.v1.JobService/%s", method);
+    Job__GetJobStateRequest request = JOB__GET_JOB_STATE_REQUEST__INIT;
+    CLEANUP_STATUS struct status st = {0};
+    struct slice response = SLICE_EMPTY;
+
+    request.job_id = (char *)id;
+    ck_assert_msg(rpc_channel_call_wait(test_client.channel, path, NULL, 0, 30000, true, pb_pack(&request.base, NULL),
+                                        &response, &st) == 0,
+                  "%s: %s", method, status_message(&st));
+    return response;
+}
+
+/* A good pipeline behind a gate. */
+static void begin_gated(struct pipeline *p) {
+    CLEANUP(freep) char *function = xasprintf("until_opened:%s", gate);
+
+    pipeline_add_fn(p, "Gate", function, "Start", "bytes");
+    pipeline_add_fn(p, "Generate", "generate:1000:10:20", "Gate", "kv");
+    pipeline_add_grouping(p, "Group", "Generate");
+    pipeline_add_fn(p, "Count", "count_iterable", "Group", "kv");
+    pipeline_add_fn(p, "Log", "log_value:3", "Count", "kv");
+}
+
+/* Waits until somebody is at the gate, and lets it pass. */
+static void open_gate(void) {
+    int fd = open(gate, O_WRONLY | O_CLOEXEC);
+
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+
+/* Starts it and returns its id once it runs. */
+static char *start_running(struct pipeline *p) {
+    struct job job;
+    char *id;
+
+    job_start(&test_client, p, "gated", &job);
+    ck_assert_msg(!job.is_refused, "%s", job.error);
+    job_wait_for_state(&job, JOB__JOB_STATE__ENUM__RUNNING);
+    id = xstrdup(job.id);
+    job_clear(&job);
+    pipeline_clear(p);
+    return id;
+}
+
+/* Takes the id over. */
+static void expect_failed_with(char *id, const char *part) {
+    struct job job;
+
+    job_watch(&test_client, id, &job);
+    job_wait(&job);
+    ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__FAILED);
+    ck_assert_msg(job.error && strstr(job.error, part), "\"%s\" is not in \"%s\"", part, job.error ? job.error : "");
+    job_clear(&job);
+    free(id);
+}
+
+START_TEST(a_finished_job_answers_as_before)
+{
+    static const char *const methods[] = {"GetState", "GetPipeline", "GetJobMetrics", "GetJobs"};
+    struct slice before[ARRAY_COUNT(methods)];
+    struct pipeline p;
+    struct job job, again;
+
+    begin_pipeline(&p);
+    add_good_pipeline(&p);
+    job_run(&test_client, &p, "good", &job);
+    expect_good_job(&job);
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++)
+        before[i] = ask(methods[i], job.id);
+    ck_assert_uint_gt(before[2].size, 100);
+    kill_and_launch();
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
+        struct slice after = ask(methods[i], job.id);
+
+        ck_assert_msg(slice_equal(after, before[i]), "%s answers something else", methods[i]);
+        slice_unref(&after);
+        slice_unref(&before[i]);
+    }
+    job_watch(&test_client, job.id, &again);
+    job_wait(&again);
+    ck_assert_int_eq(again.end, job.end);
+    ck_assert_uint_eq(again.lines.count, job.lines.count);
+    for (size_t i = 0; i < job.lines.count; i++)
+        ck_assert_str_eq(again.lines.items[i].text, job.lines.items[i].text);
+    job_clear(&again);
+    job_clear(&job);
+    pipeline_clear(&p);
+}
+END_TEST
+
+START_TEST(a_prepared_job_can_still_be_run)
+{
+    CLEANUP(freep) char *preparation = NULL;
+    struct pipeline p;
+    struct job job;
+
+    begin_pipeline(&p);
+    add_good_pipeline(&p);
+    preparation = job_prepare(&test_client, &p, "later", NULL);
+    ck_assert_ptr_nonnull(preparation);
+    kill_and_launch();
+    job_run_prepared(&test_client, preparation, &job);
+    job_wait(&job);
+    expect_good_job(&job);
+    job_clear(&job);
+    pipeline_clear(&p);
+}
+END_TEST
+
+START_TEST(a_running_batch_job_is_run_again)
+{
+    struct pipeline p;
+    struct job job;
+    char *id;
+
+    begin_pipeline(&p);
+    begin_gated(&p);
+    id = start_running(&p);
+    kill_and_launch();
+    job_watch(&test_client, id, &job);
+    open_gate();
+    job_wait(&job);
+    expect_good_job(&job);
+    ck_assert(job_has_line(&job, "run 2 of at most 2"));
+    job_clear(&job);
+    free(id);
+}
+END_TEST
+
+START_TEST(a_job_that_was_run_often_enough_fails)
+{
+    struct pipeline p;
+    struct job job;
+    char *id;
+
+    begin_pipeline(&p);
+    begin_gated(&p);
+    id = start_running(&p);
+    kill_and_launch();
+    job_watch(&test_client, id, &job);
+    job_wait_for_line(&job, "run 2 of at most 2");
+    job_clear(&job);
+    kill_and_launch();
+    expect_failed_with(id, "jobs.max_runs: 2");
+    run_good_pipeline();
+}
+END_TEST
+
+START_TEST(a_job_whose_pool_is_gone_fails_and_names_it)
+{
+    struct child pool;
+    struct pipeline p;
+    char line[100], endpoint[120], *id;
+
+    ck_assert(child_start(&pool, (const char *[]){harness_binary(), "--pool_port", "0", NULL}, NULL));
+    ck_assert(child_read_line(&pool, line, sizeof(line)));
+    snprintf(endpoint, sizeof(endpoint), "127.0.0.1:%s", line);
+    pipeline_init_external(&p, endpoint);
+    pipeline_add_impulse(&p, "Start");
+    begin_gated(&p);
+    id = start_running(&p);
+    kill(pool.pid, SIGKILL);
+    kill_and_launch(); /* which waits for the pool, too */
+    expect_failed_with(id, endpoint);
+}
+END_TEST
+
+START_TEST(a_streaming_job_fails_and_says_why)
+{
+    struct pipeline p;
+    char *id;
+
+    begin_pipeline(&p);
+    begin_gated(&p);
+    for (size_t i = 0; i < p.components.n_pcollections; i++)
+        p.components.pcollections[i]->value->is_bounded = BEAM__IS_BOUNDED__ENUM__UNBOUNDED;
+    id = start_running(&p);
+    kill_and_launch();
+    expect_failed_with(id, "streaming");
+}
+END_TEST
+
+START_TEST(a_job_that_ran_at_a_shutdown_is_cancelled_and_stays_so)
+{
+    struct pipeline p;
+    struct job job;
+    char *id;
+
+    begin_pipeline(&p);
+    begin_gated(&p);
+    id = start_running(&p);
+    ck_assert(daemon_end(&test_daemon));
+    launch_again();
+    job_watch(&test_client, id, &job);
+    job_wait(&job);
+    ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__CANCELLED);
+    ck_assert(job.error && strstr(job.error, "shutting down"));
+    job_clear(&job);
+    free(id);
+}
+END_TEST
+
+START_TEST(a_second_daemon_in_the_same_directory_is_refused)
+{
+    CLEANUP(freep) char *state = xasprintf("%s/state", test_daemon.directory);
+    CLEANUP(freep) char *log = xasprintf("%s/second", test_daemon.directory);
+    struct child second;
+    char line[100];
+    int status;
+
+    ck_assert(child_start(
+        &second,
+        (const char *[]){getenv("TRESTLE_BINARY"), "serve", "--listen", "127.0.0.1:0", "--state-dir", state, NULL},
+        log));
+    ck_assert(!child_read_line(&second, line, sizeof(line)));
+    ck_assert_int_eq(waitpid(second.pid, &status, 0), second.pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+    run_good_pipeline();
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("restart");
+    TCase *tests = tcase_create("restart");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tests, 120);
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, a_finished_job_answers_as_before);
+    tcase_add_test(tests, a_prepared_job_can_still_be_run);
+    tcase_add_test(tests, a_running_batch_job_is_run_again);
+    tcase_add_test(tests, a_job_that_was_run_often_enough_fails);
+    tcase_add_test(tests, a_job_whose_pool_is_gone_fails_and_names_it);
+    tcase_add_test(tests, a_streaming_job_fails_and_says_why);
+    tcase_add_test(tests, a_job_that_ran_at_a_shutdown_is_cancelled_and_stays_so);
+    tcase_add_test(tests, a_second_daemon_in_the_same_directory_is_refused);
+    suite_add_tcase(suite, tests);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
