@@ -24,7 +24,7 @@ struct catalogue_options {
     struct job_db *db; /* borrowed, outlives the catalogue; NULL: nothing is durable */
     size_t max_preparations;
     size_t max_preparation_bytes;
-    size_t max_running_jobs; /* and those that wait for their turn */
+    size_t max_running_jobs;   /* and those that wait for their turn */
     size_t max_finished_jobs;  /* in memory */
     size_t max_finished_bytes; /* the same */
     struct job_limits job_limits;

@@ -126,6 +126,16 @@ size_t job_memory_bytes(struct job *job) {
 
 /* ------------------------------------------------------------------ subscriptions */
 
+/* The first event behind number `seq` that may be told. Locked. */
+static struct history_record *next_told(const struct job *job, uint64_t seq) {
+    struct history_record *record = history_next(&job->history, seq);
+
+    if (!record || !job->held_seq || record->event.seq < job->held_seq)
+        return record;
+    history_record_unref(record);
+    return NULL;
+}
+
 /* The next event of some subscription that can take one; NULL when all are served. Locked. */
 static struct history_record *find_delivery(struct job *job, struct job_subscription **ret_subscription) {
     list_foreach (node, &job->subscriptions) {
@@ -134,11 +144,7 @@ static struct history_record *find_delivery(struct job *job, struct job_subscrip
 
         if (subscription->is_paused || subscription->is_over || subscription->is_delivering)
             continue;
-        record = history_next(&job->history, subscription->seen_seq);
-        if (record && job->held_seq && record->event.seq >= job->held_seq) {
-            history_record_unref(record);
-            continue;
-        }
+        record = next_told(job, subscription->seen_seq);
         if (record) {
             *ret_subscription = subscription;
             return record;
@@ -243,7 +249,7 @@ static bool enter_state(struct job *job, enum job_state state) {
     job->state = state;
     history_add_state(&job->history, state);
     job->state_time_ms = job->history.last_time_ms;
-    job_has_changed(job, job_state_is_terminal(state));
+    job_has_changed(job, job_state_is_terminal(state) ? JOB_SAVE_DURABLY : JOB_SAVE_NOW);
     return true;
 }
 
@@ -282,7 +288,7 @@ void job_add_message(struct job *job, enum job_message_importance importance, co
     job_ref(job);
     pthread_mutex_lock(&job->mutex);
     history_add_message(&job->history, lowered(job, importance), text);
-    job_has_changed(job, false);
+    job_has_changed(job, JOB_SAVE_SOON);
     job_deliver(job);
     pthread_mutex_unlock(&job->mutex);
     job_unref(job);
@@ -348,7 +354,7 @@ void job_read_history(struct job *job, uint64_t seq, bool (*on_event)(void *user
 
     while (goes_on) {
         pthread_mutex_lock(&job->mutex);
-        record = history_next(&job->history, seq);
+        record = next_told(job, seq);
         pthread_mutex_unlock(&job->mutex);
         if (!record)
             return;
@@ -379,7 +385,7 @@ void job_set_metrics(struct job *job, struct metric_table *attempted, struct met
     old = job->metrics;
     job->metrics = metrics;
     job->has_new_metrics = true;
-    job_has_changed(job, false);
+    job_has_changed(job, JOB_SAVE_SOON);
     pthread_mutex_unlock(&job->mutex);
     job_metrics_unref(old);
 }

@@ -37,7 +37,7 @@ struct job {
 
 /* Locked, all of them. */
 /* Tells the journal, if there is one. */
-void job_has_changed(struct job *job, bool is_end);
+void job_has_changed(struct job *job, enum job_urgency urgency);
 /* What comes from here on is the job's end, which nobody is told before it is saved. */
 void job_hold_end(struct job *job);
 /* Tells subscribers all that is due; the lock is given up meanwhile. The caller holds a reference. */

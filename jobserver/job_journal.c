@@ -7,13 +7,13 @@ void job_set_journal(struct job *job, const struct job_journal *journal, void *u
     job->journal = journal;
     job->journal_user = user;
     if (job->taken_seq + 1 < job->history.next_seq)
-        job_has_changed(job, false);
+        job_has_changed(job, JOB_SAVE_SOON);
     pthread_mutex_unlock(&job->mutex);
 }
 
-void job_has_changed(struct job *job, bool is_end) {
+void job_has_changed(struct job *job, enum job_urgency urgency) {
     if (job->journal)
-        job->journal->changed(job->journal_user, job, is_end);
+        job->journal->changed(job->journal_user, job, urgency);
 }
 
 void job_hold_end(struct job *job) {

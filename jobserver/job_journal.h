@@ -13,9 +13,15 @@
 
 struct history_record;
 
+enum job_urgency {
+    JOB_SAVE_SOON,    /* messages, metrics: within a second */
+    JOB_SAVE_NOW,     /* a state: a job that takes the daemon down is known to have begun */
+    JOB_SAVE_DURABLY, /* the end: somebody waits until it outlives the machine */
+};
+
 struct job_journal {
-    /* There is something to save. Called under the job's lock: it must not block, nor call back. `is_end`: somebody may be waiting. */
-    void (*changed)(void *user, struct job *job, bool is_end);
+    /* There is something to save. Called under the job's lock: it must not block, nor call back. */
+    void (*changed)(void *user, struct job *job, enum job_urgency urgency);
     /* The job is gone. */
     void (*freed)(void *user);
 };

@@ -16,6 +16,7 @@
 struct unfinished {
     int64_t key;
     int64_t runs;
+    bool has_begun;
 };
 
 struct recovery {
@@ -76,7 +77,8 @@ static void note_unfinished(void *user, const struct stored_job *job) {
     struct recovery *recovery = user;
 
     if (!job_state_is_terminal(job->state))
-        vec_push(&recovery->unfinished, ((struct unfinished){.key = job->key, .runs = job->runs}));
+        vec_push(&recovery->unfinished,
+                 ((struct unfinished){.key = job->key, .runs = job->runs, .has_begun = job->state != JOB_STOPPED}));
 }
 
 static bool is_streaming(const struct plan *plan) {
@@ -106,6 +108,8 @@ static char *why_not(const struct recovery *recovery, const struct unfinished *u
     if (!plan)
         return xasprintf("the server was restarted while the job ran, and cannot run it again: %s",
                          status_message(untranslated));
+    if (!unfinished->has_begun)
+        return NULL;
     if (is_streaming(plan))
         return xstrdup("the server was restarted while this streaming job ran; what a stream has processed does not "
                        "outlive the server, so submit it again");
@@ -116,18 +120,24 @@ static char *why_not(const struct recovery *recovery, const struct unfinished *u
     return NULL;
 }
 
-static void run_again(struct recovery *recovery, const struct unfinished *unfinished, struct job *job) {
-    const struct plan *plan = job_specification(job)->plan;
+static const char *about_pool(const struct recovery *recovery, const struct plan *plan) {
+    return needs_pool(recovery->config, plan)
+               ? ". Its workers are in a pool; should that be gone with the client that served it, the job fails"
+               : "";
+}
 
-    job_add_message(
-        job, JOB_MESSAGE_WARNING,
-        "the server was restarted while this job ran; it is run again from its start (run %lld of at most "
-        "%u)%s",
-        (long long)unfinished->runs + 1, recovery->config->jobs_max_runs,
-        needs_pool(recovery->config, plan)
-            ? ". Its workers are in a pool; should that be gone with the client that served it, the job fails"
-            : "");
-    job_db_count_run(recovery->db, unfinished->key, NULL, NULL);
+static void run_again(struct recovery *recovery, const struct unfinished *unfinished, struct job *job) {
+    const char *pool = about_pool(recovery, job_specification(job)->plan);
+
+    if (unfinished->has_begun) {
+        job_add_message(job, JOB_MESSAGE_WARNING,
+                        "the server was restarted while this job ran; it is run again from its start (run %lld of at "
+                        "most %u)%s",
+                        (long long)unfinished->runs + 1, recovery->config->jobs_max_runs, pool);
+        job_db_count_run(recovery->db, unfinished->key, NULL, NULL);
+    } else {
+        job_add_message(job, JOB_MESSAGE_BASIC, "the server was restarted before this job began%s", pool);
+    }
     vec_push(&recovery->jobs, job_ref(job));
 }
 

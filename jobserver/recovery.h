@@ -1,6 +1,7 @@
 /* What an earlier daemon left behind, however it ended: taken up when this one starts.
  *
  *   a preparation             is there again, with what was staged for it. One whose artifacts were just being staged wants them staged again.
+ *   a job that had not begun  is run, as soon as its turn comes.
  *   an unfinished batch job   is run again from its start, under its own id, with its history and a message that says so. A worker pool that
  *                             is gone, as LOOPBACK's is with the client that served it, fails it as it would any job.
  *   a streaming job           FAILED: what it had processed is not kept.

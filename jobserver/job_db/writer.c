@@ -36,7 +36,7 @@ void job_db_post(struct job_db *db, struct change *change) {
     pthread_mutex_unlock(&db->mutex);
 }
 
-static void job_changed(void *user, struct job *job, bool is_end) {
+static void job_changed(void *user, struct job *job, enum job_urgency urgency) {
     struct entry *entry = user;
     struct job_db *db = entry->db;
 
@@ -49,8 +49,9 @@ static void job_changed(void *user, struct job *job, bool is_end) {
             pthread_cond_signal(&db->wake);
         }
     }
-    if (is_end) {
-        db->is_urgent = db->is_synced = true;
+    if (urgency != JOB_SAVE_SOON) {
+        db->is_urgent = true;
+        db->is_synced |= urgency == JOB_SAVE_DURABLY;
         pthread_cond_signal(&db->wake);
     }
     pthread_mutex_unlock(&db->mutex);

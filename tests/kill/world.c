@@ -162,7 +162,7 @@ static bool has_result(const struct job *watched, const char *result) {
     bool has = false;
 
     vec_foreach (line, &watched->lines)
-        if (strstr(line->text, "it is run again"))
+        if (strstr(line->text, "the server was restarted"))
             has = false;
         else
             has |= strstr(line->text, result) != NULL;
@@ -294,12 +294,9 @@ static size_t children_of(pid_t pid, pid_t *ret, size_t room) {
 }
 
 bool world_kill_worker(struct world *world, unsigned number) {
-    pid_t launcher[1], workers[100];
-    size_t count;
+    pid_t workers[100];
+    size_t count = children_of(daemon_launcher(&world->daemon), workers, ARRAY_COUNT(workers));
 
-    if (children_of(world->daemon.pid, launcher, 1) == 0)
-        return false;
-    count = children_of(launcher[0], workers, ARRAY_COUNT(workers));
     vec_foreach (job, &world->jobs)
         (*job)->lost_worker |= (*job)->is_watched;
     return count > 0 && kill(workers[number % count], SIGKILL) == 0;
