@@ -11,7 +11,8 @@
 #include "fixture.h"
 #include "wire/pb.h"
 
-static const char configuration[] = "worker_connect_timeout: 3s\n"
+static const char configuration[] = "http: {listen: \"\"}\n"
+                                    "worker_connect_timeout: 3s\n"
                                     "workers: {per_environment: 1, stop_grace: 2s}\n"
                                     "retry: {worker_lost: 2, user_exception: 1}\n"
                                     "jobs: {max_runs: 2}\n";

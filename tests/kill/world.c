@@ -14,7 +14,8 @@
 enum { CALL_MS = 60000 };
 
 /* No job may fail for having been interrupted often. */
-static const char configuration[] = "worker_connect_timeout: 30s\n"
+static const char configuration[] = "http: {listen: \"\"}\n"
+                                    "worker_connect_timeout: 30s\n"
                                     "workers:\n"
                                     "  per_environment: 2\n"
                                     "  stop_grace: 2s\n"
