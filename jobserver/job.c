@@ -107,8 +107,8 @@ enum job_state job_state_since(struct job *job, int64_t *ret_time_ms) {
     enum job_state state;
 
     pthread_mutex_lock(&job->mutex);
-    state = job->held_seq ? job->told_state : job->state;
-    *ret_time_ms = job->held_seq ? job->told_state_time_ms : job->state_time_ms;
+    state = job->journal ? job->told_state : job->state;
+    *ret_time_ms = job->journal ? job->told_state_time_ms : job->state_time_ms;
     pthread_mutex_unlock(&job->mutex);
     return state;
 }
@@ -126,11 +126,19 @@ size_t job_memory_bytes(struct job *job) {
 
 /* ------------------------------------------------------------------ subscriptions */
 
-/* The first event behind number `seq` that may be told. Locked. */
+/* States, and all that belongs to the end, are told once they are on disk, and what comes behind them after them. Locked. */
+static bool may_be_told(const struct job *job, const struct history_record *record) {
+    uint64_t seq = record->event.seq;
+
+    return !job->journal || seq <= job->saved_seq ||
+           (!record->event.is_state && (job->end_seq == 0 || seq < job->end_seq));
+}
+
+/* The first event behind number `seq`, if it may be told. Locked. */
 static struct history_record *next_told(const struct job *job, uint64_t seq) {
     struct history_record *record = history_next(&job->history, seq);
 
-    if (!record || !job->held_seq || record->event.seq < job->held_seq)
+    if (!record || may_be_told(job, record))
         return record;
     history_record_unref(record);
     return NULL;
@@ -245,7 +253,7 @@ static bool enter_state(struct job *job, enum job_state state) {
     if (job->state == state || job_state_is_terminal(job->state))
         return false;
     if (job_state_is_terminal(state))
-        job_hold_end(job);
+        job_begin_end(job);
     job->state = state;
     history_add_state(&job->history, state);
     job->state_time_ms = job->history.last_time_ms;
@@ -300,7 +308,7 @@ void job_fail(struct job *job, const char *text) {
     if (!job_state_is_terminal(job->state)) {
         /* Under one lock, so that no other thread's message gets between them. */
         history_lower_errors(&job->history);
-        job_hold_end(job);
+        job_begin_end(job);
         history_add_message(&job->history, JOB_MESSAGE_ERROR, text);
         enter_state(job, JOB_FAILED);
         job_deliver(job);

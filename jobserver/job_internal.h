@@ -30,16 +30,17 @@ struct job {
     void *journal_user;
     uint64_t taken_seq;        /* the last record that the journal has */
     bool has_new_metrics;      /* that it has not */
-    uint64_t held_seq;         /* events from this one on are not told yet; 0: all are */
-    enum job_state told_state; /* while events are held */
+    uint64_t saved_seq;        /* the last record that is on disk */
+    uint64_t end_seq;          /* the first record of the job's end; 0: it has none yet */
+    enum job_state told_state; /* the last that is on disk; with a journal only */
     int64_t told_state_time_ms;
 };
 
 /* Locked, all of them. */
 /* Tells the journal, if there is one. */
 void job_has_changed(struct job *job, enum job_urgency urgency);
-/* What comes from here on is the job's end, which nobody is told before it is saved. */
-void job_hold_end(struct job *job);
+/* What comes from here on is the job's end. */
+void job_begin_end(struct job *job);
 /* Tells subscribers all that is due; the lock is given up meanwhile. The caller holds a reference. */
 void job_deliver(struct job *job);
 

@@ -6,6 +6,8 @@ void job_set_journal(struct job *job, const struct job_journal *journal, void *u
     pthread_mutex_lock(&job->mutex);
     job->journal = journal;
     job->journal_user = user;
+    job->told_state = job->state;
+    job->told_state_time_ms = job->state_time_ms;
     if (job->taken_seq + 1 < job->history.next_seq)
         job_has_changed(job, JOB_SAVE_SOON);
     pthread_mutex_unlock(&job->mutex);
@@ -16,12 +18,9 @@ void job_has_changed(struct job *job, enum job_urgency urgency) {
         job->journal->changed(job->journal_user, job, urgency);
 }
 
-void job_hold_end(struct job *job) {
-    if (!job->journal || job->held_seq)
-        return;
-    job->held_seq = job->history.next_seq;
-    job->told_state = job->state;
-    job->told_state_time_ms = job->state_time_ms;
+void job_begin_end(struct job *job) {
+    if (job->end_seq == 0)
+        job->end_seq = job->history.next_seq;
 }
 
 /* ------------------------------------------------------------------ saving */
@@ -73,10 +72,18 @@ void job_release_changes(struct job *job, struct job_changes *changes, bool is_s
     *changes = (struct job_changes){0};
 }
 
-void job_publish_end(struct job *job) {
+void job_publish(struct job *job, const struct job_changes *changes) {
     job_ref(job);
     pthread_mutex_lock(&job->mutex);
-    job->held_seq = 0;
+    vec_foreach (place, &changes->records) {
+        const struct job_event *event = &(*place)->event;
+
+        job->saved_seq = MAX(job->saved_seq, event->seq);
+        if (event->is_state) {
+            job->told_state = event->state;
+            job->told_state_time_ms = event->time_ms;
+        }
+    }
     job_deliver(job);
     pthread_mutex_unlock(&job->mutex);
     job_unref(job);
@@ -86,8 +93,8 @@ bool job_is_idle(struct job *job) {
     bool is_idle;
 
     pthread_mutex_lock(&job->mutex);
-    is_idle = atomic_load(&job->refs) == 1 && job->held_seq == 0 && !job->has_new_metrics &&
-              !job->history.is_rewritten && job->taken_seq + 1 == job->history.next_seq;
+    is_idle = atomic_load(&job->refs) == 1 && !job->has_new_metrics && !job->history.is_rewritten &&
+              job->saved_seq + 1 == job->history.next_seq;
     pthread_mutex_unlock(&job->mutex);
     return is_idle;
 }
@@ -110,7 +117,7 @@ struct job *job_restore(const char *id, const struct job_spec *spec, const struc
     }
     vec_free(&past->records);
     job->history.dropped_count = past->dropped_count;
-    job->taken_seq = job->history.next_seq - 1;
+    job->taken_seq = job->saved_seq = job->history.next_seq - 1;
     job->metrics->attempted = past->attempted;
     job->metrics->committed = past->committed;
     *past = (struct job_past){0};

@@ -1,10 +1,10 @@
 /* How a job gets to the disk and back.
  *
- *      job_add_message(), job_set_state(), ... --> changed() --> whoever saves: job_take_changes(), writes, job_publish_end()
+ *      job_add_message(), job_set_state(), ... --> changed() --> whoever saves: job_take_changes(), writes, job_publish()
  *
  * The journal is told that there is something to save, not what: what is to be written is taken as one consistent cut when the time has
- * come, so that many messages are one write and nothing is kept twice in memory. A job's end, that is its terminal state and in front of
- * it the reason of a failure, is withheld from everybody until job_publish_end(): what a client was told outlives a crash. */
+ * come, so that many messages are one write and nothing is kept twice in memory. A state, and the
+ * reason of a failure in front of FAILED, are withheld from everybody until job_publish(): what a client was told outlives a crash. */
 #ifndef JOBSERVER_JOB_JOURNAL_H
 #define JOBSERVER_JOB_JOURNAL_H
 
@@ -43,8 +43,8 @@ struct job_changes {
 void job_take_changes(struct job *job, struct job_changes *ret);
 /* Frees what was taken; not `is_saved`: all is to be taken again. */
 void job_release_changes(struct job *job, struct job_changes *changes, bool is_saved);
-/* Tells what was withheld. Harmless when nothing was. */
-void job_publish_end(struct job *job);
+/* They are on disk (or will not be told later than now): tells what was withheld of them. Before job_release_changes(). */
+void job_publish(struct job *job, const struct job_changes *changes);
 
 /* A job as it was saved. */
 struct job_past {

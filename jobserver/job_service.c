@@ -397,7 +397,10 @@ static void drain(struct rpc_stream *call, void *context, struct slice request) 
     if (host_drain_job(service->options.host, job, &st) < 0) {
         fail(call, &st);
     } else {
-        response.state = (Job__JobState__Enum)job_current_state(job);
+        /* It may have ended since; that it drains may not be on disk yet. */
+        enum job_state state = job_current_state(job);
+
+        response.state = (Job__JobState__Enum)(job_state_is_terminal(state) ? state : JOB_DRAINING);
         rpc_reply(call, PB_PACK(&response, NULL));
     }
     job_unref(job);

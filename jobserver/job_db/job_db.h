@@ -13,7 +13,7 @@
  *   written before the answer   a preparation, and what was staged for it: they outlive a crash of the daemon; after one of the machine a
  *                               client that has prepared a job and not yet run it has to prepare it again. An fsync would add its time to every
  *                               job's, to keep what is of use for some milliseconds, most often
- *   written at once             other states: a job that takes the daemon down must be known to have begun
+ *   written before it is told   other states: a job that takes the daemon down must be known to have begun
  *   written within a second     messages, metrics of a running job. A job that is run again makes them anew
  *
  * Where the disk refuses: changes with a done() are told so; jobs are tried again each second, and an end that was withheld for

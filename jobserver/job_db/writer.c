@@ -164,17 +164,17 @@ static void finish_page(struct job_db *db, struct page *page, const struct statu
     struct entry *entry = page->entry;
     int64_t now_ns = monotonic_now_ns();
 
-    job_release_changes(page->job, &page->changes, st == NULL);
     if (st && entry->failing_since_ns == 0) {
         entry->failing_since_ns = now_ns;
         log_error("catalogue", "%s: %s; trying again every second", job_id(page->job), status_message(st));
     }
+    if (!st || now_ns - entry->failing_since_ns > MAX_WITHHELD_NS)
+        job_publish(page->job, &page->changes);
+    job_release_changes(page->job, &page->changes, st == NULL);
     if (st)
         try_again(db, entry, page->job);
     else
         entry->failing_since_ns = 0;
-    if (!st || now_ns - entry->failing_since_ns > MAX_WITHHELD_NS)
-        job_publish_end(page->job);
     job_unref(page->job);
 }
 

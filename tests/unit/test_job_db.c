@@ -140,6 +140,7 @@ static struct job *start(int64_t key, const char *id) {
     job_db_add_job(db, key, id, job_created_ms(job), note, &answer);
     expect_saved(&answer);
     job_db_follow(db, job, key);
+    job_db_flush(db);
     return job;
 }
 
@@ -374,6 +375,25 @@ START_TEST(an_end_is_on_disk_before_it_is_told)
 }
 END_TEST
 
+START_TEST(a_state_is_on_disk_before_it_is_told)
+{
+    struct job *job = start(1, "job-a");
+
+    is_disk_full = true;
+    job_add_message(job, JOB_MESSAGE_BASIC, "before");
+    job_set_state(job, JOB_RUNNING);
+    job_add_message(job, JOB_MESSAGE_BASIC, "after");
+    job_db_flush(db);
+    expect_history(job, "STOPPED 3:before ");
+    ck_assert_int_eq(job_current_state(job), JOB_STOPPED);
+    is_disk_full = false;
+    job_db_flush(db);
+    expect_history(job, "STOPPED 3:before RUNNING 3:after ");
+    ck_assert_int_eq(job_current_state(job), JOB_RUNNING);
+    job_unref(job);
+}
+END_TEST
+
 START_TEST(a_full_disk_refuses_what_is_new_and_takes_the_rest_when_there_is_room_again)
 {
     struct job *job = start(1, "job-a"), *read;
@@ -588,6 +608,7 @@ int main(void) {
     tcase_add_test(tests, a_job_that_was_read_again_goes_on_with_its_history);
     tcase_add_test(tests, messages_are_written_within_a_second_without_being_asked_for);
     tcase_add_test(tests, an_end_is_on_disk_before_it_is_told);
+    tcase_add_test(tests, a_state_is_on_disk_before_it_is_told);
     tcase_add_test(tests, a_full_disk_refuses_what_is_new_and_takes_the_rest_when_there_is_room_again);
     tcase_add_test(tests, a_change_that_cannot_be_written_fails_alone);
     tcase_add_test(tests, the_oldest_finished_jobs_go_beyond_the_number);

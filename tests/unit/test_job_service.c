@@ -584,6 +584,7 @@ START_TEST(get_state_and_get_pipeline_answer)
     Job__GetJobPipelineResponse *pipeline;
 
     job_set_state(started_job(), JOB_RUNNING);
+    job_db_flush(db);
     ck_assert_int_eq(call_with_id(JOB_PATH("GetState"), id, &job__job_state_event__descriptor, &state, NULL),
                      STATUS_OK);
     ck_assert_int_eq(state->state, JOB_RUNNING);
