@@ -315,20 +315,35 @@ static void run(struct rpc_stream *call, void *context, struct slice request) {
 
 /* ------------------------------------------------------------------ what there is to know of jobs */
 
-static void add_job_info(struct job_service *service, const struct job_summary *job, struct buf *out) {
-    CLEANUP_SLICE struct slice options = SLICE_EMPTY;
+/* Of the newest jobs: what all of a long list would take is more than clients accept in a message (4 MiB). */
+enum { MAX_LISTED_OPTIONS_BYTES = 2 << 20 };
+
+static void add_job_info(const struct job_summary *job, struct slice options, struct buf *out) {
     Job__JobInfo info = JOB__JOB_INFO__INIT;
     struct buf line = {0};
 
-    if (catalogue_job_options(service->options.catalogue, job->id, &options, NULL) < 0)
-        return; /* dropped since it was listed */
     info.job_id = (char *)job->id;
     info.job_name = job->name;
     info.state = (Job__JobState__Enum)job->state;
     pb_pack_into(&info.base, &line);
-    pb_add_bytes_field(&line, 3, options.data, options.size); /* pipeline_options */
-    pb_add_bytes_field(out, 1, buf_data(&line), line.size);   /* job_info */
+    if (options.size)
+        pb_add_bytes_field(&line, 3, options.data, options.size); /* pipeline_options */
+    pb_add_bytes_field(out, 1, buf_data(&line), line.size);       /* job_info */
     buf_clear(&line);
+}
+
+/* By place in the list; the caller frees it. */
+static struct slice *read_options(struct catalogue *catalogue, const struct job_summary *jobs, size_t count) {
+    struct slice *options = xcalloc(MAX(count, (size_t)1), sizeof(*options));
+    size_t bytes = 0;
+
+    for (size_t i = count; i-- > 0 && bytes < MAX_LISTED_OPTIONS_BYTES;) {
+        catalogue_job_options(catalogue, jobs[i].id, &options[i], NULL);
+        bytes += options[i].size;
+        if (bytes > MAX_LISTED_OPTIONS_BYTES)
+            slice_unref(&options[i]);
+    }
+    return options;
 }
 
 struct list_task {
@@ -341,10 +356,15 @@ static void list_jobs(void *user) {
     struct list_task *task = user;
     struct buf out = {0};
     size_t count;
-    struct job_summary *jobs = catalogue_list_jobs(task->service->options.catalogue, &(struct job_query){0}, &count);
+    struct catalogue *catalogue = task->service->options.catalogue;
+    struct job_summary *jobs = catalogue_list_jobs(catalogue, &(struct job_query){0}, &count);
+    struct slice *options = read_options(catalogue, jobs, count);
 
-    for (size_t i = 0; i < count; i++)
-        add_job_info(task->service, &jobs[i], &out);
+    for (size_t i = 0; i < count; i++) {
+        add_job_info(&jobs[i], options[i], &out);
+        slice_unref(&options[i]);
+    }
+    free(options);
     job_summaries_free(jobs, count);
     rpc_reply(task->call, buf_finish(&out));
     free(task);
