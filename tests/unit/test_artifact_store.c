@@ -1,6 +1,8 @@
 #include <check.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "jobserver/artifact_store.h"
@@ -139,6 +141,42 @@ START_TEST(leftovers_of_an_earlier_daemon_are_removed_at_start)
 }
 END_TEST
 
+/* As if nobody had written or asked for it for an hour. */
+static void grow_old(const char *digest) {
+    CLEANUP(freep) char *path = artifact_store_path(store, digest);
+    struct timespec times[2] = {{.tv_sec = time(NULL) - 3600}, {.tv_sec = time(NULL) - 3600}};
+
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static bool is_stored(const char *digest) {
+    CLEANUP(freep) char *path = artifact_store_path(store, digest);
+
+    return access(path, F_OK) == 0;
+}
+
+START_TEST(what_nobody_refers_to_is_dropped_after_a_while)
+{
+    char used[ARTIFACT_DIGEST_SIZE], unused[ARTIFACT_DIGEST_SIZE], wanted[ARTIFACT_DIGEST_SIZE];
+    struct map referred = {0};
+
+    ck_assert_int_eq(put("used", "", used, NULL), 0);
+    ck_assert_int_eq(put("unused", "", unused, NULL), 0);
+    ck_assert_int_eq(put("wanted", "", wanted, NULL), 0);
+    map_set_string(&referred, used, &referred);
+    ck_assert_uint_eq(artifact_store_sweep(store, &referred, 60000), 0); /* all are new */
+    grow_old(used);
+    grow_old(unused);
+    grow_old(wanted);
+    ck_assert(artifact_store_has(store, wanted)); /* whoever asks is about to refer to it */
+    ck_assert_uint_eq(artifact_store_sweep(store, &referred, 60000), 1);
+    ck_assert(is_stored(used));
+    ck_assert(!is_stored(unused));
+    ck_assert(is_stored(wanted));
+    map_clear(&referred, NULL);
+}
+END_TEST
+
 START_TEST(a_state_directory_is_made_and_has_a_version)
 {
     char *path = xasprintf("%s/a/b", directory);
@@ -260,6 +298,7 @@ int main(void) {
     tcase_add_test(tests, only_paths_that_the_store_gave_out_name_an_artifact);
     tcase_add_test(tests, what_is_no_digest_is_refused);
     tcase_add_test(tests, leftovers_of_an_earlier_daemon_are_removed_at_start);
+    tcase_add_test(tests, what_nobody_refers_to_is_dropped_after_a_while);
     tcase_add_test(tests, a_state_directory_is_made_and_has_a_version);
     tcase_add_test(tests, two_daemons_cannot_share_a_state_directory);
     tcase_add_test(tests, a_directory_with_other_things_in_it_is_refused_and_left_alone);

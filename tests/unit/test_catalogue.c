@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "jobserver/catalogue.h"
+#include "temp_dir.h"
 
 static struct catalogue *catalogue;
+static struct job_db *db; /* NULL: all is in memory */
 
 static struct plan *empty_plan(void) {
     return xcalloc(1, sizeof(struct plan));
@@ -24,7 +26,6 @@ static void teardown(void) {
     catalogue_destroy(catalogue);
 }
 
-/* Without a disk it is all done before the call returns. */
 static void note_id(void *user, struct preparation *preparation, const struct status *st) {
     ck_assert_ptr_null(st);
     snprintf(user, JOB_ID_SIZE, "%s", preparation_id(preparation));
@@ -38,6 +39,8 @@ static void prepare(const char *name, char ret_id[JOB_ID_SIZE]) {
             &(struct preparation_spec){.name = name, .pipeline = slice_of_literal("pipeline"), .plan = empty_plan()},
             note_id, ret_id, NULL),
         0);
+    if (db)
+        job_db_flush(db);
 }
 
 static int start_prepared(const char *id, struct job **ret, struct status *st) {
@@ -278,9 +281,102 @@ START_TEST(staging_gates_run)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ with a disk */
+
+static char *directory;
+
+static void open_with_disk(void) {
+    struct catalogue_options options = catalogue_default_options();
+
+    ck_assert_int_eq(job_db_open(directory, &db, NULL), 0);
+    options.db = db;
+    options.max_finished_jobs = 1;
+    options.retention.max_jobs = 3;
+    ck_assert_int_eq(catalogue_create(&options, &catalogue, NULL), 0);
+}
+
+static void close_with_disk(void) {
+    job_db_stop(db);
+    catalogue_destroy(catalogue);
+    job_db_close(db);
+}
+
+static void setup_with_disk(void) {
+    directory = temp_dir_create();
+    open_with_disk();
+}
+
+static void teardown_with_disk(void) {
+    close_with_disk();
+    temp_dir_destroy(directory);
+}
+
+/* A job that ran and said so. */
+static void finish(const char *name, char ret_id[JOB_ID_SIZE]) {
+    struct job *job = start(name);
+
+    snprintf(ret_id, JOB_ID_SIZE, "%s", job_id(job));
+    job_set_state(job, JOB_RUNNING);
+    job_succeed(job);
+    job_unref(job);
+    job_db_flush(db);
+}
+
+static void expect_found(const char *id) {
+    CLEANUP_STATUS struct status st = {0};
+    struct job *job = NULL;
+
+    ck_assert_msg(catalogue_find_job(catalogue, id, &job, &st) == 0, "%s", status_message(&st));
+    ck_assert_str_eq(job_id(job), id);
+    ck_assert_int_eq(job_current_state(job), JOB_DONE);
+    ck_assert(slice_equal_string(job_specification(job)->pipeline, "pipeline"));
+    job_unref(job);
+}
+
+START_TEST(finished_jobs_are_found_whether_in_memory_or_not)
+{
+    char ids[3][JOB_ID_SIZE];
+    struct job_summary *listed;
+    size_t count;
+
+    for (int i = 0; i < 3; i++)
+        finish("x", ids[i]);
+    for (int i = 0; i < 3; i++)
+        expect_found(ids[i]);
+    close_with_disk();
+    open_with_disk();
+    for (int i = 0; i < 3; i++)
+        expect_found(ids[i]);
+    listed = catalogue_list_jobs(catalogue, &(struct job_query){0}, &count);
+    ck_assert_uint_eq(count, 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_str_eq(listed[i].id, ids[i]);
+        ck_assert_str_eq(listed[i].name, "x");
+        ck_assert_int_eq(listed[i].state, JOB_DONE);
+    }
+    job_summaries_free(listed, count);
+}
+END_TEST
+
+START_TEST(jobs_beyond_retention_are_gone)
+{
+    CLEANUP_STATUS struct status st = {0};
+    char first[JOB_ID_SIZE], id[JOB_ID_SIZE];
+    struct job *job;
+
+    finish("x", first);
+    for (int i = 0; i < 3; i++)
+        finish("x", id);
+    catalogue_retain(catalogue);
+    job_db_flush(db);
+    ck_assert_int_eq(catalogue_find_job(catalogue, first, &job, &st), -STATUS_NOT_FOUND);
+    expect_found(id);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("catalogue");
-    TCase *tests = tcase_create("catalogue");
+    TCase *tests = tcase_create("catalogue"), *with_disk = tcase_create("with a disk");
     SRunner *runner;
     int failed;
 
@@ -297,6 +393,10 @@ int main(void) {
     tcase_add_test(tests, a_closed_catalogue_takes_nothing_new);
     tcase_add_test(tests, staging_gates_run);
     suite_add_tcase(suite, tests);
+    tcase_add_checked_fixture(with_disk, setup_with_disk, teardown_with_disk);
+    tcase_add_test(with_disk, finished_jobs_are_found_whether_in_memory_or_not);
+    tcase_add_test(with_disk, jobs_beyond_retention_are_gone);
+    suite_add_tcase(suite, with_disk);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
