@@ -127,7 +127,7 @@ static const struct config_key keys[] = {
     {"limits.max_connection_streams", CONFIG_NUMBER, FIELD(limits_max_connection_streams), 16, 1000000, "4096", NULL,
      "calls that one connection may have open"},
     {"limits.max_waiting_calls", CONFIG_NUMBER, FIELD(limits_max_waiting_calls), 16, 1000000, "4096", NULL,
-     "calls, of all connections, that may be open without their request having arrived; more are refused"},
+     "calls, of all connections, that may be open without their request having arrived; the oldest goes for one more"},
     {"limits.request_timeout", CONFIG_DURATION, FIELD(limits_request_timeout_ms), 100, DAY_MS, "120s", NULL,
      "how long a request may take to arrive"},
     {"limits.handshake_timeout", CONFIG_DURATION, FIELD(limits_handshake_timeout_ms), 100, DAY_MS, "20s", NULL,

@@ -75,17 +75,13 @@ void rpc_fail(struct rpc_stream *call, enum status_code code, const char *messag
 
 static const struct rpc_handler unknown_handler = {0};
 
-static void refuse(struct rpc_stream *stream, enum status_code code, const char *text) {
-    rpc_stream_finish(stream, code, text);
-    rpc_stream_start_sending(stream);
-}
-
-static void refuse_path(struct rpc_stream *stream, grpc_slice path) {
+static void refuse(struct rpc_stream *stream, grpc_slice path) {
     CLEANUP(freep)
     char *text = xasprintf("unknown method %.*s", (int)MIN(GRPC_SLICE_LENGTH(path), (size_t)1000),
                            (const char *)GRPC_SLICE_START_PTR(path));
 
-    refuse(stream, STATUS_UNIMPLEMENTED, text);
+    rpc_stream_finish(stream, STATUS_UNIMPLEMENTED, text);
+    rpc_stream_start_sending(stream);
 }
 
 static bool is_message_due(const struct method *method) {
@@ -143,12 +139,11 @@ static void on_accepted(struct rpc_tag *tag, bool ok) {
 
     rpc_stream_watch_end(stream);
     method = map_get(&server->methods, GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
+    if (method && is_message_due(method))
+        rpc_queue_await_message(accept->queue, stream, server->limits.request_timeout_ms,
+                                server->limits.max_waiting_calls / server->queues->count);
     if (!method)
-        refuse_path(stream, path);
-    else if (is_message_due(method) &&
-             !rpc_queues_await_message(server->queues, accept->queue, stream, server->limits.request_timeout_ms,
-                                       server->limits.max_waiting_calls))
-        refuse(stream, STATUS_RESOURCE_EXHAUSTED, "too many calls are open whose request has not arrived");
+        refuse(stream, path);
     else if (method->row->unary)
         open_unary(stream, method);
     else
