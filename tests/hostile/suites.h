@@ -18,6 +18,8 @@ void expect_service(void);
 
 void add_connection_tests(Suite *suite);
 void add_message_tests(Suite *suite);
+void add_tls_tests(Suite *suite);
+void add_token_tests(Suite *suite);
 void add_worker_tests(Suite *suite);
 
 #endif

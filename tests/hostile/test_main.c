@@ -44,6 +44,8 @@ int main(void) {
     add_connection_tests(suite);
     add_message_tests(suite);
     add_worker_tests(suite);
+    add_token_tests(suite);
+    add_tls_tests(suite);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
