@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mailbox.h"
 #include "http2.h"
 #include "suites.h"
 #include "tests/harness/fixture.h"

@@ -155,15 +155,16 @@ START_TEST(an_unknown_key_is_refused_with_its_place)
            "stop_grace, keep_warm, "
            "keep_warm_max");
     refuse("# comment\nlisten_on: a:1\n",
-           ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, advertise, "
+           ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
            "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
            "retention, log, "
            "environments");
-    refuse("workers.per_environment: 2\n",
-           ":1: workers.per_environment: unknown key; known are listen, http, state_dir, cache_dir, advertise, "
-           "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
-           "retention, log, "
-           "environments");
+    refuse(
+        "workers.per_environment: 2\n",
+        ":1: workers.per_environment: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
+        "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
+        "retention, log, "
+        "environments");
 }
 END_TEST
 
