@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mailbox.h"
 #include "base/pool.h"
 #include "jobserver/artifact_service.h"
 #include "jobserver/catalogue.h"
@@ -38,6 +39,7 @@ struct daemon {
     struct account *account;
     struct account *disk;
     struct tokens *tokens; /* NULL: everybody may call */
+    atomic_int_least64_t refusal_told_ns;
     struct state_dir *state_dir;
     struct artifact_store *store;
     struct job_db *db;
@@ -163,8 +165,16 @@ static void take_over_workers(struct daemon *daemon, struct launcher *launcher) 
     launcher_set_instance(launcher, instance);
 }
 
+/* Once a second at most: whoever is refused is not to fill the log instead. */
+static void tell_refused(struct daemon *daemon, const char *peer, const char *why) {
+    int64_t now_ns = monotonic_now_ns(), last_ns = daemon->refusal_told_ns;
+
+    if (now_ns - last_ns >= 1000000000 && atomic_compare_exchange_strong(&daemon->refusal_told_ns, &last_ns, now_ns))
+        log_warning("auth", "a call from %s was refused: %s", peer, why);
+}
+
 static int admit(void *user, const struct rpc_stream *stream, struct status *st) {
-    const struct daemon *daemon = user;
+    struct daemon *daemon = user;
     struct slice authorization = rpc_stream_metadata(stream, "authorization");
 
     if (!daemon->tokens && rpc_stream_is_tls(stream))
@@ -173,8 +183,7 @@ static int admit(void *user, const struct rpc_stream *stream, struct status *st)
         return status_set(st, STATUS_UNAUTHENTICATED, "this address is for workers; the Job API is served with TLS");
     if (tokens_find(daemon->tokens, authorization))
         return 0;
-    log_warning("auth", "a call from %s was refused: %s", rpc_stream_peer(stream),
-                authorization.size ? "its token is none of ours" : "it has no token");
+    tell_refused(daemon, rpc_stream_peer(stream), authorization.size ? "its token is none of ours" : "it has no token");
     return status_set(st, STATUS_UNAUTHENTICATED, "%s",
                       authorization.size ? "this token is none that the server knows"
                                          : "the server wants a token: the metadata `authorization: Bearer TOKEN`");
