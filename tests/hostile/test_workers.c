@@ -5,6 +5,7 @@
 
 #include "suites.h"
 #include "tests/harness/fixture.h"
+#include "wire/pb.h"
 
 enum { SECRET_DIGITS = 32 };
 
@@ -79,6 +80,40 @@ START_TEST(a_workers_name_is_not_its_id)
 }
 END_TEST
 
+/* A job is run without staging, and names a file of this machine as what its native worker needs. */
+START_TEST(a_file_that_nobody_staged_is_not_given_to_a_native_worker)
+{
+    Beam__DockerPayload docker = BEAM__DOCKER_PAYLOAD__INIT;
+    Beam__ArtifactFilePayload file = BEAM__ARTIFACT_FILE_PAYLOAD__INIT;
+    Beam__ArtifactInformation artifact = BEAM__ARTIFACT_INFORMATION__INIT, *artifacts = &artifact;
+    Beam__Environment *environment;
+    struct slice image, payload;
+    struct pipeline p;
+    struct job job;
+
+    docker.container_image = (char *)"apache/beam_python3.11_sdk:2.77.0";
+    file.path = (char *)"/etc/hostname";
+    image = PB_PACK(&docker, NULL);
+    payload = PB_PACK(&file, NULL);
+    artifact.type_urn = (char *)"beam:artifact:type:file:v1";
+    artifact.type_payload = (ProtobufCBinaryData){.len = payload.size, .data = (uint8_t *)payload.data};
+    begin_pipeline(&p);
+    pipeline_add_fn(&p, "Read", "identity", "Start", "bytes");
+    environment = p.components.environments[0]->value;
+    environment->urn = (char *)"beam:env:docker:v1";
+    environment->payload = (ProtobufCBinaryData){.len = image.size, .data = (uint8_t *)image.data};
+    environment->n_dependencies = 1;
+    environment->dependencies = &artifacts;
+    job_run(&test_client, &p, "unstaged", &job);
+    ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__FAILED);
+    ck_assert_msg(job.error && strstr(job.error, "was not staged"), "%s", job.error ? job.error : "no error");
+    slice_unref(&image);
+    slice_unref(&payload);
+    job_clear(&job);
+    pipeline_clear(&p);
+}
+END_TEST
+
 void add_worker_tests(Suite *suite) {
     TCase *tcase = tcase_create("workers");
 
@@ -86,5 +121,6 @@ void add_worker_tests(Suite *suite) {
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_workers_id_is_in_no_message_of_its_job);
     tcase_add_test(tcase, a_workers_name_is_not_its_id);
+    tcase_add_test(tcase, a_file_that_nobody_staged_is_not_given_to_a_native_worker);
     suite_add_tcase(suite, tcase);
 }
