@@ -8,6 +8,7 @@
  *      notify.c         systemd's notification protocol
  *      job_commands.c   what can be done to a job of a running daemon, through
  *      job_client.c     a client of the Job API
+ *      token.c          bearer tokens for it
  *
  * Exit codes of all commands: 0: done; 1: refused or failed; 2: wrong usage. One thread. */
 #ifndef CLI_COMMAND_H
@@ -66,5 +67,6 @@ const char *flag_default(const struct flag *flag);
 extern const struct command command_serve;  /* serve.c */
 extern const struct command command_drain;  /* job_commands.c */
 extern const struct command command_cancel; /* job_commands.c */
+extern const struct command command_token;  /* token.c */
 
 #endif

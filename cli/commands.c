@@ -7,6 +7,7 @@ static const struct command *const commands[] = {
     &command_serve,
     &command_drain,
     &command_cancel,
+    &command_token,
 };
 
 const struct command *command_find(const char *name) {

@@ -16,10 +16,11 @@ struct job_client {
     char *endpoint;
     struct rpc_client *client;
     struct rpc_channel *channel;
+    char *authorization; /* NULL: no token */
 };
 
 int job_client_create(const char *endpoint, struct job_client **ret, struct status *st) {
-    const char *colon = strrchr(endpoint, ':');
+    const char *colon = strrchr(endpoint, ':'), *token = getenv("TRESTLE_TOKEN");
     struct job_client *client;
 
     if (!colon || colon == endpoint || !colon[1])
@@ -29,6 +30,7 @@ int job_client_create(const char *endpoint, struct job_client **ret, struct stat
     client->endpoint = xstrdup(endpoint);
     client->client = rpc_client_create(1);
     client->channel = rpc_channel_create(client->client, endpoint);
+    client->authorization = token && token[0] ? xasprintf("Bearer %s", token) : NULL;
     *ret = client;
     return 0;
 }
@@ -38,6 +40,7 @@ void job_client_destroy(struct job_client *client) {
         return;
     rpc_channel_destroy(client->channel);
     rpc_client_destroy(client->client);
+    free(client->authorization);
     free(client->endpoint);
     free(client);
 }
@@ -56,6 +59,9 @@ static int explain(const struct job_client *client, const struct status *why, st
         return status_set(st, why->code,
                           "the server at %s does not know this call; it may be no Trestle, or an old one",
                           client->endpoint);
+    case STATUS_UNAUTHENTICATED:
+        return status_set(st, why->code, "the server at %s refuses: %s. The variable TRESTLE_TOKEN is to hold a token",
+                          client->endpoint, status_message(why));
     default:
         return status_set(st, why->code, "%s", status_message(why));
     }
@@ -76,12 +82,13 @@ static int ask_for_end(struct job_client *client, const char *path, const char *
                        struct status *st) {
     CLEANUP_STATUS struct status why = {0};
     CLEANUP_SLICE struct slice bytes = SLICE_EMPTY;
+    struct rpc_metadata metadata = {"authorization", client->authorization};
     struct arena arena = {0};
     Job__DrainJobResponse *response;
     int r;
 
-    if (rpc_channel_call_wait(client->channel, path, NULL, 0, CALL_TIMEOUT_MS, false, make_request(job), &bytes, &why) <
-        0)
+    if (rpc_channel_call_wait(client->channel, path, &metadata, client->authorization ? 1 : 0, CALL_TIMEOUT_MS, false,
+                              make_request(job), &bytes, &why) < 0)
         return explain(client, &why, st);
     r = PB_UNPACK(Job__DrainJobResponse, job__drain_job_response, bytes, PB_STRINGS_STRICT, &arena, &response, st);
     if (r == 0)
@@ -149,9 +156,10 @@ static void on_closed(struct rpc_stream *rpc, void *user, const struct status *s
 
 static void read_to_end(struct job_client *client, const char *job, struct message_stream *stream) {
     static const struct rpc_handler handler = {.message = on_message, .closed = on_closed};
+    struct rpc_metadata metadata = {"authorization", client->authorization};
     struct slice request = make_request(job);
-    struct rpc_stream *rpc =
-        rpc_channel_open(client->channel, JOB_SERVICE_PATH("GetMessageStream"), NULL, 0, 0, false, &handler, stream);
+    struct rpc_stream *rpc = rpc_channel_open(client->channel, JOB_SERVICE_PATH("GetMessageStream"), &metadata,
+                                              client->authorization ? 1 : 0, 0, false, &handler, stream);
 
     rpc_stream_send(rpc, &request, 1);
     rpc_stream_finish(rpc, STATUS_OK, NULL);

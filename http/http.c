@@ -148,6 +148,8 @@ static void add_headers(struct MHD_Response *out, const struct http_response *re
         MHD_add_response_header(out, MHD_HTTP_HEADER_ETAG, response->etag);
     if (response->content_type)
         MHD_add_response_header(out, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
+    if (response->authenticate)
+        MHD_add_response_header(out, MHD_HTTP_HEADER_WWW_AUTHENTICATE, response->authenticate);
     if (response->allow)
         MHD_add_response_header(out, MHD_HTTP_HEADER_ALLOW, response->allow);
 }
@@ -246,6 +248,13 @@ static bool is_too_long(const struct http_request *request) {
     return length && strtoull(length, NULL, 10) > request->server->options.max_body_bytes;
 }
 
+static bool is_admitted(const struct http_request *request) {
+    const struct http_server_options *options = &request->server->options;
+
+    return !options->admit ||
+           options->admit(options->admit_context, header(request->connection, MHD_HTTP_HEADER_AUTHORIZATION));
+}
+
 /* Everything but the body is there. */
 static void check(struct http_request *request) {
     struct http_origin origin = {
@@ -259,6 +268,10 @@ static void check(struct http_request *request) {
     if (!http_host_is_ours(origin.host, request->server->hosts)) {
         refuse(request, MHD_HTTP_MISDIRECTED_REQUEST, "MISDIRECTED",
                "this server does not go by the name in the Host header; names are configured as http.hosts");
+    } else if (!is_admitted(request)) {
+        refuse(request, MHD_HTTP_UNAUTHORIZED, "UNAUTHENTICATED",
+               "this server wants a token, as password or as Bearer");
+        request->response.authenticate = "Basic realm=\"Trestle\", charset=\"UTF-8\"";
     } else if (is_reading(request->method)) {
         return;
     } else if (strcmp(request->method, MHD_HTTP_METHOD_POST) != 0) {

@@ -7,6 +7,7 @@
  * What never reaches the handler (RFC 9110 names the codes):
  *   421  a Host that is no name of ours: neither an IP address nor localhost nor one of `hosts`. So a page of somebody else's whose name was made to
  *        point here (DNS rebinding) reads nothing.
+ *   401  a request that `admit` did not want; browsers then ask for a name and a password
  *   403  a request that changes something (not GET or HEAD) and that another site's page may have sent: Sec-Fetch-Site or Origin say so, or it
  *        is one that a form could send, without `Content-Type: application/json`.
  *   405  a method that is none of GET, HEAD, POST
@@ -37,9 +38,12 @@ struct http_response {
     const char *content_type;
     const char *
         etag; /* with its quotes; NULL: the answer is not kept by anyone. An If-None-Match of it makes a 304 of the answer */
-    const char *allow; /* with 405 */
+    const char *allow;        /* with 405 */
+    const char *authenticate; /* with 401 */
 };
 
+/* Whether the sender of this Authorization header (NULL: there was none) may have anything. On libmicrohttpd's thread; must not block. */
+typedef bool (*http_admit_fn)(void *context, const char *authorization);
 /* On a thread of the pool. */
 typedef void (*http_handler_fn)(void *context, const struct http_request *request, struct http_response *ret_response);
 
@@ -53,6 +57,8 @@ struct http_server_options {
     unsigned request_timeout_s; /* 0: 60 */
     http_handler_fn handler;
     void *context;
+    http_admit_fn admit; /* NULL: everybody may */
+    void *admit_context;
 };
 
 /* Listens and serves. Options are copied but for the context. Errors name the address. */

@@ -60,11 +60,16 @@ struct config_environment {
 
 /* Plain data. Strings are owned, never NULL. A field is called like its key, with the unit behind it. */
 struct config {
-    char *listen;            /* HOST:PORT or unix:PATH */
-    char *http_listen;       /* HOST:PORT; "": none */
-    char *http_hosts;        /* with blanks between them */
-    char *state_dir;         /* "" until config_settle_directories() */
-    char *cache_dir;         /* the same */
+    char *listen;           /* HOST:PORT or unix:PATH */
+    char *http_listen;      /* HOST:PORT; "": none */
+    char *http_hosts;       /* with blanks between them */
+    char *state_dir;        /* "" until config_settle_directories() */
+    char *cache_dir;        /* the same */
+    char *auth_tokens_file; /* "": everybody may call */
+    char *tls_certificate;  /* "": no TLS */
+    char *tls_key;
+    char *tls_client_ca;     /* "": clients need no certificate */
+    char *workers_listen;    /* "": where `listen` is, or with TLS a loopback port of the system's choice */
     char *advertise_default; /* "": the listen address; see config_advertise() */
     char *advertise_external;
     char *advertise_process;

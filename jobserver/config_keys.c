@@ -34,6 +34,13 @@ static const struct config_key keys[] = {
      "directory for what is built once and can be built again, such as virtual environments; empty: $CACHE_DIRECTORY "
      "(a "
      "systemd service), else $XDG_CACHE_HOME/trestle, else ~/.cache/trestle"},
+    {"auth.tokens_file", CONFIG_PATH, FIELD(auth_tokens_file), 0, 0, "", NULL,
+     "file with the hashed tokens of those who may use the Job API (trestle token); empty: everybody may"},
+    {"tls.certificate", CONFIG_PATH, FIELD(tls_certificate), 0, 0, "", NULL,
+     "PEM file with the certificate that `listen` is served with, and those between it and its root; empty: no TLS"},
+    {"tls.key", CONFIG_PATH, FIELD(tls_key), 0, 0, "", NULL, "PEM file with the certificate's private key"},
+    {"tls.client_ca", CONFIG_PATH, FIELD(tls_client_ca), 0, 0, "", NULL,
+     "PEM file with the authorities one of which must have signed a client's certificate; empty: clients need none"},
     {"advertise.default", CONFIG_ADDRESS, FIELD(advertise_default), 0, 0, "", NULL,
      "the address that workers are told to connect to; empty: the listen address"},
     {"advertise.external", CONFIG_ADDRESS, FIELD(advertise_external), 0, 0, "", NULL,
@@ -80,6 +87,9 @@ static const struct config_key keys[] = {
     {"workers.isolation", CONFIG_CHOICE, FIELD(workers_isolation), 0, 0, "none", isolations,
      "none: worker processes are the daemon's own, and run in its service's sandbox; systemd: each is a transient "
      "service of the system's manager, started by systemd-run; systemd-user: of the user's manager"},
+    {"workers.listen", CONFIG_ADDRESS, FIELD(workers_listen), 0, 0, "", NULL,
+     "a second address, without TLS, for workers, whose SDKs have none; empty: they use `listen`, and with TLS a "
+     "loopback port of the system's choice"},
     {"workers.stop_grace", CONFIG_DURATION, FIELD(workers_stop_grace_ms), 0, DAY_MS, "10s", NULL,
      "time from SIGTERM to SIGKILL when a worker process is stopped"},
     {"workers.keep_warm", CONFIG_DURATION, FIELD(workers_keep_warm_ms), 0, DAY_MS, "60s", NULL,
@@ -127,7 +137,7 @@ static const struct config_key keys[] = {
     {"limits.max_connection_streams", CONFIG_NUMBER, FIELD(limits_max_connection_streams), 16, 1000000, "4096", NULL,
      "calls that one connection may have open"},
     {"limits.max_waiting_calls", CONFIG_NUMBER, FIELD(limits_max_waiting_calls), 16, 1000000, "4096", NULL,
-     "calls, of all connections, that may be open without their request having arrived; more are refused"},
+     "calls, of all connections, that may be open without their request having arrived; the oldest goes for one more"},
     {"limits.request_timeout", CONFIG_DURATION, FIELD(limits_request_timeout_ms), 100, DAY_MS, "120s", NULL,
      "how long a request may take to arrive"},
     {"limits.handshake_timeout", CONFIG_DURATION, FIELD(limits_handshake_timeout_ms), 100, DAY_MS, "20s", NULL,

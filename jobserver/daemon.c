@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mailbox.h"
 #include "base/pool.h"
 #include "jobserver/artifact_service.h"
 #include "jobserver/catalogue.h"
@@ -16,6 +17,8 @@
 #include "jobserver/native/native.h"
 #include "jobserver/recovery.h"
 #include "jobserver/state_dir.h"
+#include "jobserver/tls_files.h"
+#include "jobserver/tokens.h"
 #include "worker/cgroup.h"
 #include "worker/orphans.h"
 
@@ -31,9 +34,12 @@ enum {
 
 struct daemon {
     const struct config *config;
-    char *endpoint;
+    char *endpoint;         /* of clients */
+    char *workers_endpoint; /* NULL: the same */
     struct account *account;
     struct account *disk;
+    struct tokens *tokens; /* NULL: everybody may call */
+    atomic_int_least64_t refusal_told_ns;
     struct state_dir *state_dir;
     struct artifact_store *store;
     struct job_db *db;
@@ -84,6 +90,37 @@ static size_t max_receiving_bytes(const struct config *config) {
     return (size_t)MAX(2 * config->limits_max_message_bytes, UINT64_C(1) << 30);
 }
 
+static int listen_tls(struct daemon *daemon, const char *address, int *ret_port, struct status *st) {
+    const struct config *config = daemon->config;
+    struct tls_files files = {0};
+    int r = tls_files_load(config->tls_certificate, config->tls_key, config->tls_client_ca, &files, st);
+
+    if (r < 0)
+        return status_prefix(st, "tls");
+    r = rpc_server_listen_tls(
+        daemon->server, address,
+        &(struct rpc_tls){.certificate = files.certificate, .key = files.key, .client_ca = files.client_ca}, ret_port,
+        st);
+    tls_files_clear(&files);
+    return r;
+}
+
+static int listen_for_workers(struct daemon *daemon, struct status *st) {
+    const char *address = daemon->config->workers_listen;
+    int port = 0, r;
+
+    if (!address[0] && !daemon->config->tls_certificate[0])
+        return 0;
+    if (!address[0])
+        address = "127.0.0.1:0";
+    r = rpc_server_listen(daemon->server, address, &port, st);
+    if (r < 0)
+        return status_prefix(st, "workers.listen");
+    daemon->workers_endpoint = endpoint_of(address, port);
+    log_info("trestle", "workers connect to %s", daemon->workers_endpoint);
+    return 0;
+}
+
 static int listen_on(struct daemon *daemon, const char *address, struct status *st) {
     const struct config *config = daemon->config;
     int port = 0, r;
@@ -97,10 +134,25 @@ static int listen_on(struct daemon *daemon, const char *address, struct status *
                    .request_timeout_ms = (unsigned)config->limits_request_timeout_ms,
                    .handshake_timeout_ms = (unsigned)config->limits_handshake_timeout_ms},
     });
-    r = rpc_server_listen(daemon->server, address, &port, st);
+    r = config->tls_certificate[0] ? listen_tls(daemon, address, &port, st)
+                                   : rpc_server_listen(daemon->server, address, &port, st);
     if (r == 0)
         daemon->endpoint = endpoint_of(address, port);
-    return r;
+    return r < 0 ? r : listen_for_workers(daemon, st);
+}
+
+/* Who can submit a job can run programs. */
+static void warn_of_open_port(const struct daemon *daemon) {
+    static const char *const local[] = {"127.", "localhost:", "[::1]:", "unix:"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(local); i++)
+        if (strncmp(daemon->endpoint, local[i], strlen(local[i])) == 0)
+            return;
+    if (!daemon->tokens && !daemon->config->tls_client_ca[0])
+        log_warning("auth",
+                    "everybody who reaches %s may submit jobs, and so run programs on this machine: set "
+                    "auth.tokens_file or tls.client_ca (docs/security.md)",
+                    daemon->endpoint);
 }
 
 /* Nobody else has the state directory now: whatever was started in its name by a launcher that is gone belongs to nobody. */
@@ -111,6 +163,43 @@ static void take_over_workers(struct daemon *daemon, struct launcher *launcher) 
     if (count)
         log_warning("worker", "%u processes that a killed daemon had left behind were killed", count);
     launcher_set_instance(launcher, instance);
+}
+
+/* Once a second at most: whoever is refused is not to fill the log instead. */
+static void tell_refused(struct daemon *daemon, const char *peer, const char *why) {
+    int64_t now_ns = monotonic_now_ns(), last_ns = daemon->refusal_told_ns;
+
+    if (now_ns - last_ns >= 1000000000 && atomic_compare_exchange_strong(&daemon->refusal_told_ns, &last_ns, now_ns))
+        log_warning("auth", "a call from %s was refused: %s", peer, why);
+}
+
+static int admit(void *user, const struct rpc_stream *stream, struct status *st) {
+    struct daemon *daemon = user;
+    struct slice authorization = rpc_stream_metadata(stream, "authorization");
+
+    if (!daemon->tokens && rpc_stream_is_tls(stream))
+        return 0;
+    if (!daemon->tokens)
+        return status_set(st, STATUS_UNAUTHENTICATED, "this address is for workers; the Job API is served with TLS");
+    if (tokens_find(daemon->tokens, authorization))
+        return 0;
+    tell_refused(daemon, rpc_stream_peer(stream), authorization.size ? "its token is none of ours" : "it has no token");
+    return status_set(st, STATUS_UNAUTHENTICATED, "%s",
+                      authorization.size ? "this token is none that the server knows"
+                                         : "the server wants a token: the metadata `authorization: Bearer TOKEN`");
+}
+
+static bool admit_http(void *context, const char *authorization) {
+    const struct daemon *daemon = context;
+
+    return authorization && tokens_find(daemon->tokens, slice_of_static(authorization, strlen(authorization))) != NULL;
+}
+
+static int load_tokens(struct daemon *daemon, struct status *st) {
+    const char *path = daemon->config->auth_tokens_file;
+    int r = path[0] ? tokens_load(path, &daemon->tokens, st) : 0;
+
+    return r < 0 ? status_prefix(st, "auth.tokens_file") : 0;
 }
 
 static int open_state(struct daemon *daemon, struct status *st) {
@@ -192,6 +281,8 @@ static void serve_http(struct daemon *daemon) {
                 .pool = daemon->inspection_pool,
                 .handler = inspection_serve_http,
                 .context = daemon->inspection,
+                .admit = daemon->tokens ? admit_http : NULL,
+                .admit_context = daemon,
             },
             &daemon->http, &st) < 0)
         log_warning("http", "there is no web page: %s (http.listen)", status_message(&st));
@@ -240,7 +331,10 @@ static void set_isolation(struct daemon *daemon) {
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
     CLEANUP(freep) char *local = local_endpoint(daemon->endpoint);
+    CLEANUP(freep)
+    char *for_workers = local_endpoint(daemon->workers_endpoint ? daemon->workers_endpoint : daemon->endpoint);
 
+    warn_of_open_port(daemon);
     daemon->pool = pool_create(POOL_THREADS);
     daemon->scratch_pool = pool_create(MAX(machine_cores(), 2u));
     daemon->client = rpc_client_create(CLIENT_THREADS);
@@ -262,7 +356,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .fn_service = daemon->fn_service,
         .workers = daemon->workers,
         .client = daemon->client,
-        .endpoint = local,
+        .endpoint = for_workers,
         .account = daemon->account,
         .disk = daemon->disk,
         .scratch_directory = state_dir_path(daemon->state_dir),
@@ -289,6 +383,8 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     job_service_register(daemon->job_service, daemon->server);
     inspect(daemon, local);
     artifact_service_register(daemon->artifact_service, daemon->server);
+    if (daemon->tokens || config->tls_certificate[0])
+        rpc_server_guard(daemon->server, admit, daemon);
     rpc_server_start(daemon->server);
     daemon->housekeeping = housekeeping_start(&(struct housekeeping_options){
         .catalogue = daemon->catalogue,
@@ -310,7 +406,9 @@ int daemon_create(const struct config *config, struct launcher *launcher, struct
     daemon->account = account_create(
         "memory.total", NULL, config->memory_total_bytes ? config->memory_total_bytes : machine_memory_bytes() / 2);
     daemon->disk = account_create("disk.total", NULL, config->disk_total_bytes);
-    r = open_state(daemon, st);
+    r = load_tokens(daemon, st);
+    if (r == 0)
+        r = open_state(daemon, st);
     if (r == 0)
         take_over_workers(daemon, launcher);
     if (r == 0)
@@ -384,9 +482,11 @@ void daemon_destroy(struct daemon *daemon) {
     state_dir_close(daemon->state_dir);
     account_unref(daemon->account);
     account_unref(daemon->disk);
+    tokens_destroy(daemon->tokens);
     for (size_t i = 0; i < daemon->container_option_count; i++)
         free(daemon->container_options[i]);
     free(daemon->container_options);
     free(daemon->endpoint);
+    free(daemon->workers_endpoint);
     free(daemon);
 }

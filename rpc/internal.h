@@ -47,7 +47,8 @@ void __tsan_release(void *address);
 struct rpc_queue {
     grpc_completion_queue *cq;
     pthread_t thread;
-    struct list waiting; /* streams whose first message is due, by deadline; of this thread */
+    struct list waiting; /* streams whose first message is due, by deadline; of this thread, as the next */
+    unsigned waiting_count;
 };
 
 struct rpc_queues {
@@ -56,7 +57,6 @@ struct rpc_queues {
     struct list streams;    /* all that are not closed */
     bool is_closing;
     struct account *account; /* owned reference, may be NULL */
-    atomic_uint waiting_count;
     atomic_uint turn;
     unsigned count;
     struct rpc_queue queue[];
@@ -74,12 +74,11 @@ void rpc_queues_remove(struct rpc_queues *queues, struct rpc_stream *stream);
 void rpc_queues_cancel_all(struct rpc_queues *queues);
 void rpc_queues_wait_empty(struct rpc_queues *queues);
 
-/* The first message of a stream that was just accepted on this queue is due within timeout_ms; then the stream is refused. On the queue's
- * thread, as the next. False, with nothing done, when `maximum` streams wait in all queues. */
-bool rpc_queues_await_message(struct rpc_queues *queues, struct rpc_queue *queue, struct rpc_stream *stream,
-                              unsigned timeout_ms, unsigned maximum);
+/* The first message of a stream that was just accepted on this queue is due within timeout_ms; else the stream is refused, and before that
+ * when `maximum` others have come since: a request that is on its way arrives soon. On the queue's thread, as the next. */
+void rpc_queue_await_message(struct rpc_queue *queue, struct rpc_stream *stream, unsigned timeout_ms, unsigned maximum);
 /* It came, or the stream is over. Harmless when nothing is awaited. */
-void rpc_queues_message_came(struct rpc_stream *stream);
+void rpc_queue_message_came(struct rpc_stream *stream);
 
 /* --- message.c --- */
 
@@ -154,11 +153,11 @@ struct rpc_stream {
     bool is_client;
 
     /* Of the RPC thread. */
-    struct list wait_link; /* in rpc_queue->waiting */
-    bool awaits_message;
-    int64_t message_due_ns;     /* CLOCK_MONOTONIC */
-    bool is_refused;            /* its messages are dropped */
-    grpc_byte_buffer *incoming; /* written by the outstanding receive */
+    struct list wait_link;        /* in rpc_queue->waiting */
+    struct rpc_queue *awaited_by; /* the queue in whose list it is, or NULL */
+    int64_t message_due_ns;       /* CLOCK_MONOTONIC */
+    bool is_refused;              /* its messages are dropped */
+    grpc_byte_buffer *incoming;   /* written by the outstanding receive */
     grpc_metadata_array initial_metadata;
     grpc_metadata_array trailing_metadata;
     bool want_initial_metadata; /* client: the next receive asks for it */

@@ -42,34 +42,37 @@ static struct rpc_stream *first_waiting(const struct rpc_queue *queue) {
     return list_empty(&queue->waiting) ? NULL : CONTAINER_OF(queue->waiting.next, struct rpc_stream, wait_link);
 }
 
-bool rpc_queues_await_message(struct rpc_queues *queues, struct rpc_queue *queue, struct rpc_stream *stream,
-                              unsigned timeout_ms, unsigned maximum) {
-    if (atomic_fetch_add_explicit(&queues->waiting_count, 1, memory_order_relaxed) >= maximum) {
-        atomic_fetch_sub_explicit(&queues->waiting_count, 1, memory_order_relaxed);
-        return false;
-    }
-    stream->awaits_message = true;
-    stream->message_due_ns = now_ns() + (int64_t)timeout_ms * 1000000;
-    list_append(&queue->waiting, &stream->wait_link);
-    return true;
+static void refuse_first(struct rpc_queue *queue, enum status_code code, const char *why) {
+    struct rpc_stream *stream = first_waiting(queue);
+
+    rpc_queue_message_came(stream);
+    rpc_stream_refuse(stream, code, why);
 }
 
-void rpc_queues_message_came(struct rpc_stream *stream) {
-    if (!stream->awaits_message)
+void rpc_queue_await_message(struct rpc_queue *queue, struct rpc_stream *stream, unsigned timeout_ms,
+                             unsigned maximum) {
+    if (queue->waiting_count >= maximum)
+        refuse_first(queue, STATUS_RESOURCE_EXHAUSTED,
+                     "too many calls are open whose request has not arrived (limits.max_waiting_calls)");
+    stream->awaited_by = queue;
+    stream->message_due_ns = now_ns() + (int64_t)timeout_ms * 1000000;
+    list_append(&queue->waiting, &stream->wait_link);
+    queue->waiting_count++;
+}
+
+void rpc_queue_message_came(struct rpc_stream *stream) {
+    if (!stream->awaited_by)
         return;
-    stream->awaits_message = false;
     list_remove(&stream->wait_link);
-    atomic_fetch_sub_explicit(&stream->queues->waiting_count, 1, memory_order_relaxed);
+    stream->awaited_by->waiting_count--;
+    stream->awaited_by = NULL;
 }
 
 static void refuse_late(struct rpc_queue *queue) {
-    struct rpc_stream *stream;
+    const struct rpc_stream *stream;
 
-    while ((stream = first_waiting(queue)) && stream->message_due_ns <= now_ns()) {
-        rpc_queues_message_came(stream);
-        rpc_stream_refuse(stream, STATUS_DEADLINE_EXCEEDED,
-                          "the request did not arrive in time (limits.request_timeout)");
-    }
+    while ((stream = first_waiting(queue)) && stream->message_due_ns <= now_ns())
+        refuse_first(queue, STATUS_DEADLINE_EXCEEDED, "the request did not arrive in time (limits.request_timeout)");
 }
 
 static gpr_timespec next_deadline(const struct rpc_queue *queue) {

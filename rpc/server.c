@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "rpc/internal.h"
+#include "rpc/tls.h"
 
 #define DEFAULT_THREADS 2
 
@@ -33,6 +34,8 @@ struct rpc_server {
     struct map methods; /* path -> struct method */
     struct accept *accepts;
     struct rpc_server_limits limits;
+    rpc_admit_fn admit; /* NULL: everybody may call */
+    void *admit_user;
     struct rpc_tag shut_down_tag;
     bool is_shut_down; /* under the queues' mutex */
 };
@@ -88,6 +91,15 @@ static void refuse_path(struct rpc_stream *stream, grpc_slice path) {
     refuse(stream, STATUS_UNIMPLEMENTED, text);
 }
 
+static bool is_admitted(const struct rpc_server *server, const struct method *method, struct rpc_stream *stream) {
+    CLEANUP_STATUS struct status st = {0};
+
+    if (!method->row->is_guarded || !server->admit || server->admit(server->admit_user, stream, &st) == 0)
+        return true;
+    refuse(stream, st.code, status_message(&st));
+    return false;
+}
+
 static bool is_message_due(const struct method *method) {
     return method->row->unary || method->row->begins_with_message;
 }
@@ -107,6 +119,17 @@ static void open_unary(struct rpc_stream *stream, struct method *method) {
     stream->user = method;
     rpc_stream_start_sending(stream);
     rpc_stream_start_reading(stream);
+}
+
+static void open_call(struct rpc_server *server, struct rpc_queue *queue, struct method *method,
+                      struct rpc_stream *stream) {
+    if (is_message_due(method))
+        rpc_queue_await_message(queue, stream, server->limits.request_timeout_ms,
+                                server->limits.max_waiting_calls / server->queues->count);
+    if (method->row->unary)
+        open_unary(stream, method);
+    else
+        open_streaming(stream, method);
 }
 
 static void request_call(struct accept *accept) {
@@ -145,14 +168,8 @@ static void on_accepted(struct rpc_tag *tag, bool ok) {
     method = map_get(&server->methods, GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
     if (!method)
         refuse_path(stream, path);
-    else if (is_message_due(method) &&
-             !rpc_queues_await_message(server->queues, accept->queue, stream, server->limits.request_timeout_ms,
-                                       server->limits.max_waiting_calls))
-        refuse(stream, STATUS_RESOURCE_EXHAUSTED, "too many calls are open whose request has not arrived");
-    else if (method->row->unary)
-        open_unary(stream, method);
-    else
-        open_streaming(stream, method);
+    else if (is_admitted(server, method, stream))
+        open_call(server, accept->queue, method, stream);
     grpc_slice_unref(path);
 }
 
@@ -261,21 +278,59 @@ void rpc_server_register(struct rpc_server *server, const struct rpc_method *met
     }
 }
 
-int rpc_server_listen(struct rpc_server *server, const char *address, int *ret_port, struct status *st) {
-    grpc_server_credentials *credentials;
-    int result, port;
+void rpc_server_guard(struct rpc_server *server, rpc_admit_fn admit, void *user) {
+    server->admit = admit;
+    server->admit_user = user;
+}
 
-    result = rpc_address_check(address, st);
+/* Takes the credentials. */
+static int listen_with(struct rpc_server *server, const char *address, grpc_server_credentials *credentials,
+                       int *ret_port, struct status *st) {
+    int result = rpc_address_check(address, st), port = 0;
+
+    if (result == 0)
+        port = grpc_server_add_http2_port(server->server, address, credentials);
+    grpc_server_credentials_release(credentials);
     if (result < 0)
         return result;
-    credentials = grpc_insecure_server_credentials_create();
-    port = grpc_server_add_http2_port(server->server, address, credentials);
-    grpc_server_credentials_release(credentials);
     if (port == 0)
         return status_set(st, STATUS_UNAVAILABLE, "cannot listen on %s", address);
     if (ret_port)
         *ret_port = rpc_address_is_unix(address) ? 0 : port;
     return 0;
+}
+
+int rpc_server_listen(struct rpc_server *server, const char *address, int *ret_port, struct status *st) {
+    return listen_with(server, address, grpc_insecure_server_credentials_create(), ret_port, st);
+}
+
+int rpc_server_listen_tls(struct rpc_server *server, const char *address, const struct rpc_tls *tls, int *ret_port,
+                          struct status *st) {
+    grpc_ssl_pem_key_cert_pair pair = {.private_key = tls->key, .cert_chain = tls->certificate};
+    grpc_server_credentials *credentials = grpc_ssl_server_credentials_create_ex(
+        tls->client_ca, &pair, 1,
+        tls->client_ca ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                       : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
+        NULL);
+
+    if (!credentials)
+        return status_set(st, STATUS_INVALID_ARGUMENT, "cannot listen on %s: the certificate or its key is not usable",
+                          address);
+    return listen_with(server, address, credentials, ret_port, st);
+}
+
+bool rpc_stream_is_tls(const struct rpc_stream *stream) {
+    grpc_auth_context *context = stream->call ? grpc_call_auth_context(stream->call) : NULL;
+    const grpc_auth_property *property = NULL;
+    grpc_auth_property_iterator properties;
+
+    if (context) {
+        properties = grpc_auth_context_find_properties_by_name(context, GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+        property = grpc_auth_property_iterator_next(&properties);
+    }
+    property = property && strcmp(property->value, GRPC_SSL_TRANSPORT_SECURITY_TYPE) == 0 ? property : NULL;
+    grpc_auth_context_release(context);
+    return property != NULL;
 }
 
 void rpc_server_start(struct rpc_server *server) {

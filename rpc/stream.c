@@ -75,7 +75,7 @@ static void close_if_over(struct rpc_stream *stream) {
     call = stream->call;
     stream->call = NULL;
     pthread_mutex_unlock(&stream->mutex);
-    rpc_queues_message_came(stream);
+    rpc_queue_message_came(stream);
     end_status(stream, &st);
     if (stream->handler->closed)
         stream->handler->closed(stream, stream->user, &st);
@@ -169,7 +169,7 @@ void rpc_stream_refuse(struct rpc_stream *stream, enum status_code code, const c
 static void deliver(struct rpc_stream *stream, grpc_byte_buffer *buffer) {
     struct slice message;
 
-    rpc_queues_message_came(stream);
+    rpc_queue_message_came(stream);
     if (rpc_message_is_compressed(buffer))
         rpc_stream_refuse(stream, STATUS_UNIMPLEMENTED, "compressed messages are not accepted");
     message = rpc_message_receive(buffer, stream->queues->account);

@@ -2,7 +2,7 @@
  *
  *   fuzz [--seconds N] [--target NAME] [--seed S] [--runs N]
  *
- * The time (20 seconds) is divided among the targets; each runs the seeds from S (1) on, in a process of its own. --runs ends a target
+ * The time ($FUZZ_SECONDS, else 20 seconds) is divided among the targets; each runs the seeds from S (1) on, in a process of its own. --runs ends a target
  * after N seeds, whatever the time. A seed that crashes, breaks a promise, leaks, or does not end within SEED_SECONDS prints the line that
  * runs it alone; the target goes on behind it until MAX_FAILURES are found. Closes with `N passed, N failed`, counted in seeds. */
 #include <errno.h>
@@ -182,7 +182,8 @@ static bool is_wanted(const struct options *options, const struct target *target
 }
 
 int main(int argc, char **argv) {
-    struct options options = {.seconds = 20, .first_seed = 1};
+    const char *seconds = getenv("FUZZ_SECONDS");
+    struct options options = {.seconds = seconds ? strtod(seconds, NULL) : 20, .first_seed = 1};
     uint64_t passed = 0, failed = 0;
     const struct target *target;
     unsigned count = 0;

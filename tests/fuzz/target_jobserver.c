@@ -8,6 +8,7 @@
 #include "google/protobuf/struct.pb-c.h"
 #include "jobserver/config.h"
 #include "jobserver/pipeline_options.h"
+#include "jobserver/tokens.h"
 #include "message.h"
 #include "wire/pb.h"
 
@@ -227,8 +228,45 @@ static void options(struct rng *rng) {
     arena_clear(&arena);
 }
 
+/* ---- tokens ---- */
+
+static void tokens(struct rng *rng) {
+    CLEANUP_STATUS struct status st = {0};
+    CLEANUP(freep) char *token = NULL;
+    CLEANUP(freep) char *line = NULL;
+    struct tokens *loaded = NULL;
+    struct buf file = {0}, header = {0};
+    uint8_t *exact;
+    char path[40];
+    int fd;
+
+    HOLDS(tokens_make("fuzz", &token, &line, NULL) == 0);
+    for (unsigned i = rng_below(rng, 4); i; i--)
+        buf_printf(&file, "%s%s", line, i % 2 ? "\n" : "\r\n");
+    buf_printf(&header, "%s%s", rng_chance(rng, 50) ? "Bearer " : "Basic ", token);
+    if (rng_chance(rng, 80))
+        mutate_bytes(rng, &file);
+    if (rng_chance(rng, 80))
+        mutate_bytes(rng, &header);
+    fd = memfd_create("fuzz", MFD_CLOEXEC);
+    HOLDS(fd >= 0 && write(fd, buf_data(&file), file.size) == (ssize_t)file.size);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (tokens_load(path, &loaded, &st) == 0) {
+        exact = exact_copy(buf_data(&header), header.size);
+        (void)tokens_find(loaded, slice_of_static(exact, header.size));
+        free(exact);
+    } else {
+        HOLDS(st.code == STATUS_INVALID_ARGUMENT && strncmp(status_message(&st), path, strlen(path)) == 0);
+    }
+    tokens_destroy(loaded);
+    close(fd);
+    buf_clear(&file);
+    buf_clear(&header);
+}
+
 const struct target jobserver_targets[] = {
     {"config", NULL, configs},
     {"pipeline_options", NULL, options},
+    {"tokens", NULL, tokens},
     {NULL, NULL, NULL},
 };

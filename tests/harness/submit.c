@@ -14,6 +14,7 @@ void submitter_init(struct submitter *s, const char *endpoint) {
     s->client = rpc_client_create(1);
     s->channel = rpc_channel_create(s->client, endpoint);
     s->fails_fast = false;
+    s->authorization = NULL;
 }
 
 void submitter_clear(struct submitter *s) {
@@ -85,11 +86,13 @@ static void on_closed(struct rpc_stream *stream, void *user, const struct status
 static void open_stream(struct submitter *s, struct job *job) {
     static const struct rpc_handler handler = {.message = on_message, .closed = on_closed};
     Job__JobMessagesRequest request = JOB__JOB_MESSAGES_REQUEST__INIT;
+    struct rpc_metadata metadata = {"authorization", s->authorization};
     struct slice bytes;
 
     request.job_id = job->id;
     bytes = pb_pack(&request.base, NULL);
-    job->stream = rpc_channel_open(s->channel, JOB_SERVICE "GetMessageStream", NULL, 0, 0, false, &handler, job);
+    job->stream = rpc_channel_open(s->channel, JOB_SERVICE "GetMessageStream", &metadata, s->authorization ? 1 : 0, 0,
+                                   false, &handler, job);
     rpc_stream_send(job->stream, &bytes, 1);
     rpc_stream_finish(job->stream, STATUS_OK, NULL);
 }
@@ -103,7 +106,10 @@ static void refuse(struct job *job, const struct status *st) {
 }
 
 static int call(struct submitter *s, const char *path, struct slice request, struct slice *ret, struct status *st) {
-    return rpc_channel_call_wait(s->channel, path, NULL, 0, CALL_MS, !s->fails_fast, request, ret, st);
+    struct rpc_metadata metadata = {"authorization", s->authorization};
+
+    return rpc_channel_call_wait(s->channel, path, &metadata, s->authorization ? 1 : 0, CALL_MS, !s->fails_fast,
+                                 request, ret, st);
 }
 
 static int prepare(struct submitter *s, struct slice request, char **ret_id, struct status *st) {

@@ -12,6 +12,7 @@
 struct submitter {
     struct rpc_client *client;
     struct rpc_channel *channel;
+    const char *authorization; /* metadata of its calls; NULL: none */
     bool fails_fast; /* calls do not wait for a server that is not there */
 };
 

@@ -150,20 +150,22 @@ END_TEST
 
 START_TEST(an_unknown_key_is_refused_with_its_place)
 {
-    refuse("workers:\n  per_environment: 2\n  per_envirnment: 2\n",
-           ":3: workers.per_envirnment: unknown key; known are max_processes, per_environment, slots, isolation, "
-           "stop_grace, keep_warm, "
-           "keep_warm_max");
+    refuse(
+        "workers:\n  per_environment: 2\n  per_envirnment: 2\n",
+        ":3: workers.per_envirnment: unknown key; known are max_processes, per_environment, slots, isolation, listen, "
+        "stop_grace, keep_warm, "
+        "keep_warm_max");
     refuse("# comment\nlisten_on: a:1\n",
-           ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, advertise, "
+           ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
            "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
            "retention, log, "
            "environments");
-    refuse("workers.per_environment: 2\n",
-           ":1: workers.per_environment: unknown key; known are listen, http, state_dir, cache_dir, advertise, "
-           "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
-           "retention, log, "
-           "environments");
+    refuse(
+        "workers.per_environment: 2\n",
+        ":1: workers.per_environment: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
+        "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
+        "retention, log, "
+        "environments");
 }
 END_TEST
 

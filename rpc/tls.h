@@ -1,0 +1,20 @@
+/* TLS on a server's listeners. One server may listen with it and without at once; which of them a call came in by, it can be asked. */
+#ifndef RPC_TLS_H
+#define RPC_TLS_H
+
+#include "rpc/rpc.h"
+
+/* PEM texts. */
+struct rpc_tls {
+    const char *certificate; /* the server's, and those between it and its root */
+    const char *key;
+    const char *client_ca; /* NULL: clients need no certificate; else they need one that these signed */
+};
+
+/* As rpc_server_listen(). */
+int rpc_server_listen_tls(struct rpc_server *server, const char *address, const struct rpc_tls *tls, int *ret_port,
+                          struct status *st);
+/* Server side, from `opened` on and before `closed`. */
+bool rpc_stream_is_tls(const struct rpc_stream *stream);
+
+#endif

@@ -1,0 +1,53 @@
+/* An HTTP/2 client that obeys nothing: bytes go out as the test makes them. Reading waits, for PATIENCE_MS at most. */
+#ifndef HOSTILE_HTTP2_H
+#define HOSTILE_HTTP2_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PATIENCE_MS = 30000 };
+
+enum http2_frame_type {
+    HTTP2_DATA = 0,
+    HTTP2_HEADERS = 1,
+    HTTP2_RST_STREAM = 3,
+    HTTP2_SETTINGS = 4,
+    HTTP2_PING = 6,
+    HTTP2_GOAWAY = 7,
+    HTTP2_WINDOW_UPDATE = 8,
+    HTTP2_CONTINUATION = 9,
+};
+enum { HTTP2_ACK = 1, HTTP2_END_STREAM = 1, HTTP2_END_HEADERS = 4 };
+enum { HTTP2_ENHANCE_YOUR_CALM = 11 };
+
+struct http2_frame {
+    uint8_t type, flags;
+    uint32_t stream;
+    uint32_t size;
+    uint8_t payload[16384]; /* what is beyond it was dropped */
+};
+
+/* A TCP connection to HOST:PORT; aborts the test when there is none. */
+int raw_connect(const char *endpoint);
+/* False: the peer has closed the connection. */
+bool raw_send(int fd, const void *bytes, size_t size);
+/* True when the peer closes the connection; false when it is still open after `ms`. What it sends is dropped. */
+bool raw_wait_close(int fd, int ms);
+
+/* Connects and sends the preface and empty settings. */
+int http2_connect(const char *endpoint);
+bool http2_send(int fd, enum http2_frame_type type, uint8_t flags, uint32_t stream, const void *payload, size_t size);
+/* The headers of a gRPC call; `encoding` (NULL: none) is its grpc-encoding. */
+bool http2_call(int fd, uint32_t stream, const char *path, const char *encoding, uint8_t flags);
+/* The next frame, whatever it is; answers pings and settings. False: closed, or nothing came in PATIENCE_MS. */
+bool http2_read_any(int fd, struct http2_frame *ret);
+/* The next frame that is neither ping nor settings. */
+bool http2_read(int fd, struct http2_frame *ret);
+/* Until a frame of the stream ends it (trailers or RST_STREAM), or GOAWAY comes, or the connection ends. False: nothing of that came. */
+bool http2_wait_end(int fd, uint32_t stream);
+
+/* Resident memory of a process. */
+size_t process_memory_bytes(int pid);
+
+#endif

@@ -1,0 +1,98 @@
+/* A daemon that wants tokens: what is refused without one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "suites.h"
+#include "tests/harness/fixture.h"
+
+#define JOB_SERVICE "/org.apache.beam.model.job_management.v1.JobService/"
+
+/* sha256 of sixteen zero bytes and "trestle_test". */
+static const char line[] =
+    "tester:00000000000000000000000000000000:cccc28370dad20f00d85b32c4a5e07ce7e8c32d9b4c7828c0998bc064ef05d0f\n";
+
+static struct daemon_process guarded;
+static struct submitter client;
+static char tokens_path[] = "/tmp/trestle-tokens-XXXXXX";
+
+static void setup(void) {
+    CLEANUP(freep) char *yaml = NULL;
+    int fd = mkstemp(tokens_path);
+    FILE *file = fdopen(fd, "w");
+
+    ck_assert_ptr_nonnull(file);
+    fputs(line, file);
+    fclose(file);
+    yaml = xasprintf("auth: {tokens_file: %s}\n", tokens_path);
+    ck_assert(daemon_start(&guarded, yaml));
+    remove(tokens_path); /* it is read at start */
+    rpc_init();
+    submitter_init(&client, guarded.endpoint);
+}
+
+static void teardown(void) {
+    submitter_clear(&client);
+    ck_assert(daemon_stop(&guarded));
+}
+
+static enum status_code call(const char *method, const char *authorization) {
+    CLEANUP(freep) char *path = xasprintf("%s%s", JOB_SERVICE, method);
+    struct rpc_metadata metadata = {"authorization", authorization};
+    CLEANUP_STATUS struct status st = {0};
+    struct slice response = SLICE_EMPTY;
+
+    rpc_channel_call_wait(client.channel, path, &metadata, authorization ? 1 : 0, 10000, true, SLICE_EMPTY, &response,
+                          &st);
+    slice_unref(&response);
+    return st.code;
+}
+
+START_TEST(the_job_api_wants_a_token)
+{
+    static const char *const methods[] = {"Prepare",
+                                          "Run",
+                                          "GetJobs",
+                                          "GetState",
+                                          "GetPipeline",
+                                          "Cancel",
+                                          "Drain",
+                                          "GetStateStream",
+                                          "GetMessageStream",
+                                          "GetJobMetrics",
+                                          "DescribePipelineOptions"};
+    static const char *const wrong[] = {NULL,          "", "Bearer", "Bearer ", "Bearer trestle_tesT", "Basic eDp5",
+                                        "trestle_test"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++)
+        for (size_t k = 0; k < ARRAY_COUNT(wrong); k++)
+            ck_assert_msg(call(methods[i], wrong[k]) == STATUS_UNAUTHENTICATED, "%s with \"%s\"", methods[i],
+                          wrong[k] ? wrong[k] : "nothing");
+    ck_assert_int_eq(call("GetJobs", "Bearer trestle_test"), STATUS_OK);
+}
+END_TEST
+
+START_TEST(who_has_a_token_runs_a_job)
+{
+    struct pipeline p;
+    struct job job;
+
+    client.authorization = "Bearer trestle_test";
+    begin_pipeline(&p);
+    add_good_pipeline(&p);
+    job_run(&client, &p, "good", &job);
+    expect_good_job(&job);
+    job_clear(&job);
+    pipeline_clear(&p);
+}
+END_TEST
+
+void add_token_tests(Suite *suite) {
+    TCase *tcase = tcase_create("tokens");
+
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, the_job_api_wants_a_token);
+    tcase_add_test(tcase, who_has_a_token_runs_a_job);
+    suite_add_tcase(suite, tcase);
+}
