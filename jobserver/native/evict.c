@@ -19,8 +19,8 @@
 
 struct entry {
     char *path;
-    uint64_t bytes;
-    time_t used; /* last */
+    uint64_t bytes; /* 0 where no limit asks for them */
+    time_t used;    /* last */
 };
 
 struct entry_vec {
@@ -47,7 +47,7 @@ static uint64_t read_bytes(int fd, const char *directory) {
     return strtoull(text, NULL, 10);
 }
 
-static void add_entry(const char *directory, struct entry_vec *entries) {
+static void add_entry(const struct native *native, const char *directory, struct entry_vec *entries) {
     CLEANUP(freep) char *path = xasprintf("%s/" NATIVE_COMPLETE, directory);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat info;
@@ -55,13 +55,14 @@ static void add_entry(const char *directory, struct entry_vec *entries) {
     if (fd < 0)
         return;
     if (fstat(fd, &info) == 0)
-        vec_push(entries, ((struct entry){
-                              .path = xstrdup(directory), .bytes = read_bytes(fd, directory), .used = info.st_mtime}));
+        vec_push(entries, ((struct entry){.path = xstrdup(directory),
+                                          .bytes = native->max_bytes ? read_bytes(fd, directory) : 0,
+                                          .used = info.st_mtime}));
     close(fd);
 }
 
 /* Those of one kind. */
-static void list_kind(const char *parent, struct entry_vec *entries) {
+static void list_kind(const struct native *native, const char *parent, struct entry_vec *entries) {
     DIR *directory = opendir(parent);
     struct dirent *entry;
 
@@ -73,21 +74,21 @@ static void list_kind(const char *parent, struct entry_vec *entries) {
         if (is_old(entry->d_name))
             tree_remove(path); /* of one who was killed meanwhile */
         else
-            add_entry(path, entries);
+            add_entry(native, path, entries);
     }
     if (directory)
         closedir(directory);
 }
 
-static void list_all(const char *cache, struct entry_vec *entries) {
-    DIR *directory = opendir(cache);
+static void list_all(const struct native *native, struct entry_vec *entries) {
+    DIR *directory = opendir(native->cache);
     struct dirent *entry;
 
     while (directory && (entry = readdir(directory))) {
-        CLEANUP(freep) char *path = xasprintf("%s/%s", cache, entry->d_name);
+        CLEANUP(freep) char *path = xasprintf("%s/%s", native->cache, entry->d_name);
 
         if (entry->d_name[0] != '.')
-            list_kind(path, entries);
+            list_kind(native, path, entries);
     }
     if (directory)
         closedir(directory);
@@ -124,7 +125,7 @@ void native_evict(void *user) {
     time_t now = time(NULL);
     uint64_t total = 0;
 
-    list_all(native->cache, &entries);
+    list_all(native, &entries);
     if (entries.count)
         qsort(entries.items, entries.count, sizeof(entries.items[0]), compare_used);
     vec_foreach (entry, &entries)
