@@ -75,11 +75,13 @@ struct config {
     char *advertise_process;
     char *advertise_container;
     uint64_t worker_connect_timeout_ms;
-    char *containers_cli;     /* "": none */
-    unsigned containers_pull; /* enum config_pull */
-    char *containers_mounts;  /* paths with colons between them */
-    char *containers_options; /* with blanks between them */
-    char *native_search_path; /* directories with colons between them */
+    char *containers_cli;      /* "": none */
+    unsigned containers_pull;  /* enum config_pull */
+    char *containers_mounts;   /* paths with colons between them */
+    char *containers_options;  /* with blanks between them */
+    uint64_t native_keep_ms;   /* 0: for ever */
+    uint64_t native_max_bytes; /* 0: no limit */
+    char *native_search_path;  /* directories with colons between them */
     unsigned jobs_max_running;
     unsigned jobs_max_queued;
     unsigned workers_max_processes;   /* of all jobs; 0: 32 for each core */

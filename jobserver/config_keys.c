@@ -63,6 +63,11 @@ static const struct config_key keys[] = {
     {"native.search_path", CONFIG_PATH, FIELD(native_search_path), 0, 0, "", NULL,
      "directories, with colons between them, where interpreters (python3.11, java, node, mvn) are looked for before "
      "PATH and the usual places"},
+    {"native.keep", CONFIG_DURATION, FIELD(native_keep_ms), 0, 10000 * DAY_MS, "720h", NULL,
+     "how long an environment in cache_dir is kept that no job uses; 0s: for ever"},
+    {"native.max_size", CONFIG_SIZE, FIELD(native_max_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
+     "what all environments in cache_dir may take together; beyond it those that no job uses go, the one used last "
+     "longest ago first; 0B: no limit"},
     {"worker_connect_timeout", CONFIG_DURATION, FIELD(worker_connect_timeout_ms), 100, DAY_MS, "60s", NULL,
      "how long a started worker may take to connect"},
     {"jobs.max_running", CONFIG_NUMBER, FIELD(jobs_max_running), 1, 10000, "100", NULL,

@@ -350,6 +350,8 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .cache_directory = config->cache_dir,
         .state_directory = state_dir_path(daemon->state_dir),
         .search_path = config->native_search_path,
+        .keep_ms = config->native_keep_ms,
+        .max_bytes = config->native_max_bytes,
     });
     daemon->host = host_create(&(struct host_options){
         .config = config,

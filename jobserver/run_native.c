@@ -4,6 +4,7 @@
 
 #include "beam_runner_api.pb-c.h"
 #include "jobserver/job_run.h"
+#include "jobserver/lost_paths.h"
 #include "model/urn.h"
 #include "wire/pb.h"
 
@@ -122,7 +123,24 @@ static void say_how(struct job_run *run, const struct run_environment *environme
     arena_clear(&arena);
 }
 
+static void warn_of_lost_paths(struct job_run *run) {
+    const struct job_spec *job = job_specification(run->job);
+    struct arena arena = {0};
+    size_t count;
+    const char **paths =
+        lost_paths_find(run->options->config->containers_mounts, job->pipeline, job->pipeline_options, &arena, &count);
+
+    for (size_t i = 0; i < count; i++)
+        job_add_message(run->job, JOB_MESSAGE_WARNING,
+                        "the pipeline says that it writes to %.1000s: what workers in containers write there goes with "
+                        "the container, unless the path is among containers.mounts",
+                        paths[i]);
+    arena_clear(&arena);
+}
+
 void run_environments_start(struct job_run *run) {
+    bool has_warned = false;
+
     for (unsigned i = 0; i < run->plan->environment_count; i++) {
         struct run_environment *environment = &run->environments[i];
 
@@ -131,6 +149,10 @@ void run_environments_start(struct job_run *run) {
         if (!environment->is_used)
             continue;
         say_how(run, environment);
+        if (strcmp(environment->choice.urn, urn_string(URN_ENV_DOCKER)) == 0 && !has_warned) {
+            warn_of_lost_paths(run);
+            has_warned = true;
+        }
         if (!environment->choice.native_image)
             run_workers_start(run, i);
         else if (!run_workers_start_warm(run, i))

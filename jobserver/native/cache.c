@@ -36,7 +36,7 @@ static char *make_key(const struct string_vec *parts) {
 }
 
 static bool is_complete(const char *directory) {
-    CLEANUP(freep) char *path = xasprintf("%s/.complete", directory);
+    CLEANUP(freep) char *path = xasprintf("%s/" NATIVE_COMPLETE, directory);
 
     return access(path, F_OK) == 0;
 }
@@ -191,9 +191,11 @@ static void unlock_key(const char *path, int fd) {
 }
 
 static int mark_complete(const char *directory, struct status *st) {
-    CLEANUP(freep) char *path = xasprintf("%s/.complete", directory);
+    CLEANUP(freep) char *path = xasprintf("%s/" NATIVE_COMPLETE, directory);
+    char bytes[32];
 
-    return tree_write(path, "", 0, st);
+    snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)tree_size(directory));
+    return tree_write(path, bytes, strlen(bytes), st);
 }
 
 static int build_locked(struct native_task *task, const char *directory, native_build_fn build, void *user,
@@ -226,6 +228,36 @@ static int do_build(struct native_task *task, const char *parent, const char *di
     return r;
 }
 
+/* Keeps the folder from being removed (evict.c) as long as the task's environment is there, and notes that it was used. 0: it was removed just
+ * now; 1: it is held. */
+static int hold(struct native_task *task, const char *directory, struct status *st) {
+    CLEANUP(freep) char *path = xasprintf("%s/" NATIVE_COMPLETE, directory);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0)
+        return status_set_errno(st, errno, "cannot read %s", path);
+    if (flock(fd, LOCK_SH | LOCK_NB) < 0 || !is_still(fd, path)) {
+        close(fd);
+        return 0;
+    }
+    futimens(fd, NULL);
+    vec_push(&task->environment->holds, fd);
+    return 1;
+}
+
+static int find_or_build(struct native_task *task, const char *parent, const char *directory, const char *name,
+                         native_build_fn build, void *user, struct status *st) {
+    int r = begin_build(task, directory, name, st);
+
+    if (r <= 0)
+        return r;
+    r = do_build(task, parent, directory, build, user, st);
+    end_build(task, st);
+    return r < 0 ? r : 1;
+}
+
 int native_cached(struct native_task *task, const char *kind, const struct string_vec *parts, native_build_fn build,
                   void *user, char **ret_directory, struct status *st) {
     CLEANUP(freep) char *key = make_key(parts);
@@ -233,12 +265,17 @@ int native_cached(struct native_task *task, const char *kind, const struct strin
     CLEANUP(freep) char *name = xasprintf("%s/%s", kind, key);
     char *directory = xasprintf("%s/%s", parent, key);
     CLEANUP_STATUS struct status why = {0};
-    int r = begin_build(task, directory, name, &why);
+    bool is_new = false;
+    int r = 0;
 
-    if (r > 0) {
-        r = do_build(task, parent, directory, build, user, &why);
-        end_build(task, &why);
+    while (r == 0) {
+        r = find_or_build(task, parent, directory, name, build, user, &why);
+        is_new = r > 0;
+        if (r >= 0)
+            r = hold(task, directory, &why);
     }
+    if (is_new)
+        pool_run(task->native->pool, native_evict, task->native);
     if (r < 0) {
         free(directory);
         return status_move(st, &why);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "jobserver/native/native_internal.h"
@@ -46,6 +47,11 @@ void native_environment_unref(struct native_environment *environment) {
     if (!is_last)
         return;
     pool_run(native->pool, remove_home, environment->home);
+    vec_foreach (hold, &environment->holds) {
+        futimens(*hold, NULL); /* until now it was used */
+        close(*hold);
+    }
+    vec_free(&environment->holds);
     vec_free(&environment->argv);
     vec_free(&environment->variables);
     arena_clear(&environment->arena);
@@ -347,10 +353,13 @@ struct native *native_create(const struct native_options *options) {
     native->homes = xasprintf("%s/native", options->state_directory);
     native->search_path = xstrdup(options->search_path);
     native->pool = pool_create(1);
+    native->keep_s = (int64_t)(options->keep_ms / 1000);
+    native->max_bytes = options->max_bytes;
     pthread_mutex_init(&native->lock, NULL);
     pthread_cond_init(&native->changed, NULL);
     list_init(&native->builds);
     tree_remove(native->homes);
+    pool_run(native->pool, native_evict, native);
     return native;
 }
 

@@ -37,6 +37,8 @@ struct native_options {
     struct launcher *launcher;   /* outlives it */
     const char *cache_directory; /* absolute; made when it is needed first */
     const char *state_directory; /* absolute, and ours alone: what an earlier daemon left in its native/ is removed */
+    uint64_t keep_ms;            /* environments that nobody used for so long are removed; 0: none */
+    uint64_t max_bytes; /* what is more than that as well, those that were used last longest ago; 0: no limit */
     const char
         *search_path; /* directories with colons between them where interpreters are looked for first; "": none */
 };

@@ -13,7 +13,9 @@ struct native {
     char *cache; /* CACHE/native */
     char *homes; /* STATE/native */
     char *search_path;
-    struct pool *pool; /* removes homes */
+    struct pool *pool;  /* removes homes, and environments that nobody uses */
+    int64_t keep_s;     /* 0: for ever */
+    uint64_t max_bytes; /* of all environments together; 0: no limit */
 
     pthread_mutex_t lock; /* guards what follows, and whatever else says so */
     pthread_cond_t changed;
@@ -45,6 +47,11 @@ struct native_build {
     struct status status;
     unsigned waiting; /* threads besides the one that builds */
 };
+
+#define NATIVE_COMPLETE ".complete"
+
+/* evict.c: removes environments that are too old or too much; `user` is the struct native. On its pool: it blocks. */
+void native_evict(void *user);
 
 /* Whether anybody still waits for what this thread does. With the lock held. */
 bool native_is_wanted(const struct native_task *task);

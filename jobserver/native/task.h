@@ -28,6 +28,7 @@ struct native_environment {
     struct string_vec argv;        /* the command, as far as it is the same for all workers */
     struct string_vec variables;   /* the same for the environment: KEY=VALUE */
     const char *working_directory; /* NULL: the daemon's */
+    VEC(int) holds;                /* descriptors that keep its folders in the cache */
 };
 
 struct native_task {
@@ -66,7 +67,8 @@ void native_tell_endpoints(const struct worker_endpoints *endpoints, struct aren
 int native_run(struct native_task *task, const char *const *argv, const char *const *variables, const char *directory,
                struct status *st);
 
-/* The folder CACHE/native/KIND/KEY, as native_build_fn made it: now, or before. KEY is made of the `count` parts. The caller frees. */
+/* The folder CACHE/native/KIND/KEY, as native_build_fn made it: now, or before. KEY is made of the parts. It stays there as long as
+ * the task's environment. The caller frees. */
 typedef int (*native_build_fn)(struct native_task *task, const char *directory, void *user, struct status *st);
 int native_cached(struct native_task *task, const char *kind, const struct string_vec *parts, native_build_fn build,
                   void *user, char **ret_directory, struct status *st);

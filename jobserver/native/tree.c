@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,20 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 
 void tree_remove(const char *path) {
     nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
+}
+
+uint64_t tree_size(const char *path) {
+    char *const paths[] = {(char *)path, NULL};
+    FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    uint64_t blocks = 0;
+    FTSENT *entry;
+
+    while (tree && (entry = fts_read(tree)))
+        if (entry->fts_info != FTS_DP && entry->fts_info != FTS_NS)
+            blocks += (uint64_t)entry->fts_statp->st_blocks;
+    if (tree)
+        fts_close(tree);
+    return blocks * 512;
 }
 
 static int make_parent(const char *path, struct status *st) {

@@ -1,5 +1,6 @@
 #include <check.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,6 +213,100 @@ START_TEST(an_environment_is_built_once_and_then_found)
     ck_assert_uint_eq(count_lines(calls, "-m venv"), 1);
     ck_assert_uint_eq(count_lines(calls, "apache-beam==2.77.0"), 1);
     ck_assert_uint_eq(count_cached(), 1);
+}
+END_TEST
+
+/* The folder in the cache that is there besides `other` (NULL: none). The caller frees. */
+static char *cached_besides(const char *other) {
+    CLEANUP(freep) char *path = path_of("cache/native/python");
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    char *found = NULL;
+
+    ck_assert_ptr_nonnull(dir);
+    while (!found && (entry = readdir(dir))) {
+        found = entry->d_name[0] == '.' ? NULL : xasprintf("%s/%s", path, entry->d_name);
+        if (found && other && strcmp(found, other) == 0) {
+            free(found);
+            found = NULL;
+        }
+    }
+    closedir(dir);
+    ck_assert_ptr_nonnull(found);
+    return found;
+}
+
+/* As if it had been used then, and took so much. */
+static void pretend(const char *folder, const char *bytes, time_t used) {
+    CLEANUP(freep) char *path = xasprintf("%s/.complete", folder);
+    struct timespec times[2] = {{.tv_sec = used}, {.tv_sec = used}};
+    FILE *file = fopen(path, "r+");
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(ftruncate(fileno(file), 0), 0);
+    fputs(bytes, file);
+    fclose(file);
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* What another daemon with the same cache does when it starts. */
+static void evict(uint64_t keep_ms, uint64_t max_bytes) {
+    CLEANUP(freep) char *cache = path_of("cache");
+    CLEANUP(freep) char *state = path_of("other-state");
+
+    native_destroy(native_create(&(struct native_options){.launcher = launcher,
+                                                          .cache_directory = cache,
+                                                          .state_directory = state,
+                                                          .search_path = "",
+                                                          .keep_ms = keep_ms,
+                                                          .max_bytes = max_bytes}));
+}
+
+START_TEST(what_nobody_used_for_long_is_removed_and_what_is_used_stays)
+{
+    CLEANUP(freep) char *folder = NULL;
+
+    write_python("exit 0");
+    await(prepare(0, PYTHON_IMAGE, NULL, 0), NULL);
+    ck_assert_ptr_nonnull(clients[0].environment);
+    folder = cached_besides(NULL);
+    pretend(folder, "1", 1000);
+    evict(3600 * 1000, 0);
+    ck_assert_int_eq(access(folder, F_OK), 0);
+    release(&clients[0]);
+    evict(3600 * 1000, 0); /* it was used until now */
+    ck_assert_int_eq(access(folder, F_OK), 0);
+    pretend(folder, "1", 1000);
+    evict(0, 0);
+    ck_assert_int_eq(access(folder, F_OK), 0);
+    evict(3600 * 1000, 0);
+    ck_assert_uint_eq(count_cached(), 0);
+    /* It is made anew. */
+    await(prepare(1, PYTHON_IMAGE, NULL, 0), NULL);
+    ck_assert_ptr_nonnull(clients[1].environment);
+    evict(3600 * 1000, 0);
+    ck_assert_uint_eq(count_cached(), 1);
+}
+END_TEST
+
+START_TEST(of_what_is_too_much_the_one_used_last_longest_ago_is_removed)
+{
+    CLEANUP(freep) char *older = NULL, *newer = NULL;
+
+    write_python("exit 0");
+    await(prepare(0, PYTHON_IMAGE, NULL, 0), NULL);
+    older = cached_besides(NULL);
+    await(prepare(1, "apache/beam_python3.11_sdk:2.76.0", NULL, 0), NULL);
+    newer = cached_besides(older);
+    release(&clients[0]);
+    release(&clients[1]);
+    pretend(older, "1000000", 1000);
+    pretend(newer, "1000000", 2000);
+    evict(0, 2000000);
+    ck_assert_uint_eq(count_cached(), 2);
+    evict(0, 1999999);
+    ck_assert_int_eq(access(newer, F_OK), 0);
+    ck_assert_int_ne(access(older, F_OK), 0);
 }
 END_TEST
 
@@ -477,6 +572,8 @@ int main(void) {
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_set_timeout(tests, 2 * LIMIT_S);
     tcase_add_test(tests, an_environment_is_built_once_and_then_found);
+    tcase_add_test(tests, what_nobody_used_for_long_is_removed_and_what_is_used_stays);
+    tcase_add_test(tests, of_what_is_too_much_the_one_used_last_longest_ago_is_removed);
     tcase_add_test(tests, a_worker_is_told_where_and_who_it_is);
     tcase_add_test(tests, what_was_staged_is_installed_on_top);
     tcase_add_test(tests, packages_of_the_image_come_in_the_versions_of_who_submits);

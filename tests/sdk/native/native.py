@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import traceback
@@ -213,6 +214,16 @@ def what_limits_a_container_is_the_engine_s_business():
     assert ' %s ' % option in run, run
 
 
+def a_path_that_goes_with_its_container_is_warned_of():
+  inside = os.path.join(SCRATCH, 'written')
+  with tempfile.TemporaryDirectory() as outside, Messages() as messages:
+    for path in (inside, os.path.join(outside, 'written')):
+      submit(lambda p, path=path: p | beam.Create(['x']) | beam.io.WriteToText(path),
+             '--environment_config=company/image:1', endpoint=CONTAINERS)
+    warnings = messages.find('containers.mounts')
+    assert len(warnings) == 1 and outside in warnings[0], warnings
+
+
 def first_bundles(*arguments, endpoint):
   """Of two jobs, one after the other: what each says of how long it took to its first bundle."""
   logging.getLogger().setLevel(logging.DEBUG)
@@ -242,6 +253,7 @@ def main():
                the_main_session_is_there, a_build_that_fails_tells_why_and_leaves_nothing,
                a_missing_interpreter_is_named_and_where_it_was_looked_for, a_custom_image_is_refused_with_what_to_do,
                with_an_engine_the_image_runs_in_a_container, what_limits_a_container_is_the_engine_s_business,
+               a_path_that_goes_with_its_container_is_warned_of,
                a_second_job_begins_at_once):
     try:
       case()
