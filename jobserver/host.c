@@ -1,5 +1,6 @@
 #include "jobserver/host.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -192,6 +193,8 @@ static void cancel_waiting(struct host *host, const struct job *job) {
 
 /* The last thing that a job's thread does: it frees itself, so nobody has to join it. */
 void host_run_finished(struct host *host, struct job_run *run) {
+    bool is_idle;
+
     pthread_detach(pthread_self());
     pthread_mutex_lock(&host->mutex);
     list_remove(&run->node);
@@ -200,6 +203,12 @@ void host_run_finished(struct host *host, struct job_run *run) {
     job_run_free(run);
     pthread_mutex_lock(&host->mutex);
     start_next(host);
+    is_idle = host->run_count == 1;
+    pthread_mutex_unlock(&host->mutex);
+    /* What lay between other jobs' allocations: glibc gives only the ends of its heaps back. Some milliseconds, while nobody waits. */
+    if (is_idle)
+        malloc_trim(0);
+    pthread_mutex_lock(&host->mutex);
     if (--host->run_count == 0)
         pthread_cond_broadcast(&host->emptied);
     pthread_mutex_unlock(&host->mutex);

@@ -1,5 +1,6 @@
 #include "jobserver/worker_shelf.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -117,15 +118,21 @@ static int64_t check_deadlines(struct worker_shelf *shelf) {
 static void *shelf_main(void *user) {
     struct worker_shelf *shelf = user;
     struct list events, *node;
+    bool was_empty = true;
 
     list_init(&events);
     pthread_mutex_lock(&shelf->lock);
     for (;;) {
         int64_t deadline_ns = check_deadlines(shelf);
+        bool is_empty = list_empty(&shelf->places);
 
-        if (shelf->is_ending && list_empty(&shelf->places))
+        if (shelf->is_ending && is_empty)
             break;
         pthread_mutex_unlock(&shelf->lock);
+        /* The last worker went, and with it what its streams had: see host_run_finished(). */
+        if (!was_empty && is_empty)
+            malloc_trim(0);
+        was_empty = is_empty;
         mailbox_take(&shelf->mailbox, deadline_ns, &events);
         pthread_mutex_lock(&shelf->lock);
         while ((node = list_pop(&events))) {

@@ -27,7 +27,7 @@ case "$mode" in
   *) fail "no mode $mode" ;;
 esac
 # Each kind of thing that ValidatesRunner tests, and each way for a job to end.
-[ "$only" != part ] || only='SdkHarnessEnvironmentTest|MetricsTest\$Committed|FlattenTest.testFlattenPCollections$|GroupByKeyTest\$Basic|CombineTest\$BasicTests.testSimpleCombine|ViewTest.test(Map|Singleton|Multimap)SideInput$|WindowTest.testMergingCustomWindows$|ParDoTest\$StateTests.testBagState$|ParDoTest\$TimerTests.test(Simple)?ProcessingTimeTimer$|TestStreamTest.test(LateData|ProcessingTime)|SplittableDoFnTest.test(LifecycleMethodsBounded|PairWithIndexBasicUnbounded)$|PAssertTest'
+[ "$only" != part ] || only='SdkHarnessEnvironmentTest|CommittedMetricTests.testCommittedCounterMetrics|FlattenTest.testFlattenPCollections$|GroupByKeyTest\$BasicTests.test(GroupByKey|LargeKeys10MB|CombiningAccumulatingProcessingTime)$|CombineTest\$BasicTests.testSimpleCombine$|ViewTest.test(Map|Singleton|Multimap)SideInput$|WindowTest.testMergingCustomWindows$|ParDoTest\$StateTests.testBagState$|ParDoTest\$TimerTests.test(EventTimeTimerLoop|SimpleProcessingTimerTimer)$|TestStreamTest.test(LateDataAccumulating|ProcessingTimeTrigger)$|SplittableDoFnTest.test(LifecycleMethodsBounded|PairWithIndexBasicUnbounded)$|PAssertTest.test(IsEqualTo|ContainsInAnyOrderFalse)$'
 
 cache="$TRESTLE_CACHE/java-validates-runner-$BEAM_JAVA_VERSION"
 results="$TRESTLE_RESULTS/sdk" name="java_validates_runner_$mode"

@@ -15,6 +15,13 @@ def _read(path):
     return ''
 
 
+def _list(path):
+  try:
+    return os.listdir(path)
+  except OSError:  # the process ended
+    return []
+
+
 def _processes():
   """Parent -> children, and pid -> program."""
   children, names = collections.defaultdict(list), {}
@@ -39,7 +46,7 @@ def descendants(pid):
 
 def _descriptors(pid):
   targets = []
-  for fd in os.listdir('/proc/%d/fd' % pid):
+  for fd in _list('/proc/%d/fd' % pid):
     try:
       targets.append(os.readlink('/proc/%d/fd/%s' % (pid, fd)))
     except OSError:
@@ -58,19 +65,20 @@ def _listening(inodes):
 
 
 def _threads(pid):
-  names = [_read('/proc/%d/task/%s/comm' % (pid, thread)).strip() for thread in os.listdir('/proc/%d/task' % pid)]
+  names = [_read('/proc/%d/task/%s/comm' % (pid, thread)).strip() for thread in _list('/proc/%d/task' % pid)]
   return [name for name in names if name not in _GRPC]
 
 
 def _status(pid, key):
-  return int(_read('/proc/%d/status' % pid).partition(key + ':')[2].split()[0])
+  return int((_read('/proc/%d/status' % pid).partition(key + ':')[2].split() or ['0'])[0])
 
 
 class Footprint:
   """Of a daemon and its descendants. Memory is what is not of a file: RssAnon, in KiB."""
   def __init__(self, daemon, folders):
-    self.processes = sorted(descendants(daemon).values())
-    pids = [daemon] + list(descendants(daemon))
+    found = descendants(daemon)
+    self.processes = sorted(found.values())
+    pids = [daemon, *found]
     targets = [target for pid in pids for target in _descriptors(pid)]
     self.descriptors = collections.Counter(target.split(':')[0] for target in targets)
     self.listening = _listening(set(targets))

@@ -22,7 +22,7 @@ if has_go; then programs+=("--go-programs=$(go_programs)") || die "the build of 
 [ -n "${TRESTLE_BIN:-}" ] || export TRESTLE_BIN="$TRESTLE_ROOT/build/trestle"
 mkdir -p "$scratch/tmp" "$scratch/boot"
 # long enough for the next round of a row on a busy machine, short enough to wait for
-echo 'workers: {keep_warm: 20s}' >"$scratch/config.yaml"
+echo 'workers: {keep_warm: 10s}' >"$scratch/config.yaml"
 TMPDIR="$scratch/tmp" start_daemon "$scratch/daemon" --config "$scratch/config.yaml" || die "no daemon"
 export TRESTLE_TEST_SCRATCH="$scratch/boot" TRESTLE_TEST_PYTHON="$VENV/bin/python" BOOT_COMMAND="$sdk/boot_python.sh"
 timeout -k 10 "${SUITE_TIMEOUT:-1800}" "$VENV/bin/python" "$sdk/jobs/jobs.py" --daemon="$DAEMON_PID" --endpoint="$DAEMON_ENDPOINT" \
