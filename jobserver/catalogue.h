@@ -24,7 +24,7 @@ struct catalogue_options {
     struct job_db *db; /* borrowed, outlives the catalogue; NULL: nothing is durable */
     size_t max_preparations;
     size_t max_preparation_bytes;
-    size_t max_running_jobs; /* and those that wait for their turn */
+    size_t max_running_jobs;   /* and those that wait for their turn */
     size_t max_finished_jobs;  /* in memory */
     size_t max_finished_bytes; /* the same */
     struct job_limits job_limits;
@@ -40,6 +40,9 @@ int catalogue_create(const struct catalogue_options *options, struct catalogue *
 void catalogue_destroy(struct catalogue *catalogue);
 /* From now on nothing is prepared or started: UNAVAILABLE. */
 void catalogue_close(struct catalogue *catalogue);
+
+/* Whether that was done. */
+bool catalogue_is_closed(struct catalogue *catalogue);
 
 /* Mints id, key and staging token (those of `spec` are ignored) and takes the plan over, also on failure. If it returns 0, `done` (may be
  * NULL) is called once: with the preparation (borrowed) when it is on disk, or with the reason why not; from another thread, or before this
