@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#include "trestle_inspection.pb-c.h"
+#include "wire/pb.h"
+
 /* So many jobs are remembered; then all are forgotten, and read anew when they are asked for. */
 enum { MAX_DIGESTS = 4096 };
 
@@ -60,6 +63,19 @@ int64_t digest_end(const struct digest *digest) {
     return digest->state_count && job_state_is_terminal(digest->states[last].state) ? digest->states[last].time_ms : 0;
 }
 
+static void read_last_graph(struct digest *digest, struct job *job) {
+    CLEANUP_SLICE struct slice packed = job_last_graph(job);
+    Trestle__V1__Graph *graph;
+    struct arena arena = {0};
+
+    if (packed.size &&
+        PB_UNPACK(Trestle__V1__Graph, trestle__v1__graph, packed, PB_STRINGS_LENIENT, &arena, &graph, NULL) == 0) {
+        digest->retries = graph->retries;
+        digest->peak_memory_bytes = graph->peak_memory_bytes;
+    }
+    arena_clear(&arena);
+}
+
 /* A failure makes warnings of the errors before it: what was read of them is read anew. */
 static void read_on(struct digest *digest, struct job *job) {
     bool was_over = digest_end(digest) != 0;
@@ -69,6 +85,7 @@ static void read_on(struct digest *digest, struct job *job) {
         return;
     digest_clear(digest);
     job_read_history(job, 0, take_event, digest);
+    read_last_graph(digest, job);
 }
 
 struct digest digests_get(struct digests *digests, struct job *job) {

@@ -19,6 +19,9 @@ struct digest {
     size_t state_count;
     unsigned warnings;
     char *error; /* owned; what failed it, or NULL */
+    /* Of a job that is over, by its last graph: */
+    unsigned retries;
+    uint64_t peak_memory_bytes;
 };
 
 /* Any thread. Zero-initialise but for the mutex. */

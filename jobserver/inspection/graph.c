@@ -252,6 +252,10 @@ graph_t *inspection_make_graph(const struct plan *plan, const struct run_snapsho
         add_stage(&maker, &plan->stages[i]);
     fill_times(&maker);
     add_edges(&maker);
+    if (snapshot) {
+        maker.graph->retries = (uint32_t)snapshot->engine.retries;
+        maker.graph->peak_memory_bytes = snapshot->peak_memory_bytes;
+    }
     map_clear(&maker.timed, NULL);
     known_metrics_finish(&maker.metrics);
     return maker.graph;

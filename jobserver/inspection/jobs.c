@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "jobserver/environment.h"
 #include "jobserver/host.h"
 #include "jobserver/inspection/graph.h"
 #include "jobserver/inspection/internal.h"
@@ -25,8 +26,24 @@ static bool is_streaming(const struct plan *plan) {
     return false;
 }
 
-static char *first_line(struct arena *arena, const char *text) {
-    return text ? arena_copy(arena, text, strcspn(text, "\n")) : (char *)"";
+/* The first line or, where that begins a traceback of Python's, the exception: what follows the last frames, which are indented. */
+static char *headline(struct arena *arena, const char *text) {
+    static const char traceback[] = "Traceback (most recent call last):";
+    const char *best = text;
+    bool is_behind_frames = false;
+
+    if (!text)
+        return (char *)"";
+    if (strncmp(text, traceback, strlen(traceback)) == 0)
+        for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+            if (*line == ' ') {
+                is_behind_frames = true;
+            } else if (is_behind_frames && *line != '\n') {
+                best = line;
+                is_behind_frames = false;
+            }
+        }
+    return arena_copy(arena, best, strcspn(best, "\n"));
 }
 
 static int32_t priority_of(struct slice bytes) {
@@ -62,8 +79,8 @@ static void fill_summary(struct job *job, const struct digest *digest, const str
     summary->ended_ms = digest_end(digest);
     summary->is_streaming = is_streaming(spec->plan);
     summary->progress = progress_of(spec->plan, job_current_state(job), snapshot);
-    summary->retries = snapshot ? (uint32_t)snapshot->engine.retries : 0;
-    summary->error = first_line(arena, digest->error);
+    summary->retries = snapshot ? (uint32_t)snapshot->engine.retries : digest->retries;
+    summary->error = headline(arena, digest->error);
     summary->sdk = sdk_names(spec->plan, arena);
     summary->priority = priority_of(spec->pipeline_options);
 }
@@ -166,7 +183,30 @@ static char *options_json(struct slice options, struct arena *arena) {
     return text;
 }
 
-static void fill_environments(detail_t *detail, const struct plan *plan, struct arena *arena) {
+/* How it is run here; empty: not at all. */
+static char *way_of(const struct config *config, const struct plan_environment *environment) {
+    static const struct {
+        const char *urn;
+        const char *way;
+    } ways[] = {
+        {"beam:env:external:v1", "external"},
+        {"beam:env:process:v1", "process"},
+        {"beam:env:docker:v1", "container"},
+        {WORKER_NATIVE_URN, "native"},
+    };
+    struct environment_choice choice = {0};
+    char *way = (char *)"";
+
+    if (environment_choose(config, environment->urn, environment->payload, &choice, NULL) == 0)
+        for (size_t i = 0; i < ARRAY_COUNT(ways); i++)
+            if (strcmp(choice.urn, ways[i].urn) == 0)
+                way = (char *)ways[i].way;
+    environment_choice_clear(&choice);
+    return way;
+}
+
+static void fill_environments(detail_t *detail, const struct config *config, const struct plan *plan,
+                              struct arena *arena) {
     detail->environments = ARENA_ARRAY(arena, Trestle__V1__Environment, plan ? plan->environment_count : 0);
     for (size_t i = 0; plan && i < plan->environment_count; i++) {
         const struct plan_environment *from = &plan->environments[i];
@@ -177,6 +217,7 @@ static void fill_environments(detail_t *detail, const struct plan *plan, struct 
         environment->id = arena_string(arena, from->id);
         environment->urn = arena_string(arena, from->urn);
         environment->about = arena_string(arena, about);
+        environment->way = way_of(config, from);
         environment->sdk = sdk_name(from, arena);
         detail->environments[detail->n_environments++] = environment;
     }
@@ -257,10 +298,11 @@ static detail_t *make_detail(struct inspection *inspection, struct job *job, str
     detail->summary = arena_new(arena, summary_t);
     fill_summary(job, &digest, snapshot, arena, detail->summary);
     fill_states(detail, &digest, arena);
-    fill_environments(detail, spec->plan, arena);
+    fill_environments(detail, inspection->options.config, spec->plan, arena);
     detail->error = digest.error ? arena_string(arena, digest.error) : (char *)"";
     detail->options_json = options_json(spec->pipeline_options, arena);
     detail->warnings = digest.warnings;
+    detail->peak_memory_bytes = digest.peak_memory_bytes;
     if (snapshot && spec->plan)
         fill_run(snapshot, spec->plan, detail, arena);
     run_snapshot_unref(snapshot);
