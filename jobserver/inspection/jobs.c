@@ -6,6 +6,7 @@
 #include "jobserver/environment.h"
 #include "jobserver/host.h"
 #include "jobserver/inspection/graph.h"
+#include "jobserver/inspection/headline.h"
 #include "jobserver/inspection/internal.h"
 #include "jobserver/inspection/sdk_name.h"
 #include "jobserver/pipeline_options.h"
@@ -24,26 +25,6 @@ static bool is_streaming(const struct plan *plan) {
         if (!plan->stages[i].is_bounded)
             return true;
     return false;
-}
-
-/* The first line or, where that begins a traceback of Python's, the exception: what follows the last frames, which are indented. */
-static char *headline(struct arena *arena, const char *text) {
-    static const char traceback[] = "Traceback (most recent call last):";
-    const char *best = text;
-    bool is_behind_frames = false;
-
-    if (!text)
-        return (char *)"";
-    if (strncmp(text, traceback, strlen(traceback)) == 0)
-        for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-            if (*line == ' ') {
-                is_behind_frames = true;
-            } else if (is_behind_frames && *line != '\n') {
-                best = line;
-                is_behind_frames = false;
-            }
-        }
-    return arena_copy(arena, best, strcspn(best, "\n"));
 }
 
 static int32_t priority_of(struct slice bytes) {

@@ -100,6 +100,10 @@ static int collect(const struct run_inquiry *inquiry, Trestle__V1__SampledElemen
                               answers[i]->error);
         add_samples(answers[i], elements, arena);
     }
+    if (elements->n_samples == 0)
+        return status_set(st, STATUS_FAILED_PRECONDITION,
+                          "the workers have no samples: they keep some where the job was submitted with "
+                          "--experiments=enable_data_sampling (not under LOOPBACK), once elements have passed");
     return 0;
 }
 
