@@ -361,7 +361,6 @@ void daemon_destroy(struct daemon *daemon) {
     if (daemon->server)
         rpc_server_stop(daemon->server, STOP_GRACE_MS);
     http_server_stop(daemon->http);
-    http_server_stop(daemon->http);
     /* What the last calls left to do: their answers wait for the disk, and some go by way of the pool. */
     if (daemon->db)
         job_db_flush(daemon->db);
