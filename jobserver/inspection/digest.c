@@ -15,6 +15,7 @@ void digests_init(struct digests *digests) {
 
 void digest_clear(struct digest *digest) {
     free(digest->error);
+    free(digest->sdk);
     *digest = (struct digest){0};
 }
 
@@ -72,6 +73,9 @@ static void read_last_graph(struct digest *digest, struct job *job) {
         PB_UNPACK(Trestle__V1__Graph, trestle__v1__graph, packed, PB_STRINGS_LENIENT, &arena, &graph, NULL) == 0) {
         digest->retries = graph->retries;
         digest->peak_memory_bytes = graph->peak_memory_bytes;
+        digest->sdk = xstrdup(graph->sdk);
+        for (size_t i = 0; i < graph->n_stages; i++)
+            digest->is_streaming |= graph->stages[i]->is_streaming;
     }
     arena_clear(&arena);
 }
@@ -102,6 +106,7 @@ struct digest digests_get(struct digests *digests, struct job *job) {
     read_on(digest, job);
     copy = *digest;
     copy.error = digest->error ? xstrdup(digest->error) : NULL;
+    copy.sdk = digest->sdk ? xstrdup(digest->sdk) : NULL;
     pthread_mutex_unlock(&digests->mutex);
     return copy;
 }

@@ -21,6 +21,8 @@ struct digest {
     char *error; /* owned; what failed it, or NULL */
     /* Of a job that is over, by its last graph: */
     unsigned retries;
+    bool is_streaming;
+    char *sdk; /* owned, or NULL */
     uint64_t peak_memory_bytes;
 };
 

@@ -5,6 +5,7 @@
 
 #include "beam_fn_api.pb-c.h"
 #include "jobserver/inspection/known.h"
+#include "jobserver/inspection/sdk_name.h"
 #include "model/urn.h"
 #include "wire/pb.h"
 
@@ -252,6 +253,7 @@ graph_t *inspection_make_graph(const struct plan *plan, const struct run_snapsho
         add_stage(&maker, &plan->stages[i]);
     fill_times(&maker);
     add_edges(&maker);
+    maker.graph->sdk = sdk_names(plan, arena);
     if (snapshot) {
         maker.graph->retries = (uint32_t)snapshot->engine.retries;
         maker.graph->peak_memory_bytes = snapshot->peak_memory_bytes;

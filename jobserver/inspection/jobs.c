@@ -39,8 +39,9 @@ static int32_t priority_of(struct slice bytes) {
 }
 
 /* `snapshot` NULL: nothing runs. */
-static double progress_of(const struct plan *plan, enum job_state state, const struct run_snapshot *snapshot) {
-    if (is_streaming(plan))
+static double progress_of(bool has_no_end, const struct plan *plan, enum job_state state,
+                          const struct run_snapshot *snapshot) {
+    if (has_no_end)
         return -1;
     if (state == JOB_DONE)
         return 1;
@@ -58,11 +59,11 @@ static void fill_summary(struct job *job, const struct digest *digest, const str
     summary->submitted_ms = digest_time_of(digest, JOB_STOPPED);
     summary->started_ms = digest_time_of(digest, JOB_STARTING);
     summary->ended_ms = digest_end(digest);
-    summary->is_streaming = is_streaming(spec->plan);
-    summary->progress = progress_of(spec->plan, job_current_state(job), snapshot);
+    summary->is_streaming = digest->is_streaming || is_streaming(spec->plan);
+    summary->progress = progress_of(summary->is_streaming, spec->plan, job_current_state(job), snapshot);
     summary->retries = snapshot ? (uint32_t)snapshot->engine.retries : digest->retries;
     summary->error = headline(arena, digest->error);
-    summary->sdk = sdk_names(spec->plan, arena);
+    summary->sdk = digest->sdk ? arena_string(arena, digest->sdk) : sdk_names(spec->plan, arena);
     summary->priority = priority_of(spec->pipeline_options);
 }
 
