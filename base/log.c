@@ -3,8 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/json.h"
 
 static const struct {
     const char *name;
@@ -18,14 +22,29 @@ static const struct {
 };
 
 static enum log_level minimum_level = LOG_LEVEL_INFO;
-static int journal_format;
+static enum log_format chosen_format;
+static int journal_socket = -1;
 
 void log_set_level(enum log_level level) {
     minimum_level = level;
 }
 
-void log_set_journal(int on) {
-    journal_format = on;
+/* -1: journald does not listen. */
+static int connect_to_journal(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+void log_set_format(enum log_format format) {
+    chosen_format = format;
+    if (format == LOG_FORMAT_JOURNAL && journal_socket < 0)
+        journal_socket = connect_to_journal();
 }
 
 int log_level_of_name(const char *name, enum log_level *ret_level) {
@@ -37,41 +56,136 @@ int log_level_of_name(const char *name, enum log_level *ret_level) {
     return -1;
 }
 
-static void format_prefix(char *out, size_t size, enum log_level level) {
-    struct timespec now;
-    struct tm parts;
-    size_t n;
+/* The path in the tree: compilers are run in the build directory. */
+static const char *source_file(const struct log_origin *origin) {
+    const char *file = origin->file;
 
-    if (journal_format) {
-        snprintf(out, size, "<%d>", levels[level].priority);
-        return;
-    }
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(out + n, size - n, ".%03ldZ %-7s ", now.tv_nsec / 1000000, levels[level].label);
+    while (strncmp(file, "../", 3) == 0)
+        file += 3;
+    return file;
 }
 
-void log_write(enum log_level level, const char *component, const char *format, ...) {
+/* ---- lines ---- */
+
+static void add_time(struct buf *out, int64_t time_ns) {
+    time_t seconds = (time_t)(time_ns / 1000000000);
+    char text[32];
+    struct tm parts;
+
+    gmtime_r(&seconds, &parts);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
+    buf_printf(out, "%s.%03dZ", text, (int)(time_ns / 1000000 % 1000));
+}
+
+static void add_member(struct buf *out, const char *name, const char *value) {
+    buf_printf(out, ",\"%s\":", name);
+    json_add_string(out, value);
+}
+
+static void add_json(struct buf *out, const struct log_origin *origin, enum log_level level, int64_t time_ns,
+                     const char *text) {
+    CLEANUP(freep) char *place = xasprintf("%s:%d", source_file(origin), origin->line);
+
+    buf_printf(out, "{\"time\":\"");
+    add_time(out, time_ns);
+    buf_printf(out, "\"");
+    add_member(out, "level", levels[level].name);
+    add_member(out, "component", origin->component);
+    if (origin->job)
+        add_member(out, "job", origin->job);
+    add_member(out, "message", text);
+    add_member(out, "code", place);
+    buf_printf(out, "}\n");
+}
+
+void log_format_line(struct buf *out, enum log_format format, const struct log_origin *origin, enum log_level level,
+                     int64_t time_ns, const char *text) {
+    if (format == LOG_FORMAT_JSON) {
+        add_json(out, origin, level, time_ns, text);
+        return;
+    }
+    if (format == LOG_FORMAT_JOURNAL) {
+        buf_printf(out, "<%d>", levels[level].priority);
+    } else {
+        add_time(out, time_ns);
+        buf_printf(out, " %-7s ", levels[level].label);
+    }
+    buf_printf(out, "%s: %s%s%s\n", origin->component, origin->job ? origin->job : "", origin->job ? ": " : "", text);
+}
+
+/* ---- the journal ---- */
+
+/* NAME=value, or, where the value has several lines: the name alone, eight bytes of its size (little endian), the value. */
+static void add_field(struct buf *out, const char *name, const char *value) {
+    uint64_t size = strlen(value);
+
+    if (!strchr(value, '\n')) {
+        buf_printf(out, "%s=%s\n", name, value);
+        return;
+    }
+    buf_printf(out, "%s\n", name);
+    for (unsigned i = 0; i < sizeof(size); i++)
+        buf_add_u8(out, (uint8_t)(size >> (8 * i)));
+    buf_add(out, value, size);
+    buf_printf(out, "\n");
+}
+
+void log_format_entry(struct buf *out, const struct log_origin *origin, enum log_level level, const char *text) {
+    buf_printf(out, "PRIORITY=%d\nSYSLOG_IDENTIFIER=trestle\nTRESTLE_COMPONENT=%s\n", levels[level].priority,
+               origin->component);
+    buf_printf(out, "CODE_FILE=%s\nCODE_LINE=%d\nCODE_FUNC=%s\n", source_file(origin), origin->line, origin->function);
+    if (origin->job)
+        add_field(out, "TRESTLE_JOB", origin->job);
+    add_field(out, "MESSAGE", text);
+}
+
+/* False: it is too large for a datagram, or journald does not take it. */
+static bool send_to_journal(const struct log_origin *origin, enum log_level level, const char *text) {
+    struct buf entry = {0};
+    ssize_t n;
+
+    if (journal_socket < 0)
+        return false;
+    log_format_entry(&entry, origin, level, text);
+    n = send(journal_socket, buf_data(&entry), entry.size, MSG_NOSIGNAL);
+    buf_clear(&entry);
+    return n >= 0;
+}
+
+/* ---- writing ---- */
+
+static int64_t wall_clock_ns(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void write_line(const struct buf *line) {
+    size_t done = 0;
+
+    while (done < line->size) {
+        ssize_t n = write(STDERR_FILENO, buf_data(line) + done, line->size - done);
+
+        if (n <= 0)
+            return; /* nobody to tell */
+        done += (size_t)n;
+    }
+}
+
+void log_write_from(const struct log_origin *origin, enum log_level level, const char *format, ...) {
     CLEANUP(freep) char *text = NULL;
-    CLEANUP(freep) char *line = NULL;
-    char prefix[64];
+    struct buf line = {0};
     va_list args;
-    size_t size, done = 0;
 
     if (level < minimum_level)
         return;
     va_start(args, format);
     text = xvasprintf(format, args);
     va_end(args);
-    format_prefix(prefix, sizeof(prefix), level);
-    line = xasprintf("%s%s: %s\n", prefix, component, text);
-    size = strlen(line);
-    while (done < size) {
-        ssize_t n = write(STDERR_FILENO, line + done, size - done);
-
-        if (n <= 0)
-            return; /* nobody to tell */
-        done += (size_t)n;
-    }
+    if (chosen_format == LOG_FORMAT_JOURNAL && send_to_journal(origin, level, text))
+        return;
+    log_format_line(&line, chosen_format, origin, level, wall_clock_ns(), text);
+    write_line(&line);
+    buf_clear(&line);
 }

@@ -188,7 +188,7 @@ static int run(const struct arguments *arguments, struct status *st) {
     if (serve_configure(arguments, &config, st) < 0)
         return EXIT_USAGE;
     log_set_level((enum log_level)config.log_level);
-    log_set_journal(config.log_format == CONFIG_LOG_JOURNAL);
+    log_set_format((enum log_format)config.log_format);
     result = serve(&config, st);
     config_clear(&config);
     return result;

@@ -4,6 +4,10 @@
 
 #include "engine/internal.h"
 
+uint64_t backlog_count(const struct backlog *backlog) {
+    return backlog->queue.count + (backlog->fetch ? input_item_count(&backlog->item) : 0);
+}
+
 bool backlog_is_empty(const struct backlog *backlog) {
     return backlog->queue.count == 0 && !backlog->fetch;
 }

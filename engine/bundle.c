@@ -216,6 +216,7 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
     if (!error)
         error = is_lost ? "the worker was lost" : "the harness reported an error without a text";
     count_attempt(engine, bundle);
+    stage->counts.bundles_failed++;
     if (runs >= limit) {
         /* The SDK's own text names the transform; the stage's name, all its transforms joined, would only bury it. */
         if (failure != BUNDLE_FAILED_IN_SDK)
@@ -224,6 +225,7 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
             engine_fail(engine, "%s\n(attempt %u of %u)", error, runs, limit);
         return;
     }
+    engine->retry_count++;
     engine_add_message(engine, "a bundle of stage %u failed and is tried again (attempt %u of %u): %s",
                        stage->plan->index, runs, limit, error);
     engine_drop_late_replies(engine, bundle);
@@ -330,7 +332,8 @@ static bool residuals_are_sound(const struct engine *engine, const struct bundle
 
 static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle) {
     struct bundle_commit commit;
-    struct finalization finalization = {.bundle = bundle->id, .worker = bundle->worker};
+    struct finalization finalization = {
+        .bundle = bundle->id, .worker = bundle->worker, .element_count = bundle->claim->count};
 
     bundle_take_commit(bundle, &commit);
     if (engine->options.verify_commits)
@@ -338,6 +341,9 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
     bundle_note_pace(engine, bundle, &commit);
     engine_apply_commit(engine, &commit, bundle->claim);
     tally_claim(&engine->tally, bundle->stage->plan->index, bundle->claim);
+    bundle->stage->counts.bundles_done++;
+    bundle->stage->counts.elements_in += bundle->claim->count;
+    bundle->stage->counts.bytes_in += bundle->claim->bytes;
     firing_expire(engine, bundle->stage, bundle->claim);
     shards_end(bundle, true);
     claim_release(bundle->stage, bundle->claim);
@@ -349,7 +355,7 @@ static void bundle_commit_and_free(struct engine *engine, struct bundle *bundle)
         vec_push(&engine->finalizing, finalization);
         engine->needs_wake = true;
     } else {
-        bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE);
+        bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE)->element_count = finalization.element_count;
     }
     bundle_commit_clear(&commit);
     bundle_free(engine, bundle);

@@ -25,10 +25,6 @@ static void add_time(struct buf *out, const char **separator, uint64_t count, co
         buf_printf(out, " %s", time_describe(time, text));
 }
 
-static uint64_t backlog_count(const struct backlog *backlog) {
-    return backlog->queue.count + (backlog->fetch ? input_item_count(&backlog->item) : 0);
-}
-
 struct pending_timers {
     uint64_t count;
     event_time earliest;
@@ -68,7 +64,7 @@ static void describe_delayed(const struct stage *stage, struct buf *out, const c
     add_time(out, separator, stage->delayed.count, "restriction", "delayed, the first until", due);
 }
 
-static void describe_work(const struct engine *engine, const struct stage *stage, struct buf *out) {
+void stage_describe_work(const struct engine *engine, const struct stage *stage, struct buf *out) {
     struct pending_timers event = timers_of(engine, stage, TIMER_EVENT_TIME);
     struct pending_timers processing = timers_of(engine, stage, TIMER_PROCESSING_TIME);
     const char *separator = "";
@@ -174,7 +170,7 @@ void engine_describe(const struct engine *engine, struct buf *out) {
         if (stage->is_done)
             continue;
         buf_printf(out, "stage %zu (%s): ", i, stage->plan->name);
-        describe_work(engine, stage, out);
+        stage_describe_work(engine, stage, out);
         if (stage_is_streaming(stage) && stage->plan->kind != PLAN_TEST_STREAM)
             describe_watermarks(engine, stage, out);
         if (stage->gate)

@@ -257,6 +257,7 @@ void engine_forget_finalization(struct engine *engine, size_t i) {
 
     action->bundle = engine->finalizing.items[i].bundle;
     action->worker = engine->finalizing.items[i].worker;
+    action->element_count = engine->finalizing.items[i].element_count;
     engine->finalizing.items[i] = *vec_last(&engine->finalizing);
     engine->finalizing.count--;
 }

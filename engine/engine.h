@@ -105,7 +105,8 @@ enum engine_action_type {
     ENGINE_ACTION_REPLY_STATE, /* worker, bundle, token, response */
     ENGINE_ACTION_SPLIT,       /* worker, bundle, stage, fraction, element_count (answer: ENGINE_EVENT_SPLIT) */
     ENGINE_ACTION_FINALIZE, /* worker, bundle: committed, tell the harness (answer: ENGINE_EVENT_FINALIZED, best effort) */
-    ENGINE_ACTION_FORGET_BUNDLE, /* worker, bundle: committed or given up (has_failed); what still comes for it may be dropped */
+    ENGINE_ACTION_FORGET_BUNDLE, /* worker, bundle: committed (element_count: its input) or given up (has_failed); what still comes for it may be
+                                    dropped */
     ENGINE_ACTION_STORE, /* extent, pieces: to be written, laid end to end; answer: ENGINE_EVENT_STORED */
     ENGINE_ACTION_LOAD,  /* extent, token; answer: ENGINE_EVENT_LOADED */
     ENGINE_ACTION_DROP,  /* extent: is not needed any more; a load that is still under way need not be answered */
@@ -138,8 +139,9 @@ struct engine_action {
     uint64_t token;
     char *request_id; /* REPLY_STATE; owned */
     struct state_response response;
-    double fraction;        /* of what is left to do, for the bundle to keep: in [0,1] */
-    uint64_t element_count; /* sent and to be sent to the bundle's source, splits taken into account */
+    double fraction; /* of what is left to do, for the bundle to keep: in [0,1] */
+    uint64_t
+        element_count; /* FORGET_BUNDLE; SPLIT: sent and to be sent to the bundle's source, splits taken into account */
     event_time at_ms;
     char *error; /* owned */
 };

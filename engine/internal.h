@@ -27,6 +27,7 @@
  *   large.c     answers that wait for stored data; groups handed over as state
  *   questions.c what the SDK is asked by bundles of the engine's own
  *   describe.c  what stages wait for, in words
+ *   inspect.c   what stages and bundles are at, as plain data (engine/inspect.h)
  *   check.c     what cannot be run here
  *
  * Files with a header of their own know less: input.h (queues and claims), group.h and bucket.h, mergebook.h, view.h and chain.h, userstate.h
@@ -105,7 +106,11 @@ struct stage {
     struct view **views; /* one per side input, shared */
     struct user_state state;
     unsigned running;
-    uint64_t last_bundle;  /* that was started, 0: none */
+    struct stage_counts {
+        uint64_t bundles_done, bundles_failed;
+        uint64_t elements_in, bytes_in; /* of bundles that are done */
+    } counts;                           /* for whoever looks; nothing is decided by them */
+    uint64_t last_bundle;               /* that was started, 0: none */
     int64_t checkpoint_ms; /* how long a bundle that may never end runs before it is cut off; 0: checkpoint_after_ms */
     event_time open_until_ms; /* what is in the queue is not sent before */
     bool has_committed;       /* since ahead_settle() */
@@ -189,6 +194,7 @@ struct worker_slot {
 
 struct finalization {
     uint64_t bundle;
+    uint64_t element_count; /* it had */
     unsigned worker;
     event_time deadline_ms;
 };
@@ -225,6 +231,7 @@ struct engine {
     bool needs_schedule;
     bool needs_wake; /* a deadline was added since the last WAKE was worked out */
     struct tally tally;
+    uint64_t retry_count; /* bundles that were or will be run again */
 };
 
 /* engine.c */
@@ -270,6 +277,9 @@ void played_move_watermarks(struct engine *engine, struct stage *stage);
 void played_take(struct engine *engine, struct engine_event *event);
 /* When nothing runs and nothing can run: the next event. Whether anything happened. */
 bool engine_play(struct engine *engine);
+
+/* describe.c: what is in the stage, and what it waits for. */
+void stage_describe_work(const struct engine *engine, const struct stage *stage, struct buf *out);
 
 /* drain.c: sources stop, what is under way is finished (MODEL 14.2). */
 void engine_drain(struct engine *engine);
@@ -452,6 +462,8 @@ void rebucket_clear(struct engine *engine, struct stage *stage);
 
 /* backlog.c */
 bool backlog_is_empty(const struct backlog *backlog);
+/* Elements in it. */
+uint64_t backlog_count(const struct backlog *backlog);
 /* The least least_ms of its items, TIME_MAX when there are none. */
 event_time backlog_least(struct backlog *backlog);
 /* Takes the item over, which is stored. */

@@ -52,8 +52,9 @@ static void send_request(struct fn_worker *worker, const Fn__InstructionRequest 
 static void send_instruction(struct fn_worker *worker, Fn__InstructionRequest *request, enum fn_instruction_kind kind,
                              uint64_t bundle, struct fn_report *report) {
     static const char *const names[] = {
-        [FN_PROGRESS] = "progress",       [FN_SPLIT] = "split", [FN_FINALIZE] = "finalize", [FN_SHORT_IDS] = "metrics",
-        [FN_PROCESS_METRICS] = "process",
+        [FN_PROGRESS] = "progress",       [FN_SPLIT] = "split",
+        [FN_FINALIZE] = "finalize",       [FN_SHORT_IDS] = "metrics",
+        [FN_PROCESS_METRICS] = "process", [FN_SAMPLES] = "samples",
     };
     struct fn_instruction *instruction = xcalloc(1, sizeof(*instruction));
     char id[FN_INSTRUCTION_ID_SIZE];
@@ -173,6 +174,20 @@ void fn_worker_ask_process_metrics(struct fn_worker *worker) {
     request.harness_monitoring_infos = &infos;
     fn_lock(worker);
     send_instruction(worker, &request, FN_PROCESS_METRICS, 0, NULL);
+    fn_unlock(worker);
+}
+
+void fn_worker_ask_samples(struct fn_worker *worker, uint64_t token, const char *collection) {
+    Fn__InstructionRequest request = FN__INSTRUCTION_REQUEST__INIT;
+    Fn__SampleDataRequest sample = FN__SAMPLE_DATA_REQUEST__INIT;
+    char *collections[] = {(char *)collection};
+
+    sample.pcollection_ids = collections;
+    sample.n_pcollection_ids = collection != NULL;
+    request.request_case = FN__INSTRUCTION_REQUEST__REQUEST_SAMPLE_DATA;
+    request.sample_data = &sample;
+    fn_lock(worker);
+    send_instruction(worker, &request, FN_SAMPLES, token, NULL);
     fn_unlock(worker);
 }
 
@@ -355,6 +370,10 @@ static void instruction_answered(struct fn_worker *worker, const Fn__Instruction
         break;
     case FN_PROCESS_METRICS:
         process_answered(worker, response);
+        break;
+    case FN_SAMPLES:
+        if (worker->handler->samples && fn_worker_check_live(worker))
+            worker->handler->samples(worker->user, instruction->bundle, fn_samples_read(response));
         break;
     case FN_SPLIT:
         split_answered(worker, instruction->bundle, response);

@@ -46,6 +46,23 @@ struct fn_log_entry {
     uint64_t bundle;
 };
 
+/* An element that a harness kept as it passed, or because an exception was raised over it. */
+struct fn_sample {
+    const char *collection_id;
+    struct slice element; /* in the PCollection's coder, without window */
+    int64_t time_ms;
+    const char *exception; /* "": none */
+};
+
+struct fn_samples {
+    struct arena arena;
+    struct fn_sample *items;
+    size_t count;
+    const char *error; /* NULL: none */
+};
+
+void fn_samples_free(struct fn_samples *samples);
+
 /* All may be called until `gone`, which is last and comes once, after fn_worker_close(). */
 struct fn_worker_handler {
     /* Control is open: bundles may be started. */
@@ -78,6 +95,8 @@ struct fn_worker_handler {
     void (*log)(void *user, const struct fn_log_entry *entry);
     /* The answer to fn_worker_ask_status(): the harness's own text, or why it has none; valid during the call, never NULL. */
     void (*status)(void *user, uint64_t token, const char *text, bool is_error);
+    /* The answer to fn_worker_ask_samples(), the callee's to free. */
+    void (*samples)(void *user, uint64_t token, struct fn_samples *samples);
     /* All streams are closed after fn_worker_close(): the last callback. Comes from inside fn_worker_close() when there is no stream. */
     void (*gone)(void *user);
 };
@@ -164,6 +183,10 @@ void fn_worker_pause_data(struct fn_worker *worker, bool is_paused);
 /* Asks for the harness's status: its threads' stacks and what else the SDK finds telling. The answer, if one comes, names the token.
  * False: the harness has no status stream. */
 bool fn_worker_ask_status(struct fn_worker *worker, uint64_t token);
+bool fn_worker_has_status(struct fn_worker *worker);
+/* Asks for sampled elements (capability beam:protocol:data_sampling:v1) of one PCollection, by its id, or of all (NULL). A harness samples only where
+ * its user has switched that on (Python, Java: --experiments=enable_data_sampling). */
+void fn_worker_ask_samples(struct fn_worker *worker, uint64_t token, const char *collection);
 /* Also after fn_worker_forget_bundle(). */
 void fn_worker_finalize(struct fn_worker *worker, uint64_t bundle);
 /* The bundle is over for the host: later messages for its instruction are dropped. */

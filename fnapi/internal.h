@@ -77,12 +77,12 @@ struct fn_bundle {
     size_t end_marks; /* Go: inputs that ended so far */
 };
 
-enum fn_instruction_kind { FN_PROGRESS, FN_SPLIT, FN_FINALIZE, FN_SHORT_IDS, FN_PROCESS_METRICS };
+enum fn_instruction_kind { FN_PROGRESS, FN_SPLIT, FN_FINALIZE, FN_SHORT_IDS, FN_PROCESS_METRICS, FN_SAMPLES };
 
 /* An instruction, other than a bundle, that awaits its response. */
 struct fn_instruction {
     enum fn_instruction_kind kind;
-    uint64_t bundle;
+    uint64_t bundle;          /* FN_SAMPLES: the host's token */
     struct fn_report *report; /* FN_SHORT_IDS: what is reported once they are known */
 };
 
@@ -216,6 +216,9 @@ void fn_report_resolve(struct fn_worker *worker, struct fn_report *report,
 void fn_report_free(struct fn_report *report);
 void fn_read_split(const Fn__ProcessBundleSplitResponse *message, struct account *account, struct bundle_split *ret);
 /* Kept inside the scale; NULL: 0. */
+/* samples.c */
+struct fn_samples *fn_samples_read(const Fn__InstructionResponse *response);
+
 int64_t fn_timestamp_ms(const Google__Protobuf__Timestamp *timestamp);
 
 #endif

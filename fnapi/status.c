@@ -18,6 +18,15 @@ static struct fn_stream *status_stream(const struct fn_worker *worker) {
     return NULL;
 }
 
+bool fn_worker_has_status(struct fn_worker *worker) {
+    bool has_status;
+
+    fn_lock(worker);
+    has_status = fn_worker_is_live(worker) && status_stream(worker);
+    fn_unlock(worker);
+    return has_status;
+}
+
 bool fn_worker_ask_status(struct fn_worker *worker, uint64_t token) {
     Fn__WorkerStatusRequest request = FN__WORKER_STATUS_REQUEST__INIT;
     char id[FN_INSTRUCTION_ID_SIZE];

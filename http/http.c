@@ -21,6 +21,8 @@ enum {
     REQUEST_TIMEOUT_S = 60,
     CONNECTION_BYTES = 32 * 1024, /* of memory for a request's line and headers */
     BACKLOG = 128,
+    /* Beyond max_connections: at its own limit libmicrohttpd no longer accepts, and nobody would look for those that are slow. */
+    SPARE_CONNECTIONS = 8,
 };
 
 static const char content_security_policy[] =
@@ -32,7 +34,8 @@ struct http_server {
     char *hosts;
     int fd;
     struct MHD_Daemon *daemon;
-    struct list connections; /* of struct connection; libmicrohttpd's thread alone */
+    struct list connections; /* of struct connection; libmicrohttpd's thread alone, as the next */
+    unsigned connection_count;
     pthread_mutex_t mutex;
     pthread_cond_t emptied;
     size_t running; /* handlers */
@@ -381,6 +384,7 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **slot,
         list_remove(&connection->node);
         free(connection);
         *slot = NULL;
+        server->connection_count--;
         return;
     }
     shut_slow(server);
@@ -388,6 +392,8 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **slot,
     connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     connection->began_ns = monotonic_now_ns();
     list_append(&server->connections, &connection->node);
+    if (++server->connection_count > server->options.max_connections)
+        shutdown(connection->fd, SHUT_RDWR);
 }
 
 /* ---- the server ---- */
@@ -411,7 +417,7 @@ static int start(struct http_server *server, struct status *st) {
         return r;
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_LISTEN_SOCKET, server->fd, MHD_OPTION_CONNECTION_LIMIT, options->max_connections,
+        MHD_OPTION_LISTEN_SOCKET, server->fd, MHD_OPTION_CONNECTION_LIMIT, options->max_connections + SPARE_CONNECTIONS,
         MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, server, MHD_OPTION_URI_LOG_CALLBACK, on_line, server, MHD_OPTION_END);

@@ -103,6 +103,15 @@ static int refuse_closed(const struct catalogue *catalogue, struct status *st) {
     return catalogue->is_closed ? status_set(st, STATUS_UNAVAILABLE, "the server is shutting down") : 0;
 }
 
+bool catalogue_is_closed(struct catalogue *catalogue) {
+    bool is_closed;
+
+    pthread_mutex_lock(&catalogue->mutex);
+    is_closed = catalogue->is_closed;
+    pthread_mutex_unlock(&catalogue->mutex);
+    return is_closed;
+}
+
 static int64_t wall_clock_ms(void) {
     struct timespec now;
 

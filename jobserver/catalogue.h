@@ -41,6 +41,9 @@ void catalogue_destroy(struct catalogue *catalogue);
 /* From now on nothing is prepared or started: UNAVAILABLE. */
 void catalogue_close(struct catalogue *catalogue);
 
+/* Whether that was done. */
+bool catalogue_is_closed(struct catalogue *catalogue);
+
 /* Mints id, key and staging token (those of `spec` are ignored) and takes the plan over, also on failure. If it returns 0, `done` (may be
  * NULL) is called once: with the preparation (borrowed) when it is on disk, or with the reason why not; from another thread, or before this
  * returns. It must not block. */

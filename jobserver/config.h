@@ -13,11 +13,6 @@
 #include "base/log.h"
 #include "base/status.h"
 
-enum config_log_format {
-    CONFIG_LOG_PLAIN,   /* the time and the level in front */
-    CONFIG_LOG_JOURNAL, /* journald's priority prefix, no time */
-};
-
 /* When the image of a container is fetched. */
 enum config_pull { CONFIG_PULL_MISSING, CONFIG_PULL_ALWAYS, CONFIG_PULL_NEVER };
 
@@ -119,7 +114,7 @@ struct config {
     uint64_t retention_max_size_bytes; /* 0: no limit */
     uint64_t retention_artifact_grace_ms;
     unsigned log_level;  /* enum log_level */
-    unsigned log_format; /* enum config_log_format */
+    unsigned log_format; /* enum log_format */
     unsigned log_max_messages_per_job;
     struct config_environment *environments; /* in the file's order */
     size_t environment_count;

@@ -7,8 +7,8 @@
 #include "jobserver/config_internal.h"
 
 static const char *const log_levels[] = {"debug", "info", "warning", "error",
-                                         NULL};                      /* in the order of enum log_level */
-static const char *const log_formats[] = {"plain", "journal", NULL}; /* enum config_log_format */
+                                         NULL};                              /* in the order of enum log_level */
+static const char *const log_formats[] = {"plain", "journal", "json", NULL}; /* in the order of enum log_format */
 
 static const char *const isolations[] = {"none", "systemd", "systemd-user", NULL}; /* enum config_isolation */
 
@@ -172,7 +172,9 @@ static const struct config_key keys[] = {
     {"log.level", CONFIG_CHOICE, FIELD(log_level), 0, 0, "info", log_levels,
      "the daemon's own log on standard error: lines below this level are dropped"},
     {"log.format", CONFIG_CHOICE, FIELD(log_format), 0, 0, "plain", log_formats,
-     "plain: with the time; journal: with journald's priority prefix"},
+     "plain: lines with the time; json: a JSON object a line; journal: to journald, with fields (without it, lines "
+     "with its "
+     "priority prefix)"},
     {"log.max_messages_per_job", CONFIG_NUMBER, FIELD(log_max_messages_per_job), 100, 10000000, "10000", NULL,
      "messages that are kept for a job's clients; beyond it the least important, oldest ones go"},
 };

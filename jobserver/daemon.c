@@ -24,7 +24,6 @@
 
 enum {
     POOL_THREADS = 4,
-    INSPECTION_THREADS = 8,
     CLIENT_THREADS = 1,
     CANCEL_WAIT_MS = 5000,
     STOP_GRACE_MS = 5000,
@@ -298,8 +297,11 @@ static void inspect(struct daemon *daemon, const char *endpoint) {
         .config = daemon->config,
         .memory = daemon->account,
         .disk = daemon->disk,
+        .pool = daemon->inspection_pool,
+        .state_directory = state_dir_path(daemon->state_dir),
         .endpoint = endpoint,
     });
+    inspection_register(daemon->inspection, daemon->server);
 }
 
 /* The subtree that the daemon's service was given; without one limits are held by other means. */

@@ -27,6 +27,7 @@ struct host {
     atomic_uint run_count;  /* changed with the lock */
     uint64_t started_count;
     bool is_stopping;
+    struct statistics statistics;
 };
 
 struct host *host_create(const struct host_options *options) {
@@ -91,6 +92,8 @@ static struct job_run *make_run(struct host *host, struct job *job, struct run_d
     run->plan = job_specification(job)->plan;
     run->account = account_create("memory.per_job", host->options.account, host->options.config->memory_per_job_bytes);
     run->shelf = host->shelf;
+    run->statistics = &host->statistics;
+    run->board = snapshot_board_create();
     run->wake_ns = INT64_MAX;
     run->watch_ns = INT64_MAX;
     mailbox_init(&run->mailbox);
@@ -110,6 +113,7 @@ static int start_run(struct host *host, struct job_run *run, struct status *st) 
     r = job_run_start(run, st);
     if (r == 0) {
         list_append(&host->runs, &run->node);
+        statistics_add(&host->statistics.jobs_started, 1);
         host->run_count++;
     }
     return r;
@@ -214,15 +218,73 @@ void host_run_finished(struct host *host, struct job_run *run) {
     pthread_mutex_unlock(&host->mutex);
 }
 
-/* To the job's run, if it has one still. */
-static void post_to_job(struct host *host, struct job *job, enum run_event_type type) {
-    pthread_mutex_lock(&host->mutex);
+/* Locked. NULL: it does not run. */
+static struct job_run *find_run(struct host *host, const struct job *job) {
     list_foreach (node, &host->runs) {
         struct job_run *run = CONTAINER_OF(node, struct job_run, node);
 
         if (run->job == job)
-            job_run_post(run, run_event_create(type, NULL));
+            return run;
     }
+    return NULL;
+}
+
+struct run_snapshot *host_inspect_job(struct host *host, struct job *job, unsigned wait_ms) {
+    struct snapshot_board *board = NULL;
+    struct run_snapshot *snapshot;
+    struct job_run *run;
+
+    pthread_mutex_lock(&host->mutex);
+    run = find_run(host, job);
+    if (run) {
+        board = snapshot_board_ref(run->board);
+        if (snapshot_board_wants(board))
+            job_run_post(run, run_event_create(RUN_EVENT_INSPECT, NULL));
+    }
+    pthread_mutex_unlock(&host->mutex);
+    if (!board)
+        return NULL;
+    snapshot = snapshot_board_get(board, wait_ms);
+    snapshot_board_unref(board);
+    return snapshot;
+}
+
+int host_inquire(struct host *host, struct job *job, struct run_inquiry *inquiry, struct status *st) {
+    struct job_run *run;
+
+    pthread_mutex_lock(&host->mutex);
+    run = find_run(host, job);
+    if (run) {
+        struct run_event *event = run_event_create(RUN_EVENT_INQUIRY, NULL);
+
+        event->inquiry = run_inquiry_ref(inquiry);
+        job_run_post(run, event);
+    }
+    pthread_mutex_unlock(&host->mutex);
+    return run ? 0 : status_set(st, STATUS_UNAVAILABLE, "job %s does not run: it has no workers", job_id(job));
+}
+
+struct statistics *host_statistics(struct host *host) {
+    return &host->statistics;
+}
+
+size_t host_warm_workers(struct host *host) {
+    size_t count;
+
+    pthread_mutex_lock(&host->mutex);
+    count = host->shelf ? worker_shelf_count(host->shelf) : 0;
+    pthread_mutex_unlock(&host->mutex);
+    return count;
+}
+
+/* To the job's run, if it has one still. */
+static void post_to_job(struct host *host, struct job *job, enum run_event_type type) {
+    struct job_run *run;
+
+    pthread_mutex_lock(&host->mutex);
+    run = find_run(host, job);
+    if (run)
+        job_run_post(run, run_event_create(type, NULL));
     pthread_mutex_unlock(&host->mutex);
 }
 
@@ -251,6 +313,8 @@ static void say_why(struct job *job) {
 }
 
 void host_stop(struct host *host) {
+    struct worker_shelf *shelf;
+
     pthread_mutex_lock(&host->mutex);
     host->is_stopping = true;
     while (host->queue.waiting.count) {
@@ -267,9 +331,10 @@ void host_stop(struct host *host) {
     }
     while (host->run_count)
         pthread_cond_wait(&host->emptied, &host->mutex);
+    shelf = host->shelf;
+    host->shelf = NULL; /* who looks at the server may come at any time */
     pthread_mutex_unlock(&host->mutex);
-    worker_shelf_destroy(host->shelf);
-    host->shelf = NULL;
+    worker_shelf_destroy(shelf);
 }
 
 void host_destroy(struct host *host) {

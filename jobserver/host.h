@@ -13,6 +13,9 @@
 #include "jobserver/artifact_store.h"
 #include "jobserver/config.h"
 #include "jobserver/job.h"
+#include "jobserver/run_inquiry.h"
+#include "jobserver/run_snapshot.h"
+#include "jobserver/statistics.h"
 #include "worker/worker.h"
 
 struct host;
@@ -43,6 +46,14 @@ void host_cancel_job(struct host *host, struct job *job);
 /* Asks a running job to take no more from its sources and to finish what it has: DRAINING at once, then DRAINED. Harmless on a job that
  * drains already; FAILED_PRECONDITION on one that has not begun or is over. */
 int host_drain_job(struct host *host, struct job *job, struct status *st);
+/* What the job is at, no older than SNAPSHOT_MS unless the engine is too busy for wait_ms (0: takes the last one, and has a new one made for whoever
+ * asks next). NULL: it does not run, or none was made yet. Unref it. */
+struct run_snapshot *host_inspect_job(struct host *host, struct job *job, unsigned wait_ms);
+/* Hands the inquiry to the job's run; UNAVAILABLE: it does not run. */
+int host_inquire(struct host *host, struct job *job, struct run_inquiry *inquiry, struct status *st);
+struct statistics *host_statistics(struct host *host);
+/* Workers that are kept for the next job. */
+size_t host_warm_workers(struct host *host);
 /* Refuses new jobs, cancels all that run and waits for their ends; then stops the workers that are kept warm. */
 void host_stop(struct host *host);
 /* After host_stop(), when nobody calls any more: frees. */

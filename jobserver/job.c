@@ -75,6 +75,7 @@ void job_unref(struct job *job) {
         job->journal->freed(job->journal_user);
     history_finish(&job->history);
     job_metrics_unref(job->metrics);
+    slice_unref(&job->last_graph);
     slice_unref(&job->spec.pipeline);
     slice_unref(&job->spec.pipeline_options);
     if (job->spec.plan)
@@ -119,7 +120,7 @@ size_t job_memory_bytes(struct job *job) {
     if (job->spec.plan)
         bytes += job->spec.plan->arena.allocated_bytes;
     pthread_mutex_lock(&job->mutex);
-    bytes += job->history.bytes;
+    bytes += job->history.bytes + job->last_graph.size;
     pthread_mutex_unlock(&job->mutex);
     return bytes;
 }
@@ -353,6 +354,23 @@ int job_start_draining(struct job *job, struct status *st) {
     pthread_mutex_unlock(&job->mutex);
     job_unref(job);
     return r;
+}
+
+void job_set_last_graph(struct job *job, struct slice graph) {
+    pthread_mutex_lock(&job->mutex);
+    slice_unref(&job->last_graph);
+    job->last_graph = graph;
+    job->has_new_metrics = true;
+    pthread_mutex_unlock(&job->mutex);
+}
+
+struct slice job_last_graph(struct job *job) {
+    struct slice graph;
+
+    pthread_mutex_lock(&job->mutex);
+    graph = slice_ref(job->last_graph);
+    pthread_mutex_unlock(&job->mutex);
+    return graph;
 }
 
 void job_read_history(struct job *job, uint64_t seq, bool (*on_event)(void *user, const struct job_event *event),

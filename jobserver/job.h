@@ -120,6 +120,11 @@ struct job_metrics {
 struct job_metrics *job_get_metrics(struct job *job);
 void job_metrics_unref(struct job_metrics *metrics);
 
+/* The graph as it was at the end: a serialized trestle.v1.Graph, whose reference is taken over; before the terminal state. */
+void job_set_last_graph(struct job *job, struct slice graph);
+/* A reference of the caller's own; empty: there is none. */
+struct slice job_last_graph(struct job *job);
+
 /* Calls `on_event` for each event behind number `seq` (0: from the first) that is there now, until it returns false. Without the job's lock. */
 void job_read_history(struct job *job, uint64_t seq, bool (*on_event)(void *user, const struct job_event *event),
                       void *user);

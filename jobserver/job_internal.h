@@ -24,6 +24,7 @@ struct job {
     int64_t state_time_ms;
     struct list subscriptions;
     struct job_metrics *metrics;
+    struct slice last_graph;
 
     /* job_journal.h */
     const struct job_journal *journal; /* NULL: the job is in memory only */

@@ -49,10 +49,12 @@ void job_take_changes(struct job *job, struct job_changes *ret) {
         vec_push(&ret->records, record);
         job->taken_seq = record->event.seq;
     }
-    ret->bytes = job->history.bytes + metrics_bytes(&job->metrics->attempted) + metrics_bytes(&job->metrics->committed);
+    ret->bytes = job->history.bytes + metrics_bytes(&job->metrics->attempted) +
+                 metrics_bytes(&job->metrics->committed) + job->last_graph.size;
     if (job->has_new_metrics) {
         ret->metrics = job->metrics;
         atomic_fetch_add_explicit(&ret->metrics->refs, 1, memory_order_relaxed);
+        ret->last_graph = slice_ref(job->last_graph);
         job->has_new_metrics = false;
     }
     pthread_mutex_unlock(&job->mutex);
@@ -69,6 +71,7 @@ void job_release_changes(struct job *job, struct job_changes *changes, bool is_s
         history_record_unref(*record);
     vec_free(&changes->records);
     job_metrics_unref(changes->metrics);
+    slice_unref(&changes->last_graph);
     *changes = (struct job_changes){0};
 }
 
@@ -120,6 +123,7 @@ struct job *job_restore(const char *id, const struct job_spec *spec, const struc
     job->taken_seq = job->saved_seq = job->history.next_seq - 1;
     job->metrics->attempted = past->attempted;
     job->metrics->committed = past->committed;
+    job->last_graph = past->last_graph;
     *past = (struct job_past){0};
     return job;
 }
@@ -130,4 +134,5 @@ void job_past_clear(struct job_past *past) {
     vec_free(&past->records);
     metric_table_clear(&past->attempted);
     metric_table_clear(&past->committed);
+    slice_unref(&past->last_graph);
 }

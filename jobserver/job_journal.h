@@ -35,7 +35,8 @@ struct job_changes {
     bool replaces_events; /* `records` are all there are: forget those of before */
     VEC(struct history_record *) records;
     uint64_t dropped_count;      /* messages dropped so far (history.h) */
-    struct job_metrics *metrics; /* NULL: those of before */
+    struct job_metrics *metrics; /* NULL: those of before, and the graph as well */
+    struct slice last_graph;     /* empty: there is none yet */
     size_t bytes;                /* of history and metrics */
 };
 
@@ -53,6 +54,7 @@ struct job_past {
     VEC(struct history_record *) records; /* by seq; taken over */
     struct metric_table attempted;        /* taken over */
     struct metric_table committed;
+    struct slice last_graph; /* taken over */
 };
 
 /* The specification as in job_create(); the state is that of the last record that is one. */

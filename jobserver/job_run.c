@@ -1,5 +1,6 @@
 #include "jobserver/job_run.h"
 
+#include "jobserver/inspection/graph.h"
 #include "jobserver/run_limits.h"
 
 #include <stdlib.h>
@@ -78,6 +79,7 @@ static void start_bundle(struct job_run *run, const struct engine_action *action
     size_t count;
 
     map_set(&run->bundles, &action->bundle, sizeof(action->bundle), (void *)stage);
+    atomic_fetch_add_explicit(&run->statistics->bundles_running, 1, memory_order_relaxed);
     if (!usable_harness(worker))
         return;
     run_worker_has_bundle(worker);
@@ -99,6 +101,7 @@ static void send_input(struct job_run *run, const struct engine_action *action) 
         slice_unref(&piece);
         return;
     }
+    statistics_add(&run->statistics->sent_bytes, piece.size);
     if (action->timer_family == PLAN_NONE) {
         fn_worker_send(harness, action->bundle, stage->source.transform_id, NULL, &piece, piece.size ? 1 : 0,
                        action->is_last);
@@ -132,11 +135,22 @@ static void job_ended(struct job_run *run, const struct engine_action *action) {
         run_workers_stop(run);
 }
 
+/* What is shown of a job that is over: how it was at its end. */
+static void run_publish_graph(struct job_run *run) {
+    struct run_snapshot *snapshot = run_take_snapshot(run);
+    struct job_metrics *metrics = job_get_metrics(run->job);
+
+    job_set_last_graph(run->job, inspection_pack_graph(run->plan, snapshot, metrics));
+    job_metrics_unref(metrics);
+    snapshot_board_put(run->board, snapshot);
+}
+
 /* The terminal state, once the harnesses' last log lines are in: what comes after it nobody reads. */
 static void publish_end(struct job_run *run) {
     run->is_published = true;
     run_metrics_publish(run);
     run_memory_report(run);
+    run_publish_graph(run);
     if (run_succeeded(run))
         job_succeed(run->job);
     else if (run->end == ENGINE_ACTION_JOB_CANCELLED)
@@ -156,12 +170,24 @@ static int64_t wake_at(const struct job_run *run, event_time at_ms) {
     return delay_ms <= 0 ? monotonic_now_ns() : run->start_ns + (at_ms - run->start_ms) * 1000000;
 }
 
+static void count_bundle(struct job_run *run, const struct engine_action *forget) {
+    int64_t age_ns = run_watch_age_ns(run, forget->bundle);
+
+    if (!map_remove(&run->bundles, &forget->bundle, sizeof(forget->bundle)))
+        return;
+    atomic_fetch_sub_explicit(&run->statistics->bundles_running, 1, memory_order_relaxed);
+    statistics_add(forget->has_failed ? &run->statistics->bundles_failed : &run->statistics->bundles_done, 1);
+    statistics_add(&run->statistics->elements_processed, forget->element_count);
+    if (age_ns)
+        latency_histogram_add(&run->statistics->bundle_latency, age_ns);
+}
+
 static void forget_bundle(struct job_run *run, const struct engine_action *action) {
     struct run_worker *worker = run_worker_by_number(run, action->worker);
     struct fn_worker *harness = usable_harness(worker);
 
+    count_bundle(run, action);
     run_metrics_bundle_ended(run, action->bundle);
-    map_remove(&run->bundles, &action->bundle, sizeof(action->bundle));
     run_watch_forget(run, action->bundle);
     if (!harness)
         return;
@@ -277,6 +303,7 @@ static void elements_arrived(struct job_run *run, struct run_event *event) {
     size_t bytes = event->engine.bytes.size;
     struct fn_worker *harness;
 
+    statistics_add(&run->statistics->received_bytes, bytes);
     take_elements(run, event);
     harness = usable_harness(event->worker);
     if (harness)
@@ -304,6 +331,7 @@ static void handle(struct job_run *run, struct run_event *event) {
     run_watch_event(run, event);
     switch (event->type) {
     case RUN_EVENT_ENGINE:
+        statistics_add(&run->statistics->state_requests, event->engine.type == ENGINE_EVENT_STATE);
         run_engine_event(run, &event->engine);
         event->engine = (struct engine_event){0};
         break;
@@ -334,7 +362,18 @@ static void handle(struct job_run *run, struct run_event *event) {
         run_worker_process_gone(event->worker);
         break;
     case RUN_EVENT_STATUS:
-        run_watch_status(run, event->engine.bundle, text);
+        if (!run_inquiry_status(run, event->engine.bundle, text))
+            run_watch_status(run, event->engine.bundle, text);
+        break;
+    case RUN_EVENT_SAMPLES:
+        run_inquiry_samples(run, event->engine.token, event->samples);
+        event->samples = NULL;
+        break;
+    case RUN_EVENT_INSPECT:
+        snapshot_board_put(run->board, run_take_snapshot(run));
+        break;
+    case RUN_EVENT_INQUIRY:
+        run_inquire(run, event->inquiry);
         break;
     case RUN_EVENT_HANDED_ON:
         run_worker_handed_on(event->worker);
@@ -365,6 +404,8 @@ void run_event_free(struct run_event *event) {
     slice_unref(&event->transform_id);
     slice_unref(&event->family);
     native_environment_unref(event->native);
+    run_inquiry_unref(event->inquiry);
+    fn_samples_free(event->samples);
     free(event->text);
     free(event);
 }
@@ -477,6 +518,9 @@ int job_run_start(struct job_run *run, struct status *st) {
 void job_run_free(struct job_run *run) {
     struct list events, *node;
 
+    snapshot_board_close(run->board);
+    snapshot_board_unref(run->board);
+    run_inquiries_clear(run);
     scratch_destroy(run->scratch);
     list_init(&events);
     mailbox_take(&run->mailbox, 0, &events);
@@ -484,6 +528,7 @@ void job_run_free(struct job_run *run) {
         run_event_free(CONTAINER_OF(node, struct run_event, node));
     mailbox_finish(&run->mailbox);
     engine_destroy(run->engine);
+    atomic_fetch_sub_explicit(&run->statistics->bundles_running, (long long)run->bundles.count, memory_order_relaxed);
     map_clear(&run->bundles, NULL);
     run_watch_clear(run);
     run_metrics_clear(&run->metrics);

@@ -4,6 +4,7 @@
  *
  *   job_run.c      the thread: events in, actions out, the job's end
  *   run_watch.c    bundles that give no sign of life
+ *   run_snapshot.c what it is at, for who looks from outside      run_inquiry.c  what a worker is asked for them
  *   run_native.c   how its environments are run, what some need before that
  *   run_sources.c  services that TestStreams read their events from
  *   run_workers.c  the workers of the job's environments: started, connected, lost, replaced, taken down
@@ -19,10 +20,13 @@
 #include "jobserver/environment.h"
 #include "jobserver/host.h"
 #include "jobserver/native/native.h"
+#include "jobserver/run_inquiry.h"
 #include "jobserver/run_metrics.h"
 #include "jobserver/run_queue.h"
+#include "jobserver/run_snapshot.h"
 #include "jobserver/scratch.h"
 #include "jobserver/sdk_worker.h"
+#include "jobserver/statistics.h"
 #include "jobserver/worker_shelf.h"
 
 enum run_event_type {
@@ -39,6 +43,9 @@ enum run_event_type {
     RUN_EVENT_HANDED_ON,         /* worker: it serves others now; nothing comes of it after this */
     RUN_EVENT_ENVIRONMENT_READY, /* engine.environment can be run (native), or cannot (text: why) */
     RUN_EVENT_SOURCE_ENDED, /* `engine` tells of the last of a TestStream's service, from which nothing comes any more */
+    RUN_EVENT_INSPECT,      /* somebody wants a snapshot (run_snapshot.h) */
+    RUN_EVENT_INQUIRY,      /* somebody wants something of a worker (run_inquiry.h) */
+    RUN_EVENT_SAMPLES,      /* worker; `samples`: the answer to a fn_worker_ask_samples() of token engine.token */
     RUN_EVENT_WAKE,         /* nothing but a reason to look at the time (worker_shelf.c) */
     RUN_EVENT_DRAIN,        /* the job's state says so already */
     RUN_EVENT_CANCEL,
@@ -55,6 +62,8 @@ struct run_event {
     bool has_family;
     struct native_environment *native; /* owned */
     char *text;                        /* owned */
+    struct run_inquiry *inquiry;       /* a reference */
+    struct fn_samples *samples;        /* owned */
 };
 
 /* A worker of the job: from its start, or from the shelf, to the moment when nothing of it is left, or it is put on the shelf. */
@@ -68,7 +77,9 @@ struct run_worker {
     struct fn_worker *harness; /* the sdk's; NULL once gone, or not ours any more */
     struct worker *process;    /* the same */
     bool is_connected;
-    bool is_warm; /* an earlier job's */
+    bool is_warm;         /* an earlier job's */
+    int64_t connected_ms; /* by run_now_ms(), 0: not */
+    enum worker_gauge gauge;
     bool had_bundle;
     bool is_closing;
     bool is_leaving; /* to the shelf, at `deadline_ns`; no later than: */
@@ -120,6 +131,10 @@ struct job_run {
     uint64_t step_count; /* of the engine */
     int64_t wake_ns;     /* when the engine wants to know the time; INT64_MAX: not */
     struct run_metrics metrics;
+    struct statistics *statistics; /* the host's */
+    struct snapshot_board *board;
+    struct map inquiries; /* token -> struct run_inquiry, with a reference: not answered yet */
+    uint64_t next_inquiry;
     struct test_stream_source **sources; /* by stage; NULL where there is none, or none any more */
     size_t open_sources;                 /* those that may still call */
     bool is_over;                        /* the engine gave its last action: */
@@ -213,6 +228,9 @@ void run_memory_check(struct job_run *run, bool has_events);
 /* run_watch.c: from START_BUNDLE to FORGET_BUNDLE a bundle is watched. */
 void run_watch_bundle(struct job_run *run, uint64_t bundle, const struct plan_stage *stage, unsigned worker);
 void run_watch_forget(struct job_run *run, uint64_t bundle);
+/* Since it gave the last sign of life, and since it began; 0 for one that is not watched. */
+int64_t run_watch_silence_ms(const struct job_run *run, uint64_t bundle, int64_t now_ns);
+int64_t run_watch_age_ns(const struct job_run *run, uint64_t bundle);
 void run_watch_clear(struct job_run *run);
 /* Something of this bundle moved. Harmless for one that is not watched. */
 void run_bundle_sign_of_life(struct job_run *run, uint64_t bundle);

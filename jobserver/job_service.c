@@ -201,10 +201,10 @@ static void log_event(void *user, const struct job_event *event) {
 
     if (!event->is_state) {
         if (event->importance >= JOB_MESSAGE_ERROR)
-            log_warning("job", "%s: %.4000s", id, event->text);
+            log_write_job(LOG_LEVEL_WARNING, "job", id, "%.4000s", event->text);
         return;
     }
-    log_info("job", "%s: %s", id, job_state_name(event->state));
+    log_write_job(LOG_LEVEL_INFO, "job", id, "%s", job_state_name(event->state));
     if (job_state_is_terminal(event->state)) {
         job_unsubscribe(logger->subscription);
         job_unref(logger->job);

@@ -188,6 +188,14 @@ static void on_status(void *user, uint64_t token, const char *text, bool is_erro
     post(event);
 }
 
+static void on_samples(void *user, uint64_t token, struct fn_samples *samples) {
+    struct run_event *event = worker_event(user, RUN_EVENT_SAMPLES);
+
+    event->engine.token = token;
+    event->samples = samples;
+    post(event);
+}
+
 static void on_gone(void *user) {
     post(worker_event(user, RUN_EVENT_HARNESS_GONE));
 }
@@ -217,6 +225,7 @@ const struct fn_worker_handler run_harness_handler = {
     .sent = on_sent,
     .log = on_log,
     .status = on_status,
+    .samples = on_samples,
     .gone = on_gone,
 };
 

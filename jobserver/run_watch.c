@@ -20,6 +20,7 @@ enum {
 struct watched {
     const struct plan_stage *stage;
     unsigned worker;
+    int64_t began_ns;
     int64_t sign_ns;  /* the last sign of life */
     unsigned reports; /* since then */
 };
@@ -49,13 +50,25 @@ void run_watch_bundle(struct job_run *run, uint64_t bundle, const struct plan_st
 
     watched->stage = stage;
     watched->worker = worker;
-    watched->sign_ns = monotonic_now_ns();
+    watched->began_ns = watched->sign_ns = monotonic_now_ns();
     free(map_set(&run->watched, &bundle, sizeof(bundle), watched));
     run->watch_ns = MIN(run->watch_ns, due_ns(run, watched));
 }
 
 void run_watch_forget(struct job_run *run, uint64_t bundle) {
     free(map_remove(&run->watched, &bundle, sizeof(bundle)));
+}
+
+int64_t run_watch_silence_ms(const struct job_run *run, uint64_t bundle, int64_t now_ns) {
+    const struct watched *watched = find(run, bundle);
+
+    return watched ? MAX(now_ns - watched->sign_ns, (int64_t)0) / 1000000 : 0;
+}
+
+int64_t run_watch_age_ns(const struct job_run *run, uint64_t bundle) {
+    const struct watched *watched = find(run, bundle);
+
+    return watched ? monotonic_now_ns() - watched->began_ns : 0;
 }
 
 void run_watch_clear(struct job_run *run) {

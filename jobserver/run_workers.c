@@ -110,6 +110,7 @@ static bool take_warm(struct run_worker *worker, struct slice identity) {
 }
 
 static void free_worker(struct run_worker *worker) {
+    statistics_move_worker(worker->run->statistics, &worker->gauge, WORKERS_UNCOUNTED);
     list_remove(&worker->node);
     free(worker->disconnect_reason);
     free(worker->descriptors);
@@ -127,6 +128,7 @@ static struct run_worker *create_worker(struct job_run *run, unsigned environmen
     for (size_t i = 0; i < run->plan->stage_count; i++)
         worker->descriptors[i] = UINT_MAX;
     list_append(&run->workers, &worker->node);
+    statistics_move_worker(run->statistics, &worker->gauge, WORKERS_STARTING);
     return worker;
 }
 
@@ -292,6 +294,7 @@ static void close_worker(struct run_worker *worker) {
         return;
     worker->is_closing = true;
     worker->is_leaving = false;
+    statistics_move_worker(worker->run->statistics, &worker->gauge, WORKERS_ENDING);
     worker->deadline_ns = after_ms(worker->harness ? last_words_ms(worker) : 0);
     if (worker->harness)
         fn_worker_close(worker->harness);
@@ -361,6 +364,7 @@ void run_worker_give_up(struct run_worker *worker, char *why) {
     bool has_others = has_other_worker(worker), was_connected = worker->is_connected;
     unsigned number = worker->number, index = worker->environment;
 
+    statistics_add(&run->statistics->workers_lost, !run->is_over && was_connected);
     if (!run->is_over && !worker->had_bundle)
         note_failure(worker, xstrdup(why));
     else
@@ -401,6 +405,9 @@ void run_worker_connected(struct run_worker *worker) {
     if (worker->is_closing)
         return;
     worker->is_connected = true;
+    worker->connected_ms = run_now_ms(run);
+    statistics_move_worker(run->statistics, &worker->gauge, WORKERS_CONNECTED);
+    statistics_add(&run->statistics->workers_connected, 1);
     if (run->is_over)
         return;
     worker->deadline_ns = INT64_MAX;

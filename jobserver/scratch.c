@@ -399,6 +399,10 @@ size_t scratch_storing_bytes(const struct scratch *scratch) {
     return atomic_load_explicit(&scratch->storing_bytes, memory_order_relaxed);
 }
 
+size_t scratch_used_bytes(const struct scratch *scratch) {
+    return account_used(scratch->disk);
+}
+
 void scratch_totals(const struct scratch *scratch, uint64_t *ret_written, uint64_t *ret_read) {
     *ret_written = atomic_load_explicit(&scratch->written_bytes, memory_order_relaxed);
     *ret_read = atomic_load_explicit(&scratch->read_bytes, memory_order_relaxed);

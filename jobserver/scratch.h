@@ -42,6 +42,8 @@ void scratch_load(struct scratch *scratch, uint64_t extent, uint64_t token);
 void scratch_drop(struct scratch *scratch, uint64_t extent);
 /* Bytes handed to scratch_store() and not yet written: memory that is about to be free. Any thread. */
 size_t scratch_storing_bytes(const struct scratch *scratch);
+/* What the extents take on disk now. Any thread. */
+size_t scratch_used_bytes(const struct scratch *scratch);
 /* Bytes ever written and read, as they lie on disk. */
 void scratch_totals(const struct scratch *scratch, uint64_t *ret_written, uint64_t *ret_read);
 /* Waits for what is under way, without callbacks, and frees everything. NULL is fine. */

@@ -207,6 +207,15 @@ static bool give(struct sdk_worker *worker, struct run_worker *owner, struct acc
     return is_fit;
 }
 
+size_t worker_shelf_count(struct worker_shelf *shelf) {
+    size_t count;
+
+    pthread_mutex_lock(&shelf->lock);
+    count = shelf->idle_count;
+    pthread_mutex_unlock(&shelf->lock);
+    return count;
+}
+
 struct sdk_worker *worker_shelf_take(struct worker_shelf *shelf, struct slice identity, struct run_worker *owner,
                                      struct account *account) {
     struct sdk_worker *worker = NULL;

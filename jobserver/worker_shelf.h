@@ -27,6 +27,8 @@ void worker_shelf_destroy(struct worker_shelf *shelf);
 /* Takes the worker over from `owner`. False, with nothing changed: it is no worker to keep (by identity or by what happened to it), or
  * not idle, or nothing is kept. Once true, nothing that the worker says reaches the old owner. */
 bool worker_shelf_keep(struct worker_shelf *shelf, struct sdk_worker *worker);
+/* How many are on it and not about to end. */
+size_t worker_shelf_count(struct worker_shelf *shelf);
 /* The one of this identity that served last and is not lost, with what it says from now on going to `owner` and charged to `account`; or NULL.
  * RUN_EVENT_CONNECTED comes before all else, now or when it has connected. */
 struct sdk_worker *worker_shelf_take(struct worker_shelf *shelf, struct slice identity, struct run_worker *owner,

@@ -1,46 +1,12 @@
 #include "wire/json.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-
-#include "base/utf8.h"
 
 static void add_text(struct buf *out, const char *text) {
     buf_add(out, text, strlen(text));
 }
 
 /* ---- values ---- */
-
-void json_add_string(struct buf *out, const char *text) {
-    const uint8_t *at = (const uint8_t *)text, *end = at + strlen(text);
-
-    buf_add_u8(out, '"');
-    while (at < end) {
-        size_t length = utf8_character_size(at, (size_t)(end - at));
-
-        if (length == 0)
-            add_text(out, "\xef\xbf\xbd");
-        else if (*at == '"' || *at == '\\')
-            buf_printf(out, "\\%c", *at);
-        else if (*at < 0x20 || *at == 0x7f)
-            buf_printf(out, "\\u%04x", *at);
-        else
-            buf_add(out, at, length);
-        at += MAX(length, (size_t)1);
-    }
-    buf_add_u8(out, '"');
-}
-
-/* JSON has no infinities: null. */
-void json_add_number(struct buf *out, double number) {
-    if (!isfinite(number))
-        add_text(out, "null");
-    else if (floor(number) == number && fabs(number) < 9007199254740992.0)
-        buf_printf(out, "%.0f", number);
-    else
-        buf_printf(out, "%.17g", number);
-}
 
 static void add_base64(struct buf *out, const ProtobufCBinaryData *bytes) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

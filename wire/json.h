@@ -8,13 +8,8 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#include "base/buf.h"
+#include "base/json.h"
 
 /* Appends an object. Messages are as deep as their types nest: the caller builds them, they do not come from outside. */
 void json_add_message(struct buf *out, const ProtobufCMessage *message);
-/* Appends a string in quotes. */
-void json_add_string(struct buf *out, const char *text);
-/* Whole numbers without an exponent, since readers make integers of those. */
-void json_add_number(struct buf *out, double number);
-
 #endif

@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#include "trestle_inspection.pb-c.h"
+#include "wire/pb.h"
+
 /* So many jobs are remembered; then all are forgotten, and read anew when they are asked for. */
 enum { MAX_DIGESTS = 4096 };
 
@@ -12,6 +15,7 @@ void digests_init(struct digests *digests) {
 
 void digest_clear(struct digest *digest) {
     free(digest->error);
+    free(digest->sdk);
     *digest = (struct digest){0};
 }
 
@@ -60,6 +64,22 @@ int64_t digest_end(const struct digest *digest) {
     return digest->state_count && job_state_is_terminal(digest->states[last].state) ? digest->states[last].time_ms : 0;
 }
 
+static void read_last_graph(struct digest *digest, struct job *job) {
+    CLEANUP_SLICE struct slice packed = job_last_graph(job);
+    Trestle__V1__Graph *graph;
+    struct arena arena = {0};
+
+    if (packed.size &&
+        PB_UNPACK(Trestle__V1__Graph, trestle__v1__graph, packed, PB_STRINGS_LENIENT, &arena, &graph, NULL) == 0) {
+        digest->retries = graph->retries;
+        digest->peak_memory_bytes = graph->peak_memory_bytes;
+        digest->sdk = xstrdup(graph->sdk);
+        for (size_t i = 0; i < graph->n_stages; i++)
+            digest->is_streaming |= graph->stages[i]->is_streaming;
+    }
+    arena_clear(&arena);
+}
+
 /* A failure makes warnings of the errors before it: what was read of them is read anew. */
 static void read_on(struct digest *digest, struct job *job) {
     bool was_over = digest_end(digest) != 0;
@@ -69,6 +89,7 @@ static void read_on(struct digest *digest, struct job *job) {
         return;
     digest_clear(digest);
     job_read_history(job, 0, take_event, digest);
+    read_last_graph(digest, job);
 }
 
 struct digest digests_get(struct digests *digests, struct job *job) {
@@ -85,6 +106,7 @@ struct digest digests_get(struct digests *digests, struct job *job) {
     read_on(digest, job);
     copy = *digest;
     copy.error = digest->error ? xstrdup(digest->error) : NULL;
+    copy.sdk = digest->sdk ? xstrdup(digest->sdk) : NULL;
     pthread_mutex_unlock(&digests->mutex);
     return copy;
 }

@@ -19,6 +19,11 @@ struct digest {
     size_t state_count;
     unsigned warnings;
     char *error; /* owned; what failed it, or NULL */
+    /* Of a job that is over, by its last graph: */
+    unsigned retries;
+    bool is_streaming;
+    char *sdk; /* owned, or NULL */
+    uint64_t peak_memory_bytes;
 };
 
 /* Any thread. Zero-initialise but for the mutex. */

@@ -1,6 +1,7 @@
 #include "jobserver/inspection/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 int64_t inspection_now_ms(void) {
@@ -15,6 +16,7 @@ struct inspection *inspection_create(const struct inspection_options *options) {
 
     inspection->options = *options;
     inspection->options.endpoint = inspection->endpoint = xstrdup(options->endpoint);
+    inspection->options.state_directory = inspection->state_directory = xstrdup(options->state_directory);
     inspection->started_ms = inspection_now_ms();
     digests_init(&inspection->digests);
     return inspection;
@@ -24,6 +26,7 @@ void inspection_destroy(struct inspection *inspection) {
     if (!inspection)
         return;
     digests_finish(&inspection->digests);
+    free(inspection->state_directory);
     free(inspection->endpoint);
     free(inspection);
 }
@@ -31,10 +34,20 @@ void inspection_destroy(struct inspection *inspection) {
 #define METHOD(name, request, run)                                                                                     \
     { name, &trestle__v1__##request##__descriptor, run }
 
-const struct inspection_method inspection_methods[] = {
+static const struct inspection_method methods[] = {
     METHOD("GetServer", get_server_request, inspect_server),
     METHOD("ListJobs", list_jobs_request, inspect_jobs),
     METHOD("GetJob", get_job_request, inspect_job),
+    METHOD("GetGraph", get_graph_request, inspect_graph),
     METHOD("ListMessages", list_messages_request, inspect_messages),
+    METHOD("GetMetrics", get_metrics_request, inspect_metrics),
+    METHOD("GetWorkerStatus", get_worker_status_request, inspect_worker_status),
+    METHOD("SampleElements", sample_elements_request, inspect_samples),
 };
-const size_t inspection_method_count = ARRAY_COUNT(inspection_methods);
+
+const struct inspection_method *inspection_find_method(const char *name) {
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++)
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
+    abort(); /* the tables of routes and of gRPC's methods name none that is not there */
+}

@@ -3,7 +3,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "jobserver/environment.h"
 #include "jobserver/host.h"
+#include "jobserver/inspection/graph.h"
+#include "jobserver/inspection/headline.h"
 #include "jobserver/inspection/internal.h"
 #include "jobserver/inspection/sdk_name.h"
 #include "jobserver/pipeline_options.h"
@@ -24,10 +27,6 @@ static bool is_streaming(const struct plan *plan) {
     return false;
 }
 
-static char *first_line(struct arena *arena, const char *text) {
-    return text ? arena_copy(arena, text, strcspn(text, "\n")) : (char *)"";
-}
-
 static int32_t priority_of(struct slice bytes) {
     struct pipeline_options *options;
     int64_t priority = 0;
@@ -39,7 +38,18 @@ static int32_t priority_of(struct slice bytes) {
     return (int32_t)priority;
 }
 
-static void fill_summary(struct job *job, const struct digest *digest, struct arena *arena, summary_t *summary) {
+/* `snapshot` NULL: nothing runs. */
+static double progress_of(bool has_no_end, const struct plan *plan, enum job_state state,
+                          const struct run_snapshot *snapshot) {
+    if (has_no_end)
+        return -1;
+    if (state == JOB_DONE)
+        return 1;
+    return snapshot && plan ? inspection_progress(plan, &snapshot->engine) : -1;
+}
+
+static void fill_summary(struct job *job, const struct digest *digest, const struct run_snapshot *snapshot,
+                         struct arena *arena, summary_t *summary) {
     const struct job_spec *spec = job_specification(job);
 
     trestle__v1__job_summary__init(summary);
@@ -49,10 +59,11 @@ static void fill_summary(struct job *job, const struct digest *digest, struct ar
     summary->submitted_ms = digest_time_of(digest, JOB_STOPPED);
     summary->started_ms = digest_time_of(digest, JOB_STARTING);
     summary->ended_ms = digest_end(digest);
-    summary->is_streaming = is_streaming(spec->plan);
-    summary->progress = -1;
-    summary->error = first_line(arena, digest->error);
-    summary->sdk = sdk_names(spec->plan, arena);
+    summary->is_streaming = digest->is_streaming || is_streaming(spec->plan);
+    summary->progress = progress_of(summary->is_streaming, spec->plan, job_current_state(job), snapshot);
+    summary->retries = snapshot ? (uint32_t)snapshot->engine.retries : digest->retries;
+    summary->error = headline(arena, digest->error);
+    summary->sdk = digest->sdk ? arena_string(arena, digest->sdk) : sdk_names(spec->plan, arena);
     summary->priority = priority_of(spec->pipeline_options);
 }
 
@@ -87,10 +98,12 @@ static int check_states(const Trestle__V1__ListJobsRequest *request, struct stat
 static summary_t *make_summary(struct inspection *inspection, struct job *job, struct arena *arena) {
     summary_t *summary = arena_new(arena, summary_t);
     struct digest digest = digests_get(&inspection->digests, job);
+    struct run_snapshot *snapshot = host_inspect_job(inspection->options.host, job, 0);
 
-    fill_summary(job, &digest, arena, summary);
+    fill_summary(job, &digest, snapshot, arena, summary);
     if (job_current_state(job) == JOB_STOPPED)
         summary->queue_place = host_queue_place(inspection->options.host, job);
+    run_snapshot_unref(snapshot);
     digest_clear(&digest);
     return summary;
 }
@@ -152,7 +165,30 @@ static char *options_json(struct slice options, struct arena *arena) {
     return text;
 }
 
-static void fill_environments(detail_t *detail, const struct plan *plan, struct arena *arena) {
+/* How it is run here; empty: not at all. */
+static char *way_of(const struct config *config, const struct plan_environment *environment) {
+    static const struct {
+        const char *urn;
+        const char *way;
+    } ways[] = {
+        {"beam:env:external:v1", "external"},
+        {"beam:env:process:v1", "process"},
+        {"beam:env:docker:v1", "container"},
+        {WORKER_NATIVE_URN, "native"},
+    };
+    struct environment_choice choice = {0};
+    char *way = (char *)"";
+
+    if (environment_choose(config, environment->urn, environment->payload, &choice, NULL) == 0)
+        for (size_t i = 0; i < ARRAY_COUNT(ways); i++)
+            if (strcmp(choice.urn, ways[i].urn) == 0)
+                way = (char *)ways[i].way;
+    environment_choice_clear(&choice);
+    return way;
+}
+
+static void fill_environments(detail_t *detail, const struct config *config, const struct plan *plan,
+                              struct arena *arena) {
     detail->environments = ARENA_ARRAY(arena, Trestle__V1__Environment, plan ? plan->environment_count : 0);
     for (size_t i = 0; plan && i < plan->environment_count; i++) {
         const struct plan_environment *from = &plan->environments[i];
@@ -163,24 +199,95 @@ static void fill_environments(detail_t *detail, const struct plan *plan, struct 
         environment->id = arena_string(arena, from->id);
         environment->urn = arena_string(arena, from->urn);
         environment->about = arena_string(arena, about);
+        environment->way = way_of(config, from);
         environment->sdk = sdk_name(from, arena);
         detail->environments[detail->n_environments++] = environment;
     }
 }
 
+/* ---- what runs ---- */
+
+static void add_bundles(const struct run_snapshot *snapshot, const struct plan *plan, unsigned worker_number,
+                        Trestle__V1__Worker *worker, struct arena *arena) {
+    worker->bundles = ARENA_ARRAY(arena, Trestle__V1__RunningBundle, snapshot->engine.bundle_count);
+    for (size_t i = 0; i < snapshot->engine.bundle_count; i++) {
+        const struct bundle_inspection *from = &snapshot->engine.bundles[i];
+        Trestle__V1__RunningBundle *bundle;
+
+        if (from->worker != worker_number)
+            continue;
+        bundle = arena_new(arena, Trestle__V1__RunningBundle);
+        trestle__v1__running_bundle__init(bundle);
+        bundle->id = from->id;
+        bundle->stage = arena_string(arena, plan->stages[from->stage].name);
+        bundle->running_ms = MAX(snapshot->now_ms - from->started_ms, (int64_t)0);
+        bundle->silent_ms = snapshot->silent_ms[i];
+        bundle->attempt = from->attempt;
+        worker->bundles[worker->n_bundles++] = bundle;
+    }
+}
+
+static void add_workers(const struct run_snapshot *snapshot, const struct plan *plan, detail_t *detail,
+                        struct arena *arena) {
+    static const char *const states[] = {
+        [WORKER_STARTING] = "starting", [WORKER_CONNECTED] = "connected", [WORKER_LEAVING] = "leaving"};
+
+    detail->workers = ARENA_ARRAY(arena, Trestle__V1__Worker, snapshot->worker_count);
+    for (size_t i = 0; i < snapshot->worker_count; i++) {
+        const struct worker_snapshot *from = &snapshot->workers[i];
+        Trestle__V1__Worker *worker = arena_new(arena, Trestle__V1__Worker);
+
+        trestle__v1__worker__init(worker);
+        worker->id = arena_string(arena, from->name);
+        worker->environment = arena_string(arena, from->environment);
+        worker->state = (char *)states[from->state];
+        worker->slots = from->slots;
+        worker->connected_ms = from->connected_ms;
+        worker->has_status = from->has_status;
+        add_bundles(snapshot, plan, from->number, worker, arena);
+        detail->workers[detail->n_workers++] = worker;
+    }
+}
+
+static char *waits_for(const struct run_snapshot *snapshot, const struct plan *plan, struct arena *arena) {
+    struct buf out = {0};
+    char *text;
+
+    for (size_t i = 0; i < snapshot->engine.stage_count; i++)
+        if (snapshot->engine.stages[i].waits_for)
+            buf_printf(&out, "stage %zu (%s): %s\n", i, plan->stages[i].name, snapshot->engine.stages[i].waits_for);
+    text = arena_copy(arena, buf_data(&out), out.size);
+    buf_clear(&out);
+    return text;
+}
+
+static void fill_run(const struct run_snapshot *snapshot, const struct plan *plan, detail_t *detail,
+                     struct arena *arena) {
+    detail->memory_bytes = snapshot->memory_bytes;
+    detail->peak_memory_bytes = snapshot->peak_memory_bytes;
+    detail->disk_bytes = snapshot->disk_bytes;
+    add_workers(snapshot, plan, detail, arena);
+    detail->waits_for = waits_for(snapshot, plan, arena);
+}
+
 static detail_t *make_detail(struct inspection *inspection, struct job *job, struct arena *arena) {
     const struct job_spec *spec = job_specification(job);
     struct digest digest = digests_get(&inspection->digests, job);
+    struct run_snapshot *snapshot = host_inspect_job(inspection->options.host, job, INSPECTION_WAIT_MS);
     detail_t *detail = arena_new(arena, detail_t);
 
     trestle__v1__job_detail__init(detail);
     detail->summary = arena_new(arena, summary_t);
-    fill_summary(job, &digest, arena, detail->summary);
+    fill_summary(job, &digest, snapshot, arena, detail->summary);
     fill_states(detail, &digest, arena);
-    fill_environments(detail, spec->plan, arena);
+    fill_environments(detail, inspection->options.config, spec->plan, arena);
     detail->error = digest.error ? arena_string(arena, digest.error) : (char *)"";
     detail->options_json = options_json(spec->pipeline_options, arena);
     detail->warnings = digest.warnings;
+    detail->peak_memory_bytes = digest.peak_memory_bytes;
+    if (snapshot && spec->plan)
+        fill_run(snapshot, spec->plan, detail, arena);
+    run_snapshot_unref(snapshot);
     digest_clear(&digest);
     return detail;
 }

@@ -3,19 +3,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "jobserver/host.h"
 #include "jobserver/inspection/internal.h"
 
-/* Of this process; 0 where the kernel does not say. */
-static uint64_t resident_bytes(void) {
+struct process_memory inspection_process_memory(void) {
     FILE *file = fopen("/proc/self/statm", "re");
-    unsigned long long all, resident = 0;
+    unsigned long long all = 0, resident = 0;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
-    if (!file)
-        return 0;
-    if (fscanf(file, "%llu %llu", &all, &resident) != 2)
-        resident = 0;
-    fclose(file);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (file && fscanf(file, "%llu %llu", &all, &resident) != 2)
+        all = resident = 0;
+    if (file)
+        fclose(file);
+    return (struct process_memory){.virtual_bytes = all * page, .resident_bytes = resident * page};
 }
 
 static void count_jobs(struct inspection *inspection, Trestle__V1__Server *server) {
@@ -37,6 +37,7 @@ int inspect_server(struct inspection *inspection, const ProtobufCMessage *reques
                    ProtobufCMessage **ret, struct status *st) {
     Trestle__V1__Server *server = arena_new(arena, Trestle__V1__Server);
     const struct inspection_options *options = &inspection->options;
+    const struct statistics *statistics = host_statistics(options->host);
 
     (void)request;
     (void)st;
@@ -49,8 +50,11 @@ int inspect_server(struct inspection *inspection, const ProtobufCMessage *reques
     server->memory_limit_bytes = options->memory->budget_bytes;
     server->disk_bytes = account_used(options->disk);
     server->disk_limit_bytes = options->disk->budget_bytes;
-    server->resident_bytes = resident_bytes();
+    server->resident_bytes = inspection_process_memory().resident_bytes;
     count_jobs(inspection, server);
+    server->warm_workers = (uint32_t)host_warm_workers(options->host);
+    server->workers = (uint32_t)MAX(atomic_load(&statistics->workers[WORKERS_CONNECTED]), 0) + server->warm_workers;
+    server->bundles = (uint32_t)MAX(atomic_load(&statistics->bundles_running), 0);
     *ret = &server->base;
     return 0;
 }

@@ -74,7 +74,11 @@ static const struct route routes[] = {
     {.path = "/api/v1/server", .method = "GetServer"},
     {.path = "/api/v1/jobs", .method = "ListJobs"},
     {.path = "/api/v1/jobs/{job_id}", .method = "GetJob"},
+    {.path = "/api/v1/jobs/{job_id}/graph", .method = "GetGraph"},
     {.path = "/api/v1/jobs/{job_id}/messages", .method = "ListMessages"},
+    {.path = "/api/v1/jobs/{job_id}/metrics", .method = "GetMetrics"},
+    {.path = "/api/v1/jobs/{job_id}/samples", .method = "SampleElements"},
+    {.path = "/api/v1/jobs/{job_id}/workers/{worker_id}/status", .method = "GetWorkerStatus"},
     {.path = "/api/v1/jobs/{job_id}/cancel", .change = cancel, .request = &trestle__v1__get_job_request__descriptor},
     {.path = "/api/v1/jobs/{job_id}/drain", .change = drain, .request = &trestle__v1__get_job_request__descriptor},
 };
@@ -143,16 +147,9 @@ static int read_query(const struct http_request *request, ProtobufCMessage *mess
     return r;
 }
 
-static const struct inspection_method *find_method(const char *name) {
-    for (size_t i = 0; i < inspection_method_count; i++)
-        if (strcmp(inspection_methods[i].name, name) == 0)
-            return &inspection_methods[i];
-    abort(); /* the table of routes names none that is not there */
-}
-
 static int run(struct inspection *inspection, const struct route *route, const struct http_request *request,
                struct arena *arena, ProtobufCMessage **ret, struct status *st) {
-    const struct inspection_method *method = route->method ? find_method(route->method) : NULL;
+    const struct inspection_method *method = route->method ? inspection_find_method(route->method) : NULL;
     const ProtobufCMessageDescriptor *type = method ? method->request : route->request;
     ProtobufCMessage *message = arena_zalloc(arena, type->sizeof_message);
     int r;
@@ -197,6 +194,55 @@ static bool serve_file(const char *path, struct http_response *response) {
     return false;
 }
 
+/* ---- for those who watch the daemon ---- */
+
+static void answer_text(struct http_response *response, unsigned code, const char *text) {
+    response->code = code;
+    response->content_type = "text/plain; charset=utf-8";
+    response->body = slice_copy(text, strlen(text), NULL);
+}
+
+static void serve_metrics(struct inspection *inspection, struct http_response *response) {
+    struct buf out = {0};
+
+    inspection_expose(inspection, &out);
+    response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response->body = buf_finish(&out);
+}
+
+/* The process serves, or this would not run. */
+static void serve_health(struct inspection *inspection, struct http_response *response) {
+    (void)inspection;
+    answer_text(response, HTTP_OK, "ok\n");
+}
+
+static void serve_readiness(struct inspection *inspection, struct http_response *response) {
+    const char *why;
+
+    if (inspection_is_ready(inspection, &why))
+        answer_text(response, HTTP_OK, "ready\n");
+    else
+        answer_text(response, 503, why);
+}
+
+static const struct {
+    const char *path;
+    void (*serve)(struct inspection *inspection, struct http_response *response);
+} probes[] = {
+    {"/metrics", serve_metrics},
+    {"/healthz", serve_health},
+    {"/readyz", serve_readiness},
+};
+
+static bool serve_probe(struct inspection *inspection, const char *path, struct http_response *response) {
+    for (size_t i = 0; i < ARRAY_COUNT(probes); i++)
+        if (strcmp(probes[i].path, path) == 0) {
+            probes[i].serve(inspection, response);
+            return true;
+        }
+    return false;
+}
+
 void inspection_serve_http(void *context, const struct http_request *request, struct http_response *ret_response) {
     const char *path = http_request_path(request);
     CLEANUP(freep) char *why = NULL;
@@ -206,7 +252,7 @@ void inspection_serve_http(void *context, const struct http_request *request, st
             serve_route(context, &routes[i], request, ret_response);
             return;
         }
-    if (serve_file(path, ret_response))
+    if (serve_probe(context, path, ret_response) || serve_file(path, ret_response))
         return;
     why = xasprintf("there is nothing at %.200s", path);
     answer_error(ret_response, 404, "NOT_FOUND", why);

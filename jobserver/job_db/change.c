@@ -162,11 +162,11 @@ static struct slice encode_metrics(const struct metric_table *table) {
     return buf_finish(&out);
 }
 
-static int save_metrics(struct job_db *db, int64_t key, const struct job_metrics *metrics, struct status *st) {
-    CLEANUP_SLICE struct slice attempted = encode_metrics(&metrics->attempted);
-    CLEANUP_SLICE struct slice committed = encode_metrics(&metrics->committed);
+static int save_metrics(struct job_db *db, int64_t key, const struct job_changes *changes, struct status *st) {
+    CLEANUP_SLICE struct slice attempted = encode_metrics(&changes->metrics->attempted);
+    CLEANUP_SLICE struct slice committed = encode_metrics(&changes->metrics->committed);
 
-    return sql_run(&db->writer, SQL_SAVE_METRICS, st, "ibb", key, &attempted, &committed);
+    return sql_run(&db->writer, SQL_SAVE_METRICS, st, "ibbb", key, &attempted, &committed, &changes->last_graph);
 }
 
 int save_job_changes(struct job_db *db, int64_t key, const struct job_changes *changes, struct status *st) {
@@ -177,6 +177,6 @@ int save_job_changes(struct job_db *db, int64_t key, const struct job_changes *c
         return r;
     r = save_events(db, key, changes, st);
     if (r == 0 && changes->metrics)
-        r = save_metrics(db, key, changes->metrics, st);
+        r = save_metrics(db, key, changes, st);
     return r;
 }

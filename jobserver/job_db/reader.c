@@ -145,6 +145,7 @@ static int read_metrics(struct sql *sql, int64_t key, struct job_past *past, str
 
         decode_metrics(attempted, &past->attempted);
         decode_metrics(committed, &past->committed);
+        past->last_graph = sql_bytes(sql, q, 2);
     }
     sql_reset(sql, q);
     return MIN(r, 0);

@@ -54,6 +54,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "  job INTEGER PRIMARY KEY REFERENCES job (key) ON DELETE CASCADE,"
     "  attempted BLOB NOT NULL," /* pairs of identity and payload, each with a varint length in front */
     "  committed BLOB NOT NULL);",
+    "ALTER TABLE metrics ADD COLUMN graph BLOB;", /* as it was at the end: job_last_graph() */
 };
 
 static int read_pragma(struct sql *sql, const char *text, int64_t *ret, struct status *st) {

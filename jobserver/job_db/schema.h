@@ -14,7 +14,7 @@
 
 #include "jobserver/job_db/sql.h"
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };
 
 /* Makes the tables in a new file, brings an older one up to date, and checks that the file is whole. FAILED_PRECONDITION: it is a newer
  * trestle's, or another program's. */

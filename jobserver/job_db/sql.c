@@ -26,7 +26,7 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_DROP_EVENTS] = "DELETE FROM event WHERE job = ?",
     [SQL_ADD_EVENT] =
         "INSERT INTO event (job, seq, time_ms, state, importance, is_note, text) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    [SQL_SAVE_METRICS] = "INSERT OR REPLACE INTO metrics (job, attempted, committed) VALUES (?, ?, ?)",
+    [SQL_SAVE_METRICS] = "INSERT OR REPLACE INTO metrics (job, attempted, committed, graph) VALUES (?, ?, ?, ?)",
     [SQL_LIST_PREPARATIONS] = "SELECT key, id, token, created_ms, staging, name, options, pipeline "
                               "FROM preparation JOIN submission USING (key) ORDER BY id",
     [SQL_LIST_JOBS] = "SELECT key, id, name, state, state_ms, created_ms, runs "
@@ -35,7 +35,7 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
                      "FROM job JOIN submission USING (key) WHERE key = ?",
     [SQL_READ_OPTIONS] = "SELECT options FROM submission WHERE key = ?",
     [SQL_READ_EVENTS] = "SELECT seq, time_ms, state, importance, is_note, text FROM event WHERE job = ? ORDER BY seq",
-    [SQL_READ_METRICS] = "SELECT attempted, committed FROM metrics WHERE job = ?",
+    [SQL_READ_METRICS] = "SELECT attempted, committed, graph FROM metrics WHERE job = ?",
     [SQL_READ_LAST_KEY] = "SELECT coalesce(max(key), 0) FROM submission",
     [SQL_LIST_ARTIFACTS] = "SELECT digest, max(bytes) FROM artifact GROUP BY digest",
     [SQL_LIST_FINISHED] = "SELECT key, id, state_ms, bytes FROM job WHERE " IS_OVER " ORDER BY state_ms DESC, id DESC",
@@ -177,7 +177,7 @@ const char *sql_text(struct sql *sql, enum sql_statement which, int column) {
 struct slice sql_bytes(struct sql *sql, enum sql_statement which, int column) {
     const void *bytes = sqlite3_column_blob(sql->statements[which], column);
 
-    return slice_copy(bytes, (size_t)sqlite3_column_bytes(sql->statements[which], column), NULL);
+    return !bytes ? SLICE_EMPTY : slice_copy(bytes, (size_t)sqlite3_column_bytes(sql->statements[which], column), NULL);
 }
 
 void sql_reset(struct sql *sql, enum sql_statement which) {

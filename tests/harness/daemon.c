@@ -93,8 +93,17 @@ bool daemon_restart(struct daemon_process *daemon) {
     CLEANUP(freep) char *config = xasprintf("%s/config.yaml", daemon->directory);
     CLEANUP(freep) char *state = xasprintf("%s/state", daemon->directory);
     CLEANUP(freep) char *log = xasprintf("%s/log", daemon->directory);
-    const char *argv[] = {
-        getenv("TRESTLE_BINARY"), "serve", "--listen", "127.0.0.1:0", "--state-dir", state, "--config", config, NULL};
+    const char *argv[] = {getenv("TRESTLE_BINARY"),
+                          "serve",
+                          "--listen",
+                          "127.0.0.1:0",
+                          "--http-listen",
+                          "127.0.0.1:0",
+                          "--state-dir",
+                          state,
+                          "--config",
+                          config,
+                          NULL};
     const char *prefix = "listening on ";
     struct child child;
     char line[200] = "";

@@ -8,6 +8,7 @@
 void add_drain_tests(Suite *suite);
 void add_end_tests(Suite *suite);
 void add_error_tests(Suite *suite);
+void add_inspection_tests(Suite *suite);
 void add_protocol_tests(Suite *suite);
 void add_job_tests(Suite *suite);
 void add_kill_tests(Suite *suite);

@@ -27,6 +27,7 @@ int main(void) {
         return EXIT_FAILURE;
     add_job_tests(suite);
     add_metric_tests(suite);
+    add_inspection_tests(suite);
     add_error_tests(suite);
     add_protocol_tests(suite);
     add_split_tests(suite);

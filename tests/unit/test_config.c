@@ -82,7 +82,7 @@ START_TEST(the_defaults_are_the_documented_ones)
     ck_assert_uint_eq(config.disk_total_bytes, 0);
     ck_assert_uint_eq(config.disk_per_job_bytes, 0);
     ck_assert_uint_eq(config.log_level, LOG_LEVEL_INFO);
-    ck_assert_uint_eq(config.log_format, CONFIG_LOG_PLAIN);
+    ck_assert_uint_eq(config.log_format, LOG_FORMAT_PLAIN);
     ck_assert_uint_eq(config.log_max_messages_per_job, 10000);
 }
 END_TEST
@@ -142,7 +142,7 @@ START_TEST(a_file_changes_what_it_names)
     ck_assert_uint_eq(config.workers_stop_grace_ms, 60000);
     ck_assert_uint_eq(config.limits_max_element_bytes, 4096);
     ck_assert_uint_eq(config.log_level, LOG_LEVEL_DEBUG);
-    ck_assert_uint_eq(config.log_format, CONFIG_LOG_JOURNAL);
+    ck_assert_uint_eq(config.log_format, LOG_FORMAT_JOURNAL);
     ck_assert_uint_eq(config.retry_worker_lost_attempts, 4);
     config_clear(&before);
 }
