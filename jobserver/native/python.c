@@ -1,8 +1,10 @@
-/* Python: a virtual environment in two layers, so that a change in what is staged does not install the SDK once more.
+/* Python: a virtual environment in layers, so that a change in one does not install those below once more.
  *
- *      CACHE/native/python/KEY    apache-beam of the image's version, for one interpreter
- *      CACHE/native/python/KEY'   what was staged with a pipeline, and what the image has besides (python_packages.h), if that is anything to
- *                                 install; a .pth file lets it see the other
+ *      CACHE/native/python/KEY     apache-beam of the image's version, for one interpreter
+ *      CACHE/native/python/KEY'    what the image has besides (python_packages.h), if that is anything
+ *      CACHE/native/python/KEY"    what was staged with a pipeline, if that is anything to install
+ *
+ * A .pth file lets a layer see those below.
  *
  * What is installed, in which order and with which of pip's options is the boot program's (sdks/python/container/boot.go and
  * piputil.go). pip is configured as everywhere on this machine: by its files and its variables. */
@@ -29,7 +31,8 @@ struct python {
     char *interpreter;
     const char *sdk;                  /* the staged archive of the SDK, or NULL: from the index */
     struct string_vec image_packages; /* requirements, in the environment's arena */
-    char *base;                       /* a virtual environment */
+    char *base;                       /* the layers' directories */
+    char *image;                      /* or NULL */
     bool has_build_isolation;
 };
 
@@ -160,6 +163,84 @@ static int get_base(struct python *python, struct status *st) {
     return r;
 }
 
+static char *staged_path(const struct python *python, const char *name) {
+    return xasprintf("%s/%s", python->task->environment->staged, name);
+}
+
+/* ---- what the image has besides ---- */
+
+/* site-packages of a virtual environment is at the same place in each. The first of `below` that has a package counts. */
+static int see_layers(const struct python *python, const char *directory, const char *const *below, struct status *st) {
+    const char *version = python->task->environment->image.language_version;
+    CLEANUP(freep) char *path = xasprintf("%s/lib/python%s/site-packages/trestle.pth", directory, version);
+    CLEANUP(freep) char *lines = xstrdup("");
+
+    for (; *below; below++) {
+        char *longer = xasprintf("%s%s/lib/python%s/site-packages\n", lines, *below, version);
+
+        free(lines);
+        lines = longer;
+    }
+    return tree_write(path, lines, strlen(lines), st);
+}
+
+enum { MAX_SUBMISSION_PACKAGES_BYTES = 1 << 20 };
+
+/* A client that stages no such list (--experiments=disable_logging_submission_environment, no pip) asks for none of them. */
+static int find_image_packages(struct python *python, struct status *st) {
+    CLEANUP(freep) char *path = staged_path(python, PYTHON_SUBMISSION_PACKAGES);
+    CLEANUP(freep) char *text = NULL;
+    FILE *file;
+
+    if (!native_find_artifact(python->task, PYTHON_SUBMISSION_PACKAGES))
+        return 0;
+    file = fopen(path, "re");
+    if (!file)
+        return status_set_errno(st, errno, "cannot read %s", path);
+    text = xmalloc(MAX_SUBMISSION_PACKAGES_BYTES + 1);
+    text[fread(text, 1, MAX_SUBMISSION_PACKAGES_BYTES, file)] = '\0';
+    fclose(file);
+    python_image_packages(text, &python->task->environment->arena, &python->image_packages);
+    return 0;
+}
+
+static int build_image(struct native_task *task, const char *directory, void *user, struct status *st) {
+    struct python *python = user;
+    const char *const below[] = {python->base, NULL};
+    struct string_vec what = {0};
+    int r = make_venv(python, directory, st);
+
+    if (r == 0)
+        r = see_layers(python, directory, below, st);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < python->image_packages.count; i++)
+        vec_push(&what, python->image_packages.items[i]);
+    vec_push(&what, NULL);
+    native_say(task, "installing packages of the image that the submitting environment has too into %s", directory);
+    r = pip_install(python, directory, what.items, st);
+    vec_free(&what);
+    return r == -STATUS_FAILED_PRECONDITION
+               ? status_prefix(st, "cannot install the packages of the image that the submitting environment has too "
+                                   "(--experiments=disable_logging_submission_environment leaves them out)")
+               : r;
+}
+
+static int get_image(struct python *python, struct status *st) {
+    struct string_vec parts = {0};
+    int r = find_image_packages(python, st);
+
+    if (r < 0 || python->image_packages.count == 0)
+        return r;
+    vec_push(&parts, "image 1");
+    vec_push(&parts, python->base);
+    for (size_t i = 0; i < python->image_packages.count; i++)
+        vec_push(&parts, python->image_packages.items[i]);
+    r = native_cached(python->task, "python", &parts, build_image, python, &python->image, st);
+    vec_free(&parts);
+    return r;
+}
+
 /* ---- what was staged ---- */
 
 static bool ends_with(const char *text, const char *end) {
@@ -186,10 +267,6 @@ static const char *find_staged_sdk(const struct native_task *task) {
 static bool is_requirements_file(const struct native_artifact *artifact) {
     return strcmp(artifact->name, REQUIREMENTS) == 0 ||
            strcmp(artifact->role_urn, urn_string(URN_ARTIFACT_ROLE_PIP_REQUIREMENTS_FILE)) == 0;
-}
-
-static char *staged_path(const struct python *python, const char *name) {
-    return xasprintf("%s/%s", python->task->environment->staged, name);
 }
 
 /* In two rounds: first only from what was staged, so that the index is not asked for what is there. */
@@ -235,64 +312,17 @@ static int install_extra_packages(struct python *python, const char *directory, 
     return r;
 }
 
-/* site-packages of a virtual environment is at the same place in each. */
-static int see_base(const struct python *python, const char *directory, struct status *st) {
-    const char *version = python->task->environment->image.language_version;
-    CLEANUP(freep) char *path = xasprintf("%s/lib/python%s/site-packages/trestle.pth", directory, version);
-    CLEANUP(freep) char *line = xasprintf("%s/lib/python%s/site-packages\n", python->base, version);
-
-    return tree_write(path, line, strlen(line), st);
-}
-
-enum { MAX_SUBMISSION_PACKAGES_BYTES = 1 << 20 };
-
-/* A client that stages no such list (--experiments=disable_logging_submission_environment, no pip) asks for none of them. */
-static int find_image_packages(struct python *python, struct status *st) {
-    CLEANUP(freep) char *path = staged_path(python, PYTHON_SUBMISSION_PACKAGES);
-    CLEANUP(freep) char *text = NULL;
-    FILE *file;
-
-    if (!native_find_artifact(python->task, PYTHON_SUBMISSION_PACKAGES))
-        return 0;
-    file = fopen(path, "re");
-    if (!file)
-        return status_set_errno(st, errno, "cannot read %s", path);
-    text = xmalloc(MAX_SUBMISSION_PACKAGES_BYTES + 1);
-    text[fread(text, 1, MAX_SUBMISSION_PACKAGES_BYTES, file)] = '\0';
-    fclose(file);
-    python_image_packages(text, &python->task->environment->arena, &python->image_packages);
-    return 0;
-}
-
-static int install_image_packages(struct python *python, const char *directory, struct status *st) {
-    struct string_vec what = {0};
-    int r;
-
-    if (python->image_packages.count == 0)
-        return 0;
-    for (size_t i = 0; i < python->image_packages.count; i++)
-        vec_push(&what, python->image_packages.items[i]);
-    vec_push(&what, NULL);
-    r = pip_install(python, directory, what.items, st);
-    vec_free(&what);
-    return r == -STATUS_FAILED_PRECONDITION
-               ? status_prefix(st, "cannot install the packages of the image that the submitting environment has too "
-                                   "(--experiments=disable_logging_submission_environment leaves them out)")
-               : r;
-}
-
 static int build_staged(struct native_task *task, const char *directory, void *user, struct status *st) {
     struct python *python = user;
+    const char *const with_image[] = {python->image, python->base, NULL};
     int r = make_venv(python, directory, st);
 
     if (r == 0)
-        r = see_base(python, directory, st);
+        r = see_layers(python, directory, python->image ? with_image : with_image + 1, st);
     if (r == 0)
         native_say(task, "installing what was staged with the pipeline into %s", directory);
     if (r == 0 && python->sdk)
         r = install_package(python, directory, python->sdk, false, st);
-    if (r == 0)
-        r = install_image_packages(python, directory, st);
     for (size_t i = 0; r == 0 && i < task->artifact_count; i++)
         if (is_requirements_file(&task->artifacts[i]))
             r = install_requirements(python, directory, task->artifacts[i].name, st);
@@ -307,7 +337,7 @@ static bool has_something_to_install(const struct python *python) {
     for (size_t i = 0; i < python->task->artifact_count; i++)
         if (is_requirements_file(&python->task->artifacts[i]))
             return true;
-    return python->sdk || python->image_packages.count > 0 || native_find_artifact(python->task, EXTRA_PACKAGES) ||
+    return python->sdk || native_find_artifact(python->task, EXTRA_PACKAGES) ||
            native_find_artifact(python->task, WORKFLOW);
 }
 
@@ -322,10 +352,8 @@ static int get_staged(struct python *python, char **ret, struct status *st) {
     int r;
 
     vec_push(&parts, "staged 1");
-    vec_push(&parts, python->base);
+    vec_push(&parts, python->image ? python->image : python->base);
     vec_push(&parts, python->has_build_isolation ? "isolated" : "");
-    for (size_t i = 0; i < python->image_packages.count; i++)
-        vec_push(&parts, python->image_packages.items[i]);
     for (size_t i = 0; i < python->task->artifact_count; i++) {
         const struct native_artifact *artifact = &python->task->artifacts[i];
 
@@ -364,15 +392,16 @@ static int python_prepare(struct native_task *task, struct status *st) {
     int r = find_interpreter(task, &python.interpreter, st);
 
     if (r == 0)
-        r = find_image_packages(&python, st);
-    if (r == 0)
         r = get_base(&python, st);
+    if (r == 0)
+        r = get_image(&python, st);
     if (r == 0 && has_something_to_install(&python))
         r = get_staged(&python, &directory, st);
     if (r == 0)
-        set_command(task->environment, directory ? directory : python.base);
+        set_command(task->environment, directory ? directory : python.image ? python.image : python.base);
     free(directory);
     vec_free(&python.image_packages);
+    free(python.image);
     free(python.base);
     free(python.interpreter);
     return r;

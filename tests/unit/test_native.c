@@ -392,6 +392,29 @@ START_TEST(packages_of_the_image_come_in_the_versions_of_who_submits)
 }
 END_TEST
 
+/* What is staged changes often, and pandas is large. */
+START_TEST(packages_of_the_image_are_installed_once_for_all_that_is_staged)
+{
+    CLEANUP(freep) char *list = path_of("l");
+    CLEANUP(freep) char *requirements = path_of("r");
+    CLEANUP(freep) char *calls = NULL;
+    struct native_artifact staged[] = {artifact(list, "submission_environment_dependencies.txt"),
+                                       artifact(requirements, "requirements.txt")};
+
+    write_text(list, "b'pandas==2.2.3\\n'");
+    write_python("exit 0");
+    await(prepare(0, PYTHON_IMAGE, staged, 1), NULL);
+    ck_assert_msg(clients[0].environment != NULL, "%s", clients[0].error);
+    await(prepare(1, PYTHON_IMAGE, staged, 2), NULL);
+    ck_assert_msg(clients[1].environment != NULL, "%s", clients[1].error);
+    calls = read_text(journal);
+    ck_assert_uint_eq(count_lines(calls, "-m venv"), 3);
+    ck_assert_uint_eq(count_lines(calls, "pandas==2.2.3"), 1);
+    ck_assert_uint_eq(count_lines(calls, "staged/requirements.txt --find-links"), 1);
+    ck_assert_uint_eq(count_cached(), 3);
+}
+END_TEST
+
 START_TEST(packages_that_come_with_the_sdk_need_no_environment_of_their_own)
 {
     CLEANUP(freep) char *list = path_of("l");
@@ -577,6 +600,7 @@ int main(void) {
     tcase_add_test(tests, a_worker_is_told_where_and_who_it_is);
     tcase_add_test(tests, what_was_staged_is_installed_on_top);
     tcase_add_test(tests, packages_of_the_image_come_in_the_versions_of_who_submits);
+    tcase_add_test(tests, packages_of_the_image_are_installed_once_for_all_that_is_staged);
     tcase_add_test(tests, packages_that_come_with_the_sdk_need_no_environment_of_their_own);
     tcase_add_test(tests, a_build_that_fails_tells_the_last_lines_and_leaves_nothing);
     tcase_add_test(tests, who_needs_the_same_environment_waits_for_it);
