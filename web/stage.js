@@ -14,6 +14,9 @@ export const heat = (share) => share >= 0.5 ? 'hot' : share >= 0.2 ? 'warm' : 'c
 
 export const stageTime = (stage) => (stage.transforms || []).reduce((sum, transform) => sum + (transform.time_ms || 0), 0);
 
+// With what its running bundles have taken: the stage's own figure may be that of finished ones.
+export const takenIn = (stage) => Math.max(stage.elements_in || 0, stage.transforms?.[0]?.elements_in || 0);
+
 // Elements a second that came into each stage, over the last answers.
 export class Rates {
   #seen = new Map();
@@ -21,7 +24,7 @@ export class Rates {
   update(graph, now_ms) {
     for (const stage of graph.stages || []) {
       const seen = this.#seen.get(stage.index) || [];
-      seen.push({at: now_ms, n: stage.elements_in || 0});
+      seen.push({at: now_ms, n: takenIn(stage)});
       while (seen.length > 2 && now_ms - seen[0].at > 10e3) seen.shift();
       this.#seen.set(stage.index, seen);
     }
@@ -53,7 +56,7 @@ function factsOf(stage, context) {
   return [
     ['State', `${summaryOf(stage, context.graph.is_live)}${stage.progress >= 0 && stage.state === 'running' ? ` · ${percent(stage.progress)}` : ''}`],
     ['Waits for', stage.waits_for],
-    ['Taken in', `${counted(stage.elements_in || 0, 'element')}, ${bytes(stage.bytes_in)}${isLive && rate != null ? `, ${short(Math.round(rate))}/s now` : ''}`],
+    ['Taken in', `${counted(takenIn(stage), 'element')}, ${bytes(stage.bytes_in)}${isLive && rate != null ? `, ${short(Math.round(rate))}/s now` : ''}`],
     ['Bundles', [`${count(stage.bundles_done)} done`, stage.bundles_running && `${count(stage.bundles_running)} running`,
       stage.bundles_failed && `${count(stage.bundles_failed)} failed and run again`].filter(Boolean).join(', ')],
     ['Input watermark', watermark(stage.input_watermark, context.now_ms)],

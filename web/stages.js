@@ -2,7 +2,7 @@
 
 import {h, keep, setAttribute, setClass, setText} from './dom.js';
 import {brief, percent, short} from './format.js';
-import {heat, stageDetails, stageTime, summaryOf} from './stage.js';
+import {heat, stageDetails, stageTime, summaryOf, takenIn} from './stage.js';
 
 function makeItem() {
   const index = h('span', {class: 'index'}), name = h('span', {class: 'name'}), summary = h('span', {class: 'summary'});
@@ -57,7 +57,7 @@ export class StagesTab {
     setText(index, stage.index);
     setText(name, stage.name);
     setText(summary, summaryOf(stage, this.context.graph.is_live));
-    setText(elements, `${short(stage.elements_in)} in`);
+    setText(elements, `${short(takenIn(stage))} in`);
     setText(time, spent ? `${brief(spent)} ${percent(share)}` : '');
     bar.style.width = `${(share * 100).toFixed(1)}%`;
     if (item.open || details.element.parentNode) {

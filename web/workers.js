@@ -2,7 +2,7 @@
 
 import {get, path} from './api.js';
 import {h, keep, setAttribute, setClass, setText} from './dom.js';
-import {clock, count, duration} from './format.js';
+import {clock, count, duration, workerName} from './format.js';
 import {traceBlock} from './trace.js';
 
 const QUIET_MS = 10e3, SILENT_MS = 30e3;
@@ -66,7 +66,7 @@ export class WorkersTab {
     const table = h('table', {class: 'bundles'}, h('thead', null, h('tr', null, heads)), rows);
     const idle = h('p', {class: 'muted idle'}, 'No bundle runs on it.');
     const element = h('section', {class: 'worker', 'aria-label': `Worker ${worker.id}`},
-      h('div', {class: 'worker-head'}, h('h3', null, worker.id), state, about, button), h('div', {class: 'scroll'}, table), idle, dump);
+      h('div', {class: 'worker-head'}, h('h3', {title: worker.id}, workerName(worker.id, this.#jobId)), state, about, button), h('div', {class: 'scroll'}, table), idle, dump);
     element.parts = {state, about, rows, button, dump, table, idle};
     return element;
   }
