@@ -50,7 +50,7 @@ function showError(parent, job, stepHref) {
     ...(isDiskError(text) ? [h('p', {class: 'hint'}, 'The machine has no disk space left for the data of jobs; the pipeline is not at fault. End jobs that hold much, make ' +
       'room where state_dir is, or raise disk.total or disk.per_job in the configuration; then run it again.')] : []),
     facts.length ? h('dl', {class: 'facts-list'}, facts.map((fact) => h('div', null, h('dt', null, fact[0]), h('dd', null, fact[1])))) : '',
-    ...(text === cause ? [] : [traceBlock(text, true)]));
+    ...(text === cause ? [] : [traceBlock(text)]));
 }
 
 export class JobView {

@@ -3,7 +3,7 @@
 import {get, path} from './api.js';
 import {h, keep, setAttribute, setClass, setText} from './dom.js';
 import {clock, count, duration, workerName} from './format.js';
-import {traceBlock} from './trace.js';
+import {readTrace, traceBlock} from './trace.js';
 
 const QUIET_MS = 10e3, SILENT_MS = 30e3;
 
@@ -92,7 +92,10 @@ export class WorkersTab {
     dump.replaceChildren(h('p', {class: 'muted'}, 'Asking the worker …'));
     try {
       const status = await get(path('jobs', this.#jobId, 'workers', id, 'status'));
-      dump.replaceChildren(h('p', {class: 'muted'}, `At ${clock(Date.now())}. Frames of your own code are marked.`), traceBlock(status.text || 'It said nothing.', false));
+      const text = status.text || 'It said nothing.', {where} = readTrace(text);
+      dump.replaceChildren(
+        h('p', {class: 'muted'}, `At ${clock(Date.now())}${where ? ', in your own code: ' : '. No thread is in code that is neither an SDK nor an interpreter.'}`, h('strong', null, where)),
+        traceBlock(text));
     } catch (error) {
       dump.replaceChildren(h('p', {class: 'notice error'}, `No status: ${error.message}`));
     }
