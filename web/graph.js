@@ -161,8 +161,7 @@ export class GraphTab {
     if (this.#isPlaced || !this.#layout || !this.pane.getBoundingClientRect().width) return;
     this.#isPlaced = true;
     this.zoom.fit();
-    if (this.#selected !== null) this.#bringIn(this.#selected);
-    else if (this.zoom.scale < NEAR) this.#centre(this.#foremost());
+    if (this.zoom.scale < NEAR) this.#centre(this.#selected ?? this.#foremost());
   }
 
   // What fails, what is slow, what runs, or the beginning.
