@@ -32,10 +32,13 @@ export function serverFindings(server) {
   return found;
 }
 
+// Of a stage's transforms the one that took the most time; null: none took any.
+export const slowestIn = (stage) =>
+  (stage?.transforms || []).reduce((best, transform) => (transform.time_ms || 0) > (best?.time_ms || 0) ? transform : best, null);
+
 // Where a stage's time has gone so far, in words.
 function whereOf(graph, stageName) {
-  const stage = (graph?.stages || []).find((one) => one.name === stageName);
-  const most = (stage?.transforms || []).reduce((best, transform) => (transform.time_ms || 0) > (best?.time_ms || 0) ? transform : best, null);
+  const most = slowestIn((graph?.stages || []).find((stage) => stage.name === stageName));
   return most ? ` The time of that stage goes into ${tail(most.name, 80)}.` : '';
 }
 
@@ -53,7 +56,8 @@ function silences(job, graph) {
       const others = silent.length > 1 ? `, and ${counted(silent.length - 1, 'more bundle')}` : '';
       found.push({
         id: `silent ${worker.id}`, level: 'error', title: `Worker ${workerName(worker.id, job.summary.id)} has been silent for ${duration(first.silent_ms)}`,
-        text: `No progress and no data from bundle ${first.id} of ${head(first.stage, 80)}, which has run for ${duration(first.running_ms)}${others}.${whereOf(graph, first.stage)} ` +
+        text: `No progress and no data from bundle ${first.id} of ${head(first.stage, 80)}, ` +
+          `which has run for ${duration(first.running_ms)}${others}.${whereOf(graph, first.stage)} ` +
           (worker.has_status ? 'The status dump shows what each of its threads is doing.' :
             'It has no status stream; where it hangs can be seen on its machine, by py-spy or jstack.'),
         links: [{text: worker.has_status ? 'Status dump' : 'Workers', to: ['workers', worker.id]}],

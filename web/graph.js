@@ -5,7 +5,7 @@ import {brief, bytes, counted, duration, head, percent, short, tail, watermark} 
 import {slowest} from './findings.js';
 import {layOut} from './layout.js';
 import {PanZoom} from './panzoom.js';
-import {heat, stageDetails, stageTime, summaryOf, takenIn} from './stage.js';
+import {heat, intake, stageDetails, stageTime, summaryOf} from './stage.js';
 
 const WIDTH = 288, HEAD = 58, ROW = 19, PAD = 6, TIME_WIDTH = 92;
 const MAP_FROM = 8;  // boxes
@@ -48,7 +48,8 @@ function drawBox(stage, place, onClick) {
   const title = svg('text', {class: 'title', x: 10, y: 19}, titleOf(stage));
   const line1 = svg('text', {class: 'line', x: 10, y: 35}), line2 = svg('text', {class: 'line', x: 10, y: 50});
   const rows = (stage.transforms || []).map((transform, i) => drawRow(transform, HEAD + i * ROW));
-  const label = svg('text', {class: 'label', x: WIDTH / 2, y: place.height / 2 + 9, 'text-anchor': 'middle'}, fitted(stage.name, WIDTH - 20, `600 26px ${FONT}`));
+  const label = svg('text', {class: 'label', x: WIDTH / 2, y: place.height / 2 + 9, 'text-anchor': 'middle'},
+    fitted(stage.name, WIDTH - 20, `600 26px ${FONT}`));
   const heatBar = svg('rect', {class: 'stage-heat', x: 4, y: place.height - 5, height: 5, width: 0});
   const group = svg('g', {class: 'box', 'data-stage': stage.index, tabindex: 0, role: 'button', transform: `translate(${place.x} ${place.y})`, on: {
     click: () => onClick(stage.index),
@@ -90,7 +91,8 @@ export class GraphTab {
   constructor(open) {
     this.#open = open;
     this.drawing = svg('g', {class: 'drawing'});
-    this.pane = svg('svg', {class: 'pane', tabindex: 0, role: 'group', 'aria-label': 'Graph of stages. Arrow keys move it, plus and minus scale it, 0 shows all.'},
+    const help = 'Graph of stages. Arrow keys move it, plus and minus scale it, 0 shows all.';
+    this.pane = svg('svg', {class: 'pane', tabindex: 0, role: 'group', 'aria-label': help},
       svg('defs', null, svg('marker', {id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto'},
         svg('path', {d: 'M0 0L8 4L0 8z'}))), this.drawing);
     this.seen = svg('rect', {class: 'seen'});
@@ -177,10 +179,11 @@ export class GraphTab {
     const spent = stageTime(stage), share = times.total_ms ? spent / times.total_ms : 0;
     const summary = summaryOf(stage, this.#context.graph.is_live);
     setText(box.line1, summary);
-    const taken = `${short(takenIn(stage))} in, ${bytes(stage.bytes_in)}`;
+    const taken = intake(stage);
     const shown = stage.is_streaming && stage.input_watermark ? ` · ${watermark(stage.input_watermark, now_ms).replace(/^[^(]*\((.*)\)$/, '$1')}` : '';
     setText(box.line2, taken + shown);
-    setClass(box.group, 'box', stage.state, heat(share), stage.bundles_failed > 0 && 'retried', stage.index === this.#selected && 'selected', box.isFound && 'found');
+    setClass(box.group, 'box', stage.state, heat(share), stage.bundles_failed > 0 && 'retried',
+      stage.index === this.#selected && 'selected', box.isFound && 'found');
     setAttribute(box.group, 'aria-label', `Stage ${stage.index}, ${stage.name}: ${summary}, ${taken}, ${duration(spent)}`);
     setAttribute(box.heatBar, 'width', Math.round(share * (WIDTH - 4.5)));
     setClass(box.heatBar, 'stage-heat', heat(share));
@@ -228,7 +231,8 @@ export class GraphTab {
   // Moved only if it is not to be seen, or not to be read.
   #bringIn(index) {
     const place = this.#layout.boxes.get(index), seen = this.zoom.seen();
-    const isIn = place.x >= seen.x && place.x + place.width <= seen.x + seen.width && place.y >= seen.y && place.y + Math.min(place.height, seen.height) <= seen.y + seen.height + 1;
+    const isIn = place.x >= seen.x && place.x + place.width <= seen.x + seen.width &&
+      place.y >= seen.y && place.y + Math.min(place.height, seen.height) <= seen.y + seen.height + 1;
     if (!isIn || this.zoom.scale < FAR) this.#centre(index);
   }
 

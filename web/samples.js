@@ -14,7 +14,8 @@ export class SamplesTab {
   constructor(jobId, href) {
     this.#jobId = jobId;
     this.#href = href;
-    this.choice = h('select', {'aria-label': 'PCollection', on: {change: () => { location.hash = this.#href('samples', ...(this.choice.value ? [this.choice.value] : [])); }}},
+    const choose = () => { location.hash = this.#href('samples', ...[this.choice.value].filter(Boolean)); };
+    this.choice = h('select', {'aria-label': 'PCollection', on: {change: choose}},
       h('option', {value: ''}, 'all collections'));
     this.note = h('p', {class: 'empty', role: 'status'});
     this.list = h('div', {class: 'samples'});

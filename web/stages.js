@@ -19,7 +19,9 @@ const fits = (stage, text) => !text || stage.name.toLowerCase().includes(text) |
 
 export class StagesTab {
   constructor() {
-    this.search = h('input', {type: 'search', placeholder: 'Stage or transform', 'aria-label': 'Search stages and transforms', on: {input: () => this.#draw()}});
+    this.search = h('input', {type: 'search', placeholder: 'Stage or transform', 'aria-label': 'Search stages and transforms', on: {
+      input: () => this.#draw(),
+    }});
     this.order = h('select', {'aria-label': 'Order', on: {change: () => this.#draw()}},
       h('option', {value: 'flow'}, 'data order'), h('option', {value: 'time'}, 'slowest first'), h('option', {value: 'waiting'}, 'most waiting first'));
     this.list = h('div', {class: 'stages'});

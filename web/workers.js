@@ -66,7 +66,8 @@ export class WorkersTab {
     const table = h('table', {class: 'bundles'}, h('thead', null, h('tr', null, heads)), rows);
     const idle = h('p', {class: 'muted idle'}, 'No bundle runs on it.');
     const element = h('section', {class: 'worker', 'aria-label': `Worker ${worker.id}`},
-      h('div', {class: 'worker-head'}, h('h3', {title: worker.id}, workerName(worker.id, this.#jobId)), state, about, button), h('div', {class: 'scroll'}, table), idle, dump);
+      h('div', {class: 'worker-head'}, h('h3', {title: worker.id}, workerName(worker.id, this.#jobId)), state, about, button),
+      h('div', {class: 'scroll'}, table), idle, dump);
     element.parts = {state, about, rows, button, dump, table, idle};
     return element;
   }
@@ -93,8 +94,9 @@ export class WorkersTab {
     try {
       const status = await get(path('jobs', this.#jobId, 'workers', id, 'status'));
       const text = status.text || 'It said nothing.', {where} = readTrace(text);
+      const what = where ? ', in your own code: ' : '. No thread is in code that is neither an SDK nor an interpreter.';
       dump.replaceChildren(
-        h('p', {class: 'muted'}, `At ${clock(Date.now())}${where ? ', in your own code: ' : '. No thread is in code that is neither an SDK nor an interpreter.'}`, h('strong', null, where)),
+        h('p', {class: 'muted'}, `At ${clock(Date.now())}${what}`, h('strong', null, where)),
         traceBlock(text));
     } catch (error) {
       dump.replaceChildren(h('p', {class: 'notice error'}, `No status: ${error.message}`));

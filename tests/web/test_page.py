@@ -231,7 +231,7 @@ def figures_change_in_place(page):
   before = page.text('.stage[data-stage="2"]')
   page.browser.wait('kept.innerText !== %s' % json.dumps(before))
   check(page.browser.run('kept.isConnected && kept.open'), 'what was opened stays open')
-  page.browser.wait('/\\d\\/s now/.test(kept.innerText)')
+  page.browser.wait('/\\d elements a second/.test(kept.innerText)')
 
 
 @case
