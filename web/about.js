@@ -22,7 +22,8 @@ function table(title, heads) {
   return {
     element,
     set(values) {
-      keep(rows, values, (row) => row.join('\n'), (row) => h('tr', null, row.map(() => h('td'))), (element, row) => row.forEach((cell, i) => setText(element.children[i], cell)));
+      keep(rows, values, (row) => row.join('\n'), (row) => h('tr', null, row.map(() => h('td'))),
+        (element, row) => row.forEach((cell, i) => setText(element.children[i], cell)));
     },
   };
 }

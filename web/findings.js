@@ -1,11 +1,12 @@
 // What stands out in a job or on the machine, in words, the worst first: what somebody who was called out of bed wants to know. Pure functions of the API's
 // messages. A finding is {id, level: 'error' | 'warning' | 'note', title, text, links: [{text, to}]}; `to` is the rest of the job's address.
 
-import {bytesOf, count, counted, duration, isTerminal, percent, short, tail} from './format.js';
+import {bytesOf, count, counted, duration, head, isTerminal, percent, short, tail, workerName} from './format.js';
 
 const SILENT_MS = 30e3;         // without a sign of life: worth a word
 const SLOW_SHARE = 0.5;         // of the time of all transforms
 const SLOW_MS = 5000;           // below this nobody waits for it
+const WAITS_SHOWN = 4;
 const NEARLY_FULL = 0.85, FULL = 0.98;
 const DISK_WORDS = /no space left on device|ENOSPC|disk (quota|limit|space)|disk\.(total|per_job)|disk is full/i;
 
@@ -31,22 +32,34 @@ export function serverFindings(server) {
   return found;
 }
 
-function silences(job) {
+// Of a stage's transforms the one that took the most time; null: none took any.
+export const slowestIn = (stage) =>
+  (stage?.transforms || []).reduce((best, transform) => (transform.time_ms || 0) > (best?.time_ms || 0) ? transform : best, null);
+
+// Where a stage's time has gone so far, in words.
+function whereOf(graph, stageName) {
+  const most = slowestIn((graph?.stages || []).find((stage) => stage.name === stageName));
+  return most ? ` The time of that stage goes into ${tail(most.name, 80)}.` : '';
+}
+
+function silences(job, graph) {
   const found = [];
   for (const worker of job.workers || []) {
     const silent = (worker.bundles || []).filter((bundle) => bundle.silent_ms >= SILENT_MS).sort((a, b) => b.silent_ms - a.silent_ms);
     if (worker.state === 'lost') {
       found.push({
-        id: `lost ${worker.id}`, level: 'warning', title: `Worker ${worker.id} is lost`,
+        id: `lost ${worker.id}`, level: 'warning', title: `Worker ${workerName(worker.id, job.summary.id)} is lost`,
         text: 'Its connection broke or its process ended. What its bundles had begun is run again elsewhere.', links: [{text: 'Workers', to: ['workers']}],
       });
     } else if (silent.length) {
       const first = silent[0];
       const others = silent.length > 1 ? `, and ${counted(silent.length - 1, 'more bundle')}` : '';
       found.push({
-        id: `silent ${worker.id}`, level: 'error', title: `Worker ${worker.id} has been silent for ${duration(first.silent_ms)}`,
-        text: `No progress and no data from bundle ${first.id} of ${first.stage}, which has run for ${duration(first.running_ms)}${others}. ` +
-          'It hangs in the code of that stage, or its machine does. The status dump shows what each of its threads is doing.',
+        id: `silent ${worker.id}`, level: 'error', title: `Worker ${workerName(worker.id, job.summary.id)} has been silent for ${duration(first.silent_ms)}`,
+        text: `No progress and no data from bundle ${first.id} of ${head(first.stage, 80)}, ` +
+          `which has run for ${duration(first.running_ms)}${others}.${whereOf(graph, first.stage)} ` +
+          (worker.has_status ? 'The status dump shows what each of its threads is doing.' :
+            'It has no status stream; where it hangs can be seen on its machine, by py-spy or jstack.'),
         links: [{text: worker.has_status ? 'Status dump' : 'Workers', to: ['workers', worker.id]}],
       });
     }
@@ -83,8 +96,10 @@ function slowness(job, graph) {
 
 function waiting(job) {
   const text = (job.waits_for || '').trim();
-  return !text || isTerminal(job.summary.state) ? [] :
-    [{id: 'waits', level: 'note', title: 'What it waits for', text, links: []}];
+  if (!text || isTerminal(job.summary.state)) return [];
+  const lines = text.split('\n'), more = lines.length - WAITS_SHOWN;
+  const shown = more > 1 ? [...lines.slice(0, WAITS_SHOWN), `and ${counted(more, 'more stage')}`] : lines;
+  return [{id: 'waits', level: 'note', title: 'What it waits for', text: shown.join('\n'), links: more > 1 ? [{text: 'Stages', to: ['stages']}] : []}];
 }
 
 function queued(job) {
@@ -108,5 +123,5 @@ export const isDiskError = (text) => DISK_WORDS.test(text || '');
 
 // `graph` may be null: not known yet.
 export function jobFindings(job, graph) {
-  return [...silences(job), ...queued(job), ...slowness(job, graph), ...waiting(job), ...retries(job)];
+  return [...silences(job, graph), ...queued(job), ...slowness(job, graph), ...waiting(job), ...retries(job)];
 }

@@ -81,6 +81,15 @@ export function tail(name, size) {
   return text.length + 2 <= size ? `…/${text}` : `…${text.slice(text.length - size + 1)}`;
 }
 
+// The beginning of a text, where that says more than its end.
+export const head = (text, size) => text.length <= size ? text : `${text.slice(0, size - 1).replace(/[\s+]+$/, '')}…`;
+
+// A worker's id without the job's, and without most of its random end.
+export function workerName(id, jobId) {
+  const name = id.startsWith(`${jobId}-`) ? id.slice(jobId.length + 1) : id;
+  return name.replace(/([0-9a-f]{6})[0-9a-f]{10,}$/, '$1…');
+}
+
 // beam:transform:pardo:v1 -> pardo
 export const urnWord = (urn) => (urn || '').replace(/^beam:(transform|runner|env|coder|metric):/, '').replace(/:v\d+$/, '');
 

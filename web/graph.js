@@ -1,15 +1,18 @@
 // The drawing of a job's stages. Boxes and edges are made once for a graph's shape; figures change in place with each answer.
 
 import {h, setAttribute, setClass, setText, svg} from './dom.js';
-import {brief, bytes, counted, duration, percent, short, tail, watermark} from './format.js';
+import {brief, bytes, counted, duration, head, percent, short, tail, watermark} from './format.js';
 import {slowest} from './findings.js';
 import {layOut} from './layout.js';
 import {PanZoom} from './panzoom.js';
-import {heat, stageDetails, stageTime, summaryOf} from './stage.js';
+import {heat, intake, stageDetails, stageTime, summaryOf} from './stage.js';
 
 const WIDTH = 288, HEAD = 58, ROW = 19, PAD = 6, TIME_WIDTH = 92;
-const MAP_FROM = 12;  // boxes
+const MAP_FROM = 8;  // boxes
 const FAR = 0.5;  // below this scale small letters cannot be read, and are left out
+const NEAR = 0.75;  // from this scale on they are read with ease
+
+const FONT = 'system-ui, sans-serif';
 
 const measure = (() => {
   const context = document.createElement('canvas').getContext('2d');
@@ -19,14 +22,19 @@ const measure = (() => {
   };
 })();
 
-// The end of a name that fits into `width` pixels.
+// As much of a name as fits into `width` pixels: its end, or, of a list of names, its beginning.
 function fitted(name, width, font) {
+  const cut = name.includes(' + ') ? head : tail;
   let size = Math.min(name.length, Math.floor(width / 3));
-  while (size > 4 && measure(tail(name, size), font) > width) size--;
-  return tail(name, size);
+  while (size > 4 && measure(cut(name, size), font) > width) size--;
+  return cut(name, size);
 }
 
-const FONT = 'system-ui, sans-serif';
+// The index, and what of the name fits behind it.
+function titleOf(stage) {
+  const font = `600 13px ${FONT}`, start = `${stage.index}: `;
+  return start + fitted(stage.name, WIDTH - 20 - measure(start, font), font);
+}
 
 function drawRow(transform, y) {
   const bar = svg('rect', {class: 'bar', x: 4, y: y + 1, height: ROW - 2, width: 0});
@@ -37,10 +45,11 @@ function drawRow(transform, y) {
 }
 
 function drawBox(stage, place, onClick) {
-  const title = svg('text', {class: 'title', x: 10, y: 19}, fitted(`${stage.index}: ${stage.name}`, WIDTH - 20, `600 13px ${FONT}`));
+  const title = svg('text', {class: 'title', x: 10, y: 19}, titleOf(stage));
   const line1 = svg('text', {class: 'line', x: 10, y: 35}), line2 = svg('text', {class: 'line', x: 10, y: 50});
   const rows = (stage.transforms || []).map((transform, i) => drawRow(transform, HEAD + i * ROW));
-  const label = svg('text', {class: 'label', x: WIDTH / 2, y: place.height / 2 + 9, 'text-anchor': 'middle'}, fitted(stage.name, WIDTH - 20, `600 26px ${FONT}`));
+  const label = svg('text', {class: 'label', x: WIDTH / 2, y: place.height / 2 + 9, 'text-anchor': 'middle'},
+    fitted(stage.name, WIDTH - 20, `600 26px ${FONT}`));
   const heatBar = svg('rect', {class: 'stage-heat', x: 4, y: place.height - 5, height: 5, width: 0});
   const group = svg('g', {class: 'box', 'data-stage': stage.index, tabindex: 0, role: 'button', transform: `translate(${place.x} ${place.y})`, on: {
     click: () => onClick(stage.index),
@@ -82,7 +91,8 @@ export class GraphTab {
   constructor(open) {
     this.#open = open;
     this.drawing = svg('g', {class: 'drawing'});
-    this.pane = svg('svg', {class: 'pane', tabindex: 0, role: 'group', 'aria-label': 'Graph of stages. Arrow keys move it, plus and minus scale it, 0 shows all.'},
+    const help = 'Graph of stages. Arrow keys move it, plus and minus scale it, 0 shows all.';
+    this.pane = svg('svg', {class: 'pane', tabindex: 0, role: 'group', 'aria-label': help},
       svg('defs', null, svg('marker', {id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto'},
         svg('path', {d: 'M0 0L8 4L0 8z'}))), this.drawing);
     this.seen = svg('rect', {class: 'seen'});
@@ -153,8 +163,7 @@ export class GraphTab {
     if (this.#isPlaced || !this.#layout || !this.pane.getBoundingClientRect().width) return;
     this.#isPlaced = true;
     this.zoom.fit();
-    if (this.#selected !== null) this.#bringIn(this.#selected);
-    else if (this.zoom.scale < FAR) this.#centre(this.#foremost());
+    if (this.zoom.scale < NEAR) this.#centre(this.#selected ?? this.#foremost());
   }
 
   // What fails, what is slow, what runs, or the beginning.
@@ -170,10 +179,11 @@ export class GraphTab {
     const spent = stageTime(stage), share = times.total_ms ? spent / times.total_ms : 0;
     const summary = summaryOf(stage, this.#context.graph.is_live);
     setText(box.line1, summary);
-    const taken = `${short(stage.elements_in)} in, ${bytes(stage.bytes_in)}`;
+    const taken = intake(stage);
     const shown = stage.is_streaming && stage.input_watermark ? ` · ${watermark(stage.input_watermark, now_ms).replace(/^[^(]*\((.*)\)$/, '$1')}` : '';
     setText(box.line2, taken + shown);
-    setClass(box.group, 'box', stage.state, heat(share), stage.bundles_failed > 0 && 'retried', stage.index === this.#selected && 'selected', box.isFound && 'found');
+    setClass(box.group, 'box', stage.state, heat(share), stage.bundles_failed > 0 && 'retried',
+      stage.index === this.#selected && 'selected', box.isFound && 'found');
     setAttribute(box.group, 'aria-label', `Stage ${stage.index}, ${stage.name}: ${summary}, ${taken}, ${duration(spent)}`);
     setAttribute(box.heatBar, 'width', Math.round(share * (WIDTH - 4.5)));
     setClass(box.heatBar, 'stage-heat', heat(share));
@@ -215,13 +225,14 @@ export class GraphTab {
 
   #centre(index) {
     const place = this.#layout.boxes.get(index);
-    if (place) this.zoom.centre(place.x + place.width / 2, place.y + place.height / 2, Math.max(this.zoom.scale, 0.8));
+    if (place) this.zoom.centre(place.x + place.width / 2, place.y + place.height / 2, Math.max(this.zoom.scale, 0.85));
   }
 
   // Moved only if it is not to be seen, or not to be read.
   #bringIn(index) {
     const place = this.#layout.boxes.get(index), seen = this.zoom.seen();
-    const isIn = place.x >= seen.x && place.x + place.width <= seen.x + seen.width && place.y >= seen.y && place.y + Math.min(place.height, seen.height) <= seen.y + seen.height + 1;
+    const isIn = place.x >= seen.x && place.x + place.width <= seen.x + seen.width &&
+      place.y >= seen.y && place.y + Math.min(place.height, seen.height) <= seen.y + seen.height + 1;
     if (!isIn || this.zoom.scale < FAR) this.#centre(index);
   }
 

@@ -17,6 +17,8 @@ import {readTrace, traceBlock} from './trace.js';
 import {WorkersTab} from './workers.js';
 
 const NARROW = '(max-width: 700px)';
+const DISK_HINT = 'The machine has no disk space left for the data of jobs; the pipeline is not at fault. End jobs that hold much, make room where state_dir ' +
+  'is, or raise disk.total or disk.per_job in the configuration; then run it again.';
 const GRAPH_TABS = new Set(['graph', 'stages']);
 
 function factsOf(job, now_ms) {
@@ -44,13 +46,13 @@ function showError(parent, job, stepHref) {
   if (!text) return;
   const first = job.summary.error || text.split('\n')[0];
   const cause = read.cause || first;
-  const facts = [['Step', href ? h('a', {href}, read.step) : read.step], ['Your code', read.where], ['Reported as', ![cause, text].includes(first) && read.lines[0].kind !== 'foreign' && first]].filter((fact) => fact[1]);
+  const isNews = ![cause, text].includes(first) && read.lines[0].kind !== 'foreign';
+  const facts = [['Step', href ? h('a', {href}, read.step) : read.step], ['Your code', read.where], ['Reported as', isNews && first]].filter((fact) => fact[1]);
   parent.replaceChildren(
     h('h2', null, cause),
-    ...(isDiskError(text) ? [h('p', {class: 'hint'}, 'The machine has no disk space left for the data of jobs; the pipeline is not at fault. End jobs that hold much, make ' +
-      'room where state_dir is, or raise disk.total or disk.per_job in the configuration; then run it again.')] : []),
+    ...(isDiskError(text) ? [h('p', {class: 'hint'}, DISK_HINT)] : []),
     facts.length ? h('dl', {class: 'facts-list'}, facts.map((fact) => h('div', null, h('dt', null, fact[0]), h('dd', null, fact[1])))) : '',
-    ...(text === cause ? [] : [traceBlock(text, true)]));
+    ...(text === cause ? [] : [traceBlock(text)]));
 }
 
 export class JobView {
@@ -78,7 +80,8 @@ export class JobView {
     this.nav = h('nav', {class: 'tabs', 'aria-label': 'Parts of the job'});
     this.body = h('div', {class: 'tab'});
     this.element = h('section', {class: 'view job', 'aria-label': 'Job'},
-      h('div', {class: 'job-head'}, this.title, this.badge.element, this.progress.element, h('span', {class: 'id'}, id), h('span', {class: 'buttons'}, this.drain, this.cancel)),
+      h('div', {class: 'job-head'}, this.title, this.badge.element, this.progress.element, h('span', {class: 'id'}, id),
+        h('span', {class: 'buttons'}, this.drain, this.cancel)),
       this.facts, this.answer, this.error, this.notices, this.nav, this.body);
     this.#pollers = [
       new Poller((signal) => this.#loadJob(signal), (error) => this.#fail(error)),
@@ -142,7 +145,8 @@ export class JobView {
   #context() {
     return {
       job: this.#job, graph: this.#graph, rates: this.#rates, now_ms: this.#server.now_ms(), times: this.#graph && timesOf(this.#graph),
-      stageHref: (index) => this.#href(this.#tabName === 'stages' ? 'graph' : this.#tabName, index), sampleHref: (pcollection) => this.#href('samples', pcollection),
+      stageHref: (index) => this.#href(this.#tabName === 'stages' ? 'graph' : this.#tabName, index),
+      sampleHref: (pcollection) => this.#href('samples', pcollection),
     };
   }
 

@@ -5,7 +5,8 @@ import {h, keep, setAttribute, setText} from './dom.js';
 import {count, duration, fullTime, isTerminal, percent, time} from './format.js';
 
 const PAGE = 100, MOST = 1000;
-const HEADS = [['State', 'state-cell'], ['Job', 'job'], ['Progress', 'progress-cell'], ['Submitted', 'submitted'], ['Took', 'took number'], ['SDK', 'sdk'], ['Error', 'error']];
+const HEADS = [['State', 'state-cell'], ['Job', 'job'], ['Progress', 'progress-cell'], ['Submitted', 'submitted'],
+  ['Took', 'took number'], ['SDK', 'sdk'], ['Error', 'error']];
 const FILTERS = [
   ['All', ''],
   ['Active', 'STARTING,RUNNING,DRAINING,CANCELLING,UPDATING,STOPPED'],
@@ -39,7 +40,8 @@ export function progressBar() {
       const isOver = isTerminal(job.state), isQueued = job.queue_place > 0;
       bar.hidden = isOver || isQueued || !isKnown;
       setAttribute(bar, 'value', isKnown ? job.progress : 0);
-      setText(text, isOver ? '' : isQueued ? `place ${count(job.queue_place)} in the queue` : isKnown ? percent(job.progress) : job.is_streaming ? 'stream' : '');
+      const running = isKnown ? percent(job.progress) : job.is_streaming ? 'stream' : '';
+      setText(text, isOver ? '' : isQueued ? `place ${count(job.queue_place)} in the queue` : running);
     },
   };
 }
@@ -55,7 +57,8 @@ function makeRow() {
   const name = h('a', {class: 'name'});
   const cells = {id: h('span', {class: 'id'}), submitted: h('td', {class: 'submitted'}), took: h('td', {class: 'took number'}),
     sdk: h('td', {class: 'sdk'}), error: h('td', {class: 'error'})};
-  const row = h('tr', null, h('td', {class: 'state-cell'}, badge.element), h('td', {class: 'job'}, name, ' ', cells.id), h('td', {class: 'progress-cell'}, progress.element),
+  const row = h('tr', null, h('td', {class: 'state-cell'}, badge.element), h('td', {class: 'job'}, name, ' ', cells.id),
+    h('td', {class: 'progress-cell'}, progress.element),
     cells.submitted, cells.took, cells.sdk, cells.error);
   row.parts = {badge, progress, name, ...cells};
   return row;

@@ -3,14 +3,14 @@
 //   1. a layer for each box: below all that it takes input from, as near as possible; a layer takes only so many
 //   2. an edge over several layers goes through a thin stand-in in each of those between, so that it passes beside boxes and never through them
 //   3. an order in each layer with few crossings: sweeps by the mean place of the neighbours, the best kept
-//   4. places: each box as near to the mean of its neighbours as the order and the gaps let it be (pool adjacent violators)
+//   4. places: each box as near to the mean of its neighbours as the order and the gaps let it be (pool adjacent violators); chains are made straight
 //
 //   layOut([{id, width, height}], [{from, to}]) -> {boxes: Map id -> {x, y, width, height}, links: [{path, labelX, labelY}], width, height}
 //
 // Edges whose ends are unknown, or that close a circle, have an empty path. A label's place is where the edge arrives.
 
 const GAP_X = 28, GAP_Y = 56, EDGE_GAP = 14, MARGIN = 24;
-const ORDER_SWEEPS = 16, PLACE_SWEEPS = 24;
+const ORDER_SWEEPS = 16, PLACE_SWEEPS = 40;
 
 function build(boxes, edges) {
   const nodes = boxes.map((box) => ({id: box.id, width: box.width, height: box.height, layer: 0, x: 0, up: [], down: []}));
@@ -195,6 +195,18 @@ function placeLayers(layers) {
   }
 }
 
+// A box that only takes from one above, which only gives to it, stands right below it; what else there is gives way as little as it can.
+function straighten(layers) {
+  for (const layer of layers) {
+    for (const node of layer) {
+      const isNext = node.up.length === 1 && node.up[0].down.length === 1;
+      node.wish = isNext ? node.up[0].x : node.x;
+      node.weight = isNext ? 20 : 1;
+    }
+    settle(layer);
+  }
+}
+
 // Turns middles into corners, with the layers' heights; returns each layer's {top, bottom}.
 function stack(layers) {
   const left = Math.min(...layers.flat().map((node) => node.x - node.width / 2));
@@ -265,6 +277,7 @@ export function layOut(boxes, edges) {
   assignLayers(order, links);
   const layers = orderLayers(makeLayers(order, links));
   placeLayers(layers);
+  straighten(layers);
   const spans = stack(layers);
   const places = new Map(nodes.map((node) => [node.id, {x: node.x - node.width / 2, y: node.y, width: node.width, height: node.height}]));
   return {

@@ -37,7 +37,8 @@ export class LogsTab {
     }});
     this.level = h('select', {'aria-label': 'Least importance', on: {change: again}},
       LEVELS.map((level) => h('option', {value: level, selected: level === 'BASIC'}, level === 'ERROR' ? 'errors' : `${level.toLowerCase()} and above`)));
-    this.from = h('select', {'aria-label': 'Where to begin', on: {change: again}}, h('option', {value: 'newest'}, 'the newest'), h('option', {value: 'first'}, 'from the start'));
+    this.from = h('select', {'aria-label': 'Where to begin', on: {change: again}},
+      h('option', {value: 'newest'}, 'the newest'), h('option', {value: 'first'}, 'from the start'));
     this.follow = h('input', {type: 'checkbox', checked: true});
     this.count = h('span', {class: 'muted', role: 'status'});
     this.lines = h('div', {class: 'messages', role: 'log', 'aria-live': 'off', tabindex: 0, 'aria-label': 'Messages', on: {scroll: () => this.#scrolled()}});

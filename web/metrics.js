@@ -8,10 +8,9 @@ const isUsers = (metric) => !/^beam:/.test(metric.name || '') && !/^beam:/.test(
 const key = (metric) => [metric.namespace, metric.name, metric.transform, metric.pcollection, metric.type].join('\n');
 const nameOf = (metric) => metric.namespace && isUsers(metric) ? `${metric.namespace}: ${metric.name}` : urnWord(metric.name);
 
-function makeRow() {
-  const row = h('tr', null, h('td', {class: 'name'}), h('td', {class: 'where'}), h('td', {class: 'muted'}), h('td', {class: 'value'}), h('td', {class: 'value muted'}));
-  return row;
-}
+const CELLS = ['name', 'where', 'muted', 'value', 'value muted'];
+
+const makeRow = () => h('tr', null, CELLS.map((name) => h('td', {class: name})));
 
 function updateRow(row, metric) {
   const values = [nameOf(metric), metric.transform || metric.pcollection, (metric.type || '').replace(/_/g, ' '), metric.attempted,

@@ -9,11 +9,13 @@ export class SamplesTab {
   #href;
   #pcollection = '';
   #isAsked = false;
+  #names = new Map();
 
   constructor(jobId, href) {
     this.#jobId = jobId;
     this.#href = href;
-    this.choice = h('select', {'aria-label': 'PCollection', on: {change: () => { location.hash = this.#href('samples', ...(this.choice.value ? [this.choice.value] : [])); }}},
+    const choose = () => { location.hash = this.#href('samples', ...[this.choice.value].filter(Boolean)); };
+    this.choice = h('select', {'aria-label': 'PCollection', on: {change: choose}},
       h('option', {value: ''}, 'all collections'));
     this.note = h('p', {class: 'empty', role: 'status'});
     this.list = h('div', {class: 'samples'});
@@ -33,7 +35,7 @@ export class SamplesTab {
   stop() {}
 
   update(context) {
-    const names = new Map((context.graph?.edges || []).map((edge) => [edge.pcollection, edge.pcollection_name || edge.pcollection]));
+    const names = this.#names = new Map((context.graph?.edges || []).map((edge) => [edge.pcollection, edge.pcollection_name || edge.pcollection]));
     if (this.#pcollection && !names.has(this.#pcollection)) names.set(this.#pcollection, this.#pcollection);
     keep(this.choice, [['', 'all collections'], ...names], (entry) => entry[0], () => h('option'), (option, [id, name]) => {
       option.value = id;
@@ -49,7 +51,7 @@ export class SamplesTab {
       const samples = (await get(path('jobs', this.#jobId, 'samples'), {pcollection: asked})).samples || [];
       if (asked !== this.#pcollection) return;
       this.list.replaceChildren(...samples.map((sample) => h('div', {class: sample.exception ? 'sample raised' : 'sample'},
-        h('span', {class: 'muted'}, `${sample.pcollection}${sample.time_ms ? ` · ${clock(sample.time_ms)}` : ''}`),
+        h('span', {class: 'muted'}, `${this.#names.get(sample.pcollection) || sample.pcollection}${sample.time_ms ? ` · ${clock(sample.time_ms)}` : ''}`),
         h('pre', null, sample.element), sample.exception && h('pre', {class: 'exception'}, sample.exception))));
       setText(this.note, samples.length ? `${count(samples.length)} sampled` : 'No element has been sampled yet.');
     } catch (error) {

@@ -1,6 +1,7 @@
 // One fused stage in full: its state in figures, its transforms with their time, and what comes in and goes out. Shared by the drawing and the list.
 
 import {h, keep, setAttribute, setClass, setText} from './dom.js';
+import {slowestIn} from './findings.js';
 import {brief, bytes, count, counted, percent, short, urnWord, watermark} from './format.js';
 
 // Of the times of all transforms: {total_ms, most_ms}.
@@ -14,14 +15,26 @@ export const heat = (share) => share >= 0.5 ? 'hot' : share >= 0.2 ? 'warm' : 'c
 
 export const stageTime = (stage) => (stage.transforms || []).reduce((sum, transform) => sum + (transform.time_ms || 0), 0);
 
-// Elements a second that came into each stage, over the last answers.
+// With what its running bundles have taken: the stage's own figure may be that of finished ones.
+export const takenIn = (stage) => Math.max(stage.elements_in || 0, stage.transforms?.[0]?.elements_in || 0);
+
+// What has gone through its slowest transform.
+function passed(stage) {
+  const most = slowestIn(stage);
+  return most ? most.elements_in || most.elements_out || 0 : takenIn(stage);
+}
+
+// "4,711 in, 1.2 MiB"
+export const intake = (stage) => `${short(takenIn(stage))} in${stage.bytes_in ? `, ${bytes(stage.bytes_in)}` : ''}`;
+
+// Elements a second that go through each stage, over the last answers.
 export class Rates {
   #seen = new Map();
 
   update(graph, now_ms) {
     for (const stage of graph.stages || []) {
       const seen = this.#seen.get(stage.index) || [];
-      seen.push({at: now_ms, n: stage.elements_in || 0});
+      seen.push({at: now_ms, n: passed(stage)});
       while (seen.length > 2 && now_ms - seen[0].at > 10e3) seen.shift();
       this.#seen.set(stage.index, seen);
     }
@@ -49,11 +62,11 @@ export function summaryOf(stage, isLive) {
 
 function factsOf(stage, context) {
   const rate = context.rates.of(stage);
-  const isLive = context.graph.is_live;
   return [
     ['State', `${summaryOf(stage, context.graph.is_live)}${stage.progress >= 0 && stage.state === 'running' ? ` · ${percent(stage.progress)}` : ''}`],
     ['Waits for', stage.waits_for],
-    ['Taken in', `${counted(stage.elements_in || 0, 'element')}, ${bytes(stage.bytes_in)}${isLive && rate != null ? `, ${short(Math.round(rate))}/s now` : ''}`],
+    ['Taken in', `${counted(takenIn(stage), 'element')}${stage.bytes_in ? `, ${bytes(stage.bytes_in)}` : ''}`],
+    ['Now', context.graph.is_live && rate != null && stage.state !== 'done' ? `${short(Math.round(rate))} elements a second` : ''],
     ['Bundles', [`${count(stage.bundles_done)} done`, stage.bundles_running && `${count(stage.bundles_running)} running`,
       stage.bundles_failed && `${count(stage.bundles_failed)} failed and run again`].filter(Boolean).join(', ')],
     ['Input watermark', watermark(stage.input_watermark, context.now_ms)],
@@ -83,7 +96,8 @@ function updateTransform(row, transform, times) {
   bar.style.width = `${(share * 100).toFixed(1)}%`;
   setText(text, transform.time_ms ? `${brief(transform.time_ms)} ${percent(share)}` : '');
   const each = elements && transform.time_ms ? transform.time_ms / elements : 0;
-  const values = [short(transform.elements_in), short(transform.elements_out), bytes(transform.bytes_out), each >= 0.01 ? `${each.toFixed(each < 1 ? 2 : 1)} ms` : ''];
+  const values = [short(transform.elements_in), short(transform.elements_out), bytes(transform.bytes_out),
+    each >= 0.01 ? `${each.toFixed(each < 1 ? 2 : 1)} ms` : ''];
   cells.forEach((cell, i) => setText(cell, values[i]));
 }
 
@@ -96,7 +110,8 @@ function updateEdges(list, edges, context, isInput) {
     const [stage, text, sample] = item.children;
     setText(stage, `${other}: ${names.get(other) || '?'}`);
     setAttribute(stage, 'href', context.stageHref(other));
-    setText(text, `${edge.is_side_input ? 'side input, ' : ''}${edge.pcollection_name || edge.pcollection} · ${counted(edge.elements || 0, 'element')}, ${bytes(edge.bytes)}`);
+    const name = `${edge.is_side_input ? 'side input, ' : ''}${edge.pcollection_name || edge.pcollection}`;
+    setText(text, `${name} · ${counted(edge.elements || 0, 'element')}, ${bytes(edge.bytes)}`);
     setAttribute(sample, 'href', context.sampleHref(edge.pcollection));
   });
 }
@@ -108,14 +123,16 @@ export function stageDetails() {
   const inputs = h('ul', {class: 'edges'}), outputs = h('ul', {class: 'edges'});
   const from = h('div', null, h('h4', null, 'From'), inputs), to = h('div', null, h('h4', null, 'To'), outputs);
   const heads = ['Transform', 'Time in its code', 'In', 'Out', 'Bytes out', 'Each'];
-  const table = h('table', {class: 'transforms'}, h('thead', null, h('tr', null, heads.map((text, i) => h('th', {scope: 'col', class: i ? 'number' : ''}, text)))), rows);
+  const head = h('tr', null, heads.map((text, i) => h('th', {scope: 'col', class: i ? 'number' : ''}, text)));
+  const table = h('table', {class: 'transforms'}, h('thead', null, head), rows);
   const element = h('div', {class: 'stage-details'}, facts, h('div', {class: 'scroll'}, table), from, to);
   return {
     element,
     update(stage, context) {
       keep(facts, factsOf(stage, context), (fact) => fact[0], (fact) => h('div', null, h('dt', null, fact[0]), h('dd')),
         (item, fact) => setText(item.lastChild, fact[1]));
-      keep(rows, stage.transforms || [], (transform) => transform.id || transform.name, makeTransform, (row, transform) => updateTransform(row, transform, context.times));
+      keep(rows, stage.transforms || [], (transform) => transform.id || transform.name, makeTransform,
+        (row, transform) => updateTransform(row, transform, context.times));
       table.hidden = !(stage.transforms || []).length;
       const edges = context.graph.edges || [];
       const arriving = edges.filter((edge) => edge.to_stage === stage.index), leaving = edges.filter((edge) => edge.from_stage === stage.index);

@@ -2,7 +2,7 @@
 
 import {h, keep, setAttribute, setClass, setText} from './dom.js';
 import {brief, percent, short} from './format.js';
-import {heat, stageDetails, stageTime, summaryOf} from './stage.js';
+import {heat, stageDetails, stageTime, summaryOf, takenIn} from './stage.js';
 
 function makeItem() {
   const index = h('span', {class: 'index'}), name = h('span', {class: 'name'}), summary = h('span', {class: 'summary'});
@@ -19,7 +19,9 @@ const fits = (stage, text) => !text || stage.name.toLowerCase().includes(text) |
 
 export class StagesTab {
   constructor() {
-    this.search = h('input', {type: 'search', placeholder: 'Stage or transform', 'aria-label': 'Search stages and transforms', on: {input: () => this.#draw()}});
+    this.search = h('input', {type: 'search', placeholder: 'Stage or transform', 'aria-label': 'Search stages and transforms', on: {
+      input: () => this.#draw(),
+    }});
     this.order = h('select', {'aria-label': 'Order', on: {change: () => this.#draw()}},
       h('option', {value: 'flow'}, 'data order'), h('option', {value: 'time'}, 'slowest first'), h('option', {value: 'waiting'}, 'most waiting first'));
     this.list = h('div', {class: 'stages'});
@@ -57,7 +59,7 @@ export class StagesTab {
     setText(index, stage.index);
     setText(name, stage.name);
     setText(summary, summaryOf(stage, this.context.graph.is_live));
-    setText(elements, `${short(stage.elements_in)} in`);
+    setText(elements, `${short(takenIn(stage))} in`);
     setText(time, spent ? `${brief(spent)} ${percent(share)}` : '');
     bar.style.width = `${(share * 100).toFixed(1)}%`;
     if (item.open || details.element.parentNode) {

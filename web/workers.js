@@ -2,8 +2,8 @@
 
 import {get, path} from './api.js';
 import {h, keep, setAttribute, setClass, setText} from './dom.js';
-import {clock, count, duration} from './format.js';
-import {traceBlock} from './trace.js';
+import {clock, count, duration, workerName} from './format.js';
+import {readTrace, traceBlock} from './trace.js';
 
 const QUIET_MS = 10e3, SILENT_MS = 30e3;
 
@@ -66,7 +66,8 @@ export class WorkersTab {
     const table = h('table', {class: 'bundles'}, h('thead', null, h('tr', null, heads)), rows);
     const idle = h('p', {class: 'muted idle'}, 'No bundle runs on it.');
     const element = h('section', {class: 'worker', 'aria-label': `Worker ${worker.id}`},
-      h('div', {class: 'worker-head'}, h('h3', null, worker.id), state, about, button), h('div', {class: 'scroll'}, table), idle, dump);
+      h('div', {class: 'worker-head'}, h('h3', {title: worker.id}, workerName(worker.id, this.#jobId)), state, about, button),
+      h('div', {class: 'scroll'}, table), idle, dump);
     element.parts = {state, about, rows, button, dump, table, idle};
     return element;
   }
@@ -92,7 +93,11 @@ export class WorkersTab {
     dump.replaceChildren(h('p', {class: 'muted'}, 'Asking the worker …'));
     try {
       const status = await get(path('jobs', this.#jobId, 'workers', id, 'status'));
-      dump.replaceChildren(h('p', {class: 'muted'}, `At ${clock(Date.now())}. Frames of your own code are marked.`), traceBlock(status.text || 'It said nothing.', false));
+      const text = status.text || 'It said nothing.', {where} = readTrace(text);
+      const what = where ? ', in your own code: ' : '. No thread is in code that is neither an SDK nor an interpreter.';
+      dump.replaceChildren(
+        h('p', {class: 'muted'}, `At ${clock(Date.now())}${what}`, h('strong', null, where)),
+        traceBlock(text));
     } catch (error) {
       dump.replaceChildren(h('p', {class: 'notice error'}, `No status: ${error.message}`));
     }

@@ -27,6 +27,27 @@ Traceback (most recent call last):
 ValueError: invalid literal for int() with base 10: 'order_id' [while running 'Parse lines/ParDo(ParseOrder)']
 '''
 
+JAVA_TRACE = '''java.lang.RuntimeException: java.lang.IllegalStateException: bad order
+\tat org.apache.beam.sdk.util.UserCodeException.wrap(UserCodeException.java:39)
+\tat com.acme.Orders$ParseFn$DoFnInvoker.invokeProcessElement(Unknown Source)
+\tat org.apache.beam.fn.harness.FnApiDoFnRunner.processElementForParDo(FnApiDoFnRunner.java:810)
+\tat java.base/java.lang.Thread.run(Thread.java:840)
+Caused by: java.lang.IllegalStateException: bad order
+\tat com.acme.Orders$ParseFn.process(Orders.java:44)
+\t... 32 more
+'''
+
+GO_TRACE = '''while executing Process for Plan[s3]
+panic: bad order
+goroutine 41 [running]:
+runtime/debug.Stack()
+\t/usr/local/go/src/runtime/debug/stack.go:24 +0x65
+main.parse({0xc0001, 0x5})
+\t/home/ada/orders/main.go:31 +0x1d
+github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/exec.(*ParDo).ProcessElement
+\t/root/go/pkg/mod/github.com/apache/beam/sdks/v2@v2.77.0/go/pkg/beam/core/runtime/exec/pardo.go:90 +0x1d
+'''
+
 DUMP = '''========== ACTIVE PROCESSING BUNDLES ==========
 ---- instruction bundle-17, stage 4, running for 312.4 s, last transition 311.9 s ago ----
 state: process-msecs, step: Enrich/CallService
