@@ -109,7 +109,7 @@ void run_environment_choose(struct job_run *run, unsigned index) {
     const struct plan_environment *asked = &run->plan->environments[index];
 
     /* Cannot fail: Prepare and Run have asked already. */
-    environment_choose(run->options->config, asked->urn, asked->payload, &run->environments[index].choice, NULL);
+    environment_choose(run->config, asked->urn, asked->payload, &run->environments[index].choice, NULL);
 }
 
 static void say_how(struct job_run *run, const struct run_environment *environment) {

@@ -24,7 +24,7 @@ MAY_INCLUDE = {
     'http': ['base'],
     'web': [],
     'jobserver': ['base', 'proto', 'wire', 'model', 'rpc', 'translate', 'engine', 'fnapi', 'worker', 'http', 'web'],
-    'cli': ['base', 'proto', 'wire', 'rpc', 'worker', 'jobserver'],
+    'cli': ['base', 'proto', 'wire', 'model', 'rpc', 'worker', 'jobserver'],
     'tests': EVERYTHING,
     'bench': EVERYTHING,
 }
