@@ -176,6 +176,7 @@ static const struct flag flags[] = {
      .config_key = "cache_dir"},
     {.name = "--log-level",
      .value = "LEVEL",
+     .choices = "debug info warning error",
      .doc = "debug, info, warning or error",
      .config_key = "log.level"},
     {.name = "--config", .value = "FILE", .doc = "a YAML file with these and all other settings; flags win over it"},

@@ -128,7 +128,7 @@ static void warn_of_lost_paths(struct job_run *run) {
     struct arena arena = {0};
     size_t count;
     const char **paths =
-        lost_paths_find(run->options->config->containers_mounts, job->pipeline, job->pipeline_options, &arena, &count);
+        lost_paths_find(run->config->containers_mounts, job->pipeline, job->pipeline_options, &arena, &count);
 
     for (size_t i = 0; i < count; i++)
         job_add_message(run->job, JOB_MESSAGE_WARNING,

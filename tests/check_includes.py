@@ -38,6 +38,7 @@ LIBRARIES = [
     (r'microhttpd\.h$', ['http/http.c']),
     (r'yaml\.h$', ['jobserver/config_internal.h']),
     (r'sqlite3\.h$', ['jobserver/job_db']),
+    (r'jansson\.h$', ['cli/options_struct.c']),
     (r'check\.h$', []),
 ]
 

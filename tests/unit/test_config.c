@@ -169,13 +169,13 @@ START_TEST(an_unknown_key_is_refused_with_its_place)
     refuse("workers:\n  per_environment: 2\n  per_envirnment: 2\n",
            ":3: workers.per_envirnment: unknown key; did you mean workers.per_environment? Known are max_processes, "
            "per_environment, "
-           "slots, isolation, stop_grace, keep_warm, "
+           "slots, isolation, listen, stop_grace, keep_warm, "
            "keep_warm_max");
-    refuse(
-        "# comment\nlisten_on: a:1\n",
-        ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
-        "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, retention, log, "
-        "environments");
+    refuse("# comment\nlisten_on: a:1\n",
+           ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
+           "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
+           "retention, log, "
+           "environments");
     refuse("workers.per_environment: 2\n",
            ":1: workers.per_environment: sections are not written with dots; write the last word below the section");
 }
