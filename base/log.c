@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +22,12 @@ static const struct {
     [LOG_LEVEL_ERROR] = {"error", "ERROR", 3},
 };
 
-static enum log_level minimum_level = LOG_LEVEL_INFO;
+static atomic_int minimum_level = LOG_LEVEL_INFO;
 static enum log_format chosen_format;
 static int journal_socket = -1;
 
 void log_set_level(enum log_level level) {
-    minimum_level = level;
+    atomic_store_explicit(&minimum_level, (int)level, memory_order_relaxed);
 }
 
 /* -1: journald does not listen. */
@@ -178,7 +179,7 @@ void log_write_from(const struct log_origin *origin, enum log_level level, const
     struct buf line = {0};
     va_list args;
 
-    if (level < minimum_level)
+    if ((int)level < atomic_load_explicit(&minimum_level, memory_order_relaxed))
         return;
     va_start(args, format);
     text = xvasprintf(format, args);

@@ -15,7 +15,7 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_PLAIN, LOG_FORMAT_JOURNAL, LOG_FORMAT_JSON };
 
-/* Lines below `level` are dropped. Call before threads start. */
+/* Lines below `level` are dropped, from now on. */
 void log_set_level(enum log_level level);
 /* The same. */
 void log_set_format(enum log_format format);

@@ -1,5 +1,8 @@
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/distance.h"
 #include "cli/command.h"
 #include "jobserver/config.h"
 
@@ -9,12 +12,22 @@ static const struct flag *find_flag(const struct command *command, const char *w
         const struct flag *flag = &command->flags[i];
         size_t size = strlen(flag->name);
 
+        *ret_value = NULL;
+        if (flag->letter && word[0] == '-' && word[1] == flag->letter && word[2] == '\0')
+            return flag;
         if (strncmp(word, flag->name, size) != 0 || (word[size] != '\0' && word[size] != '='))
             continue;
         *ret_value = word[size] == '=' ? word + size + 1 : NULL;
         return flag;
     }
     return NULL;
+}
+
+static int take_repeated(struct arguments *arguments, const struct flag *flag, const char *value, struct status *st) {
+    if (arguments->repeated_count == MAX_REPEATED)
+        return status_set(st, STATUS_INVALID_ARGUMENT, "%s is given more than %d times", flag->name, MAX_REPEATED);
+    arguments->repeated[arguments->repeated_count++] = value;
+    return 0;
 }
 
 static int take_flag(struct arguments *arguments, const struct flag *flag, const char *value, struct status *st) {
@@ -24,20 +37,31 @@ static int take_flag(struct arguments *arguments, const struct flag *flag, const
         return status_set(st, STATUS_INVALID_ARGUMENT, "%s needs a value: %s %s", flag->name, flag->name, flag->value);
     if (!flag->value && value)
         return status_set(st, STATUS_INVALID_ARGUMENT, "%s takes no value", flag->name);
+    if (flag->is_repeatable)
+        return take_repeated(arguments, flag, value, st);
     if (*place)
         return status_set(st, STATUS_INVALID_ARGUMENT, "%s is given twice", flag->name);
     *place = value ? value : "";
     return 0;
 }
 
+/* "-" alone stands for standard input. */
+static bool is_operand(const char *word) {
+    return word[0] != '\0' && (word[0] != '-' || word[1] == '\0');
+}
+
 static int take_operand(struct arguments *arguments, const char *word, struct status *st) {
     const struct command *command = arguments->command;
 
-    for (size_t i = 0; i < MAX_OPERANDS && command->operands[i] && word[0] != '-' && word[0] != '\0'; i++)
+    for (size_t i = 0; i < MAX_OPERANDS && command->operands[i] && is_operand(word); i++)
         if (!arguments->operands[i]) {
             arguments->operands[i] = word;
             return 0;
         }
+    for (size_t i = 0; i < command->flag_count; i++)
+        if (text_is_near(command->flags[i].name, word))
+            return status_set(st, STATUS_INVALID_ARGUMENT, "%s does not know \"%s\"; did you mean %s?", command->name,
+                              word, command->flags[i].name);
     return status_set(st, STATUS_INVALID_ARGUMENT, "%s does not know \"%s\"; see trestle help %s", command->name, word,
                       command->name);
 }
@@ -87,8 +111,31 @@ const char *flag_default(const struct flag *flag) {
 const char *arguments_value(const struct arguments *arguments, const char *name) {
     const struct command *command = arguments->command;
 
-    for (size_t i = 0; i < command->flag_count; i++)
-        if (strcmp(command->flags[i].name, name) == 0)
-            return arguments->values[i] ? arguments->values[i] : flag_default(&command->flags[i]);
+    for (size_t i = 0; i < command->flag_count; i++) {
+        const struct flag *flag = &command->flags[i];
+        const char *preset;
+
+        if (strcmp(flag->name, name) != 0)
+            continue;
+        preset = flag->variable ? getenv(flag->variable) : NULL;
+        if (arguments->values[i])
+            return arguments->values[i];
+        return preset && preset[0] ? preset : flag_default(flag);
+    }
     return NULL;
+}
+
+int arguments_number(const struct arguments *arguments, const char *name, uint32_t max, uint32_t *ret,
+                     struct status *st) {
+    const char *text = arguments_value(arguments, name);
+    unsigned long value;
+    char *end;
+
+    if (!text)
+        return 0;
+    value = strtoul(text, &end, 10);
+    if (!isdigit((unsigned char)text[0]) || *end || value < 1 || value > max)
+        return status_set(st, STATUS_INVALID_ARGUMENT, "%s: \"%s\" is not a number from 1 to %u", name, text, max);
+    *ret = (uint32_t)value;
+    return 0;
 }

@@ -1,19 +1,30 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/distance.h"
 #include "cli/command.h"
 
 static const struct command *const commands[] = {
-    &command_serve,
-    &command_drain,
-    &command_cancel,
-    &command_token,
+    &command_serve,  &command_jobs,  &command_show,   &command_logs,   &command_metrics, &command_graph,
+    &command_submit, &command_drain, &command_cancel, &command_doctor, &command_token,   &command_completion,
 };
+
+const struct command *const *command_list(size_t *ret_count) {
+    *ret_count = ARRAY_COUNT(commands);
+    return commands;
+}
 
 const struct command *command_find(const char *name) {
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
+    return NULL;
+}
+
+const char *command_suggest(const char *name) {
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
+        if (text_is_near(commands[i]->name, name))
+            return commands[i]->name;
     return NULL;
 }
 
@@ -46,6 +57,24 @@ static char *usage_of(const struct command *command) {
     return text;
 }
 
+/* "-f, --follow", "--listen ADDRESS". The caller frees. */
+static char *flag_usage(const struct flag *flag) {
+    char letter[] = {'-', flag->letter, ',', ' ', '\0'};
+
+    return xasprintf("%s%s%s%s", flag->letter ? letter : "", flag->name, flag->value ? " " : "",
+                     flag->value ? flag->value : "");
+}
+
+/* What it is for, and what it is where it is not given. The caller frees. */
+static char *flag_meaning(const struct flag *flag) {
+    const char *preset = flag_default(flag);
+
+    if (!preset && !flag->variable)
+        return xstrdup(flag->doc);
+    return xasprintf("%s (%s%s%s%s)", flag->doc, flag->variable ? "$" : "", flag->variable ? flag->variable : "",
+                     flag->variable && preset ? ", else " : "", preset ? preset : "");
+}
+
 static char *finish(struct buf *out) {
     char *text = xmemdup0(buf_data(out), out->size);
 
@@ -65,7 +94,11 @@ char *command_help_all(void) {
     }
     add_row(&out, WIDTH, "trestle help [COMMAND]", "this, or what a command does and takes");
     add_row(&out, WIDTH, "trestle --version", "which one this is");
-    add_text(&out, "\nExit codes: 0: done; 1: refused or failed; 2: wrong usage.\n");
+    add_text(
+        &out,
+        "\nJOB is a job's id, the beginning or the end of one, a job's name, or latest.\n"
+        "Exit codes: 0: done; 1: refused or failed; 2: wrong usage; 3: the job that was waited for ended otherwise\n"
+        "than it was to; 4: there is no such job; 5: nobody answers at the endpoint.\n");
     return finish(&out);
 }
 
@@ -81,12 +114,8 @@ char *command_help(const struct command *command) {
     if (command->flag_count)
         add_text(&out, "\nFlags:\n");
     for (size_t i = 0; i < command->flag_count; i++) {
-        const struct flag *flag = &command->flags[i];
-        const char *preset = flag_default(flag);
-        CLEANUP(freep)
-        char *left = xasprintf("%s%s%s", flag->name, flag->value ? " " : "", flag->value ? flag->value : "");
-        CLEANUP(freep)
-        char *right = xasprintf("%s%s%s%s", flag->doc, preset ? " (" : "", preset ? preset : "", preset ? ")" : "");
+        CLEANUP(freep) char *left = flag_usage(&command->flags[i]);
+        CLEANUP(freep) char *right = flag_meaning(&command->flags[i]);
 
         add_row(&out, WIDTH, left, right);
     }

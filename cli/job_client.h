@@ -1,25 +1,20 @@
-/* A client of a running daemon's Job API, for commands about one job.
- *
- * Calls block. Errors are for whoever typed the command: that nobody answers at the address names it and says what to do; what the daemon
- * refuses is in its own words. After rpc_init(). One thread. */
+/* The calls of Beam's Job API that commands make. Errors as connection_call() has them. */
 #ifndef CLI_JOB_CLIENT_H
 #define CLI_JOB_CLIENT_H
 
-#include "base/status.h"
+#include "cli/connection.h"
 #include "jobserver/job.h"
 
-struct job_client;
-
-/* `endpoint` is HOST:PORT, [IPv6]:PORT or unix:PATH; nothing is connected before the first call. INVALID_ARGUMENT: it is none of these. */
-int job_client_create(const char *endpoint, struct job_client **ret, struct status *st);
-/* NULL is fine. */
-void job_client_destroy(struct job_client *client);
-
 /* *ret is the job's state after the call. */
-int job_client_drain(struct job_client *client, const char *job, enum job_state *ret, struct status *st);
-int job_client_cancel(struct job_client *client, const char *job, enum job_state *ret, struct status *st);
+int job_client_drain(struct connection *connection, const char *job, enum job_state *ret, struct status *st);
+int job_client_cancel(struct connection *connection, const char *job, enum job_state *ret, struct status *st);
 /* Until the job's end. *ret_reason is its last ERROR message, or NULL; the caller frees. */
-int job_client_wait(struct job_client *client, const char *job, enum job_state *ret, char **ret_reason,
+int job_client_wait(struct connection *connection, const char *job, enum job_state *ret, char **ret_reason,
                     struct status *st);
+
+/* Prepares the serialized Pipeline with its options (a serialized Struct), stages its artifacts from this machine's files, and runs it.
+ * *ret_job is the job's id; the caller frees. */
+int job_client_submit(struct connection *connection, const char *name, struct slice pipeline, struct slice options,
+                      char **ret_job, struct status *st);
 
 #endif

@@ -1,68 +1,71 @@
 /* drain and cancel: both ask for a job's end, and may wait for it. */
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/command.h"
+#include "cli/find_job.h"
 #include "cli/job_client.h"
-#include "rpc/rpc.h"
+#include "cli/print.h"
 
 static const struct flag flags[] = {
-    {"--endpoint", "ADDRESS", "HOST:PORT, [IPv6]:PORT or unix:PATH of the daemon", "listen"},
-    {"--wait", NULL, "wait for the job's end", NULL},
+    {.name = "--wait", .doc = "wait for the job's end"},
+    CONNECTION_FLAGS,
 };
 
 /* A way for a job to end that can be asked for. */
 struct ending {
-    int (*ask)(struct job_client *client, const char *job, enum job_state *ret, struct status *st);
+    int (*ask)(struct connection *connection, const char *job, enum job_state *ret, struct status *st);
     enum job_state end;
     enum job_state before; /* on the way there */
 };
 
-static int end_job(const struct arguments *arguments, struct job_client *client, const struct ending *ending,
-                   struct status *st) {
-    const char *job = arguments->operands[0];
+static int end_job(const struct arguments *arguments, struct connection *connection, const char *job,
+                   const struct ending *ending, struct status *st) {
     CLEANUP(freep) char *reason = NULL;
     enum job_state state;
 
-    if (ending->ask(client, job, &state, st) < 0)
+    if (ending->ask(connection, job, &state, st) < 0)
         return EXIT_FAILURE;
     if (!job_state_is_terminal(state) && arguments_value(arguments, "--wait") &&
-        job_client_wait(client, job, &state, &reason, st) < 0)
+        job_client_wait(connection, job, &state, &reason, st) < 0)
         return EXIT_FAILURE;
+    print_job_state(arguments_value(arguments, "--json"), job, job_state_name(state));
     if (state != ending->end && state != ending->before) {
         status_set(st, STATUS_FAILED_PRECONDITION, "job %s ended in %s, not in %s%s%s", job, job_state_name(state),
                    job_state_name(ending->end), reason ? ": " : "", reason ? reason : "");
-        return EXIT_FAILURE;
+        return EXIT_JOB_ENDED;
     }
-    printf("%s: %s\n", job, job_state_name(state));
     return EXIT_SUCCESS;
 }
 
-static int run(const struct arguments *arguments, const struct ending *ending, struct status *st) {
-    struct job_client *client;
-    int result = EXIT_USAGE;
+static int end_found_job(const struct arguments *arguments, struct connection *connection, const struct ending *ending,
+                         struct status *st) {
+    Trestle__V1__JobSummary *job;
+    struct arena arena = {0};
+    int result = EXIT_FAILURE;
 
-    rpc_init();
-    if (job_client_create(arguments_value(arguments, "--endpoint"), &client, st) == 0) {
-        result = end_job(arguments, client, ending, st);
-        job_client_destroy(client);
-    } else {
-        status_prefix(st, "--endpoint");
-    }
-    rpc_shutdown();
+    if (find_job(connection, arguments->operands[0], &arena, &job, st) == 0)
+        result = end_job(arguments, connection, job->id, ending, st);
+    arena_clear(&arena);
     return result;
 }
 
-static int run_drain(const struct arguments *arguments, struct status *st) {
+static int drain_connected(const struct arguments *arguments, struct connection *connection, struct status *st) {
     static const struct ending drained = {.ask = job_client_drain, .end = JOB_DRAINED, .before = JOB_DRAINING};
 
-    return run(arguments, &drained, st);
+    return end_found_job(arguments, connection, &drained, st);
+}
+
+static int cancel_connected(const struct arguments *arguments, struct connection *connection, struct status *st) {
+    static const struct ending cancelled = {.ask = job_client_cancel, .end = JOB_CANCELLED, .before = JOB_CANCELLING};
+
+    return end_found_job(arguments, connection, &cancelled, st);
+}
+
+static int run_drain(const struct arguments *arguments, struct status *st) {
+    return connection_run(arguments, drain_connected, st);
 }
 
 static int run_cancel(const struct arguments *arguments, struct status *st) {
-    static const struct ending cancelled = {.ask = job_client_cancel, .end = JOB_CANCELLED, .before = JOB_CANCELLING};
-
-    return run(arguments, &cancelled, st);
+    return connection_run(arguments, cancel_connected, st);
 }
 
 const struct command command_drain = {

@@ -17,7 +17,10 @@ static int print_help(const struct command *command) {
 }
 
 static int wrong_command(const char *name, struct status *st) {
-    status_set(st, STATUS_INVALID_ARGUMENT, "\"%s\" is not a command; try: trestle help", name);
+    const char *near = command_suggest(name);
+
+    status_set(st, STATUS_INVALID_ARGUMENT, "\"%s\" is not a command; %s%s", name,
+               near ? "did you mean: trestle " : "try: trestle help", near ? near : "");
     return EXIT_USAGE;
 }
 

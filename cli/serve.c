@@ -38,22 +38,23 @@ static void exit_at_once(int signal_number) {
     _exit(EXIT_FAILURE);
 }
 
-static void end_signals(sigset_t *ret) {
+static void awaited_signals(sigset_t *ret) {
     sigemptyset(ret);
     sigaddset(ret, SIGTERM);
     sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGHUP);
 }
 
 /* Before any thread starts, so that all of them have the signals blocked; main's waits for them. */
 static void block_signals(void) {
-    sigset_t ends;
+    sigset_t awaited;
 
-    end_signals(&ends);
-    sigprocmask(SIG_BLOCK, &ends, NULL);
+    awaited_signals(&awaited);
+    sigprocmask(SIG_BLOCK, &awaited, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Until one of the signals of the end. Half as often as the service manager wants it, the daemon is asked for a sign of life; without one
+/* Until one of the signals. Half as often as the service manager wants it, the daemon is asked for a sign of life; without one
  * the service manager hears nothing either, and starts the daemon anew. */
 static int wait_for_signal(const sigset_t *signals, struct daemon *daemon, const struct notify *notify) {
     uint64_t pause_usec = notify->watchdog_usec / 2;
@@ -74,17 +75,33 @@ static int wait_for_signal(const sigset_t *signals, struct daemon *daemon, const
     }
 }
 
-static void wait_for_end(struct daemon *daemon, const struct notify *notify) {
-    sigset_t ends;
+/* A configuration with mistakes changes nothing. */
+static void reload(const struct arguments *arguments, struct daemon *daemon) {
+    CLEANUP_STATUS struct status st = {0};
+    struct config config;
+
+    log_info("trestle", "SIGHUP: reading the configuration again");
+    if (serve_configure(arguments, &config, &st) < 0) {
+        log_error("trestle", "the configuration is not reloaded: %s", status_message(&st));
+        return;
+    }
+    daemon_reload(daemon, &config);
+    config_clear(&config);
+}
+
+static void wait_for_end(const struct arguments *arguments, struct daemon *daemon, const struct notify *notify) {
+    sigset_t awaited;
     int signal_number;
 
-    end_signals(&ends);
-    signal_number = wait_for_signal(&ends, daemon, notify);
+    awaited_signals(&awaited);
+    while ((signal_number = wait_for_signal(&awaited, daemon, notify)) == SIGHUP)
+        reload(arguments, daemon);
     log_info("trestle", "%s: shutting down (once more: at once)", strsignal(signal_number));
     notify_send(notify, "STOPPING=1\nSTATUS=%s: shutting down", strsignal(signal_number));
     signal(SIGTERM, exit_at_once);
     signal(SIGINT, exit_at_once);
-    pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+    sigdelset(&awaited, SIGHUP);
+    pthread_sigmask(SIG_UNBLOCK, &awaited, NULL);
 }
 
 /* Without it every later job that needs a process would fail: better that whoever started the daemon starts it anew. */
@@ -107,7 +124,7 @@ static void raise_descriptor_limit(void) {
     }
 }
 
-static int serve(const struct config *config, struct status *st) {
+static int serve(const struct arguments *arguments, const struct config *config, struct status *st) {
     atomic_bool is_launcher_lost = false;
     struct launcher *launcher;
     struct daemon *daemon;
@@ -130,7 +147,7 @@ static int serve(const struct config *config, struct status *st) {
         printf("listening on %s\n", daemon_endpoint(daemon));
         fflush(stdout);
         notify_send(&notify, "READY=1\nSTATUS=Listening on %s", daemon_endpoint(daemon));
-        wait_for_end(daemon, &notify);
+        wait_for_end(arguments, daemon, &notify);
         daemon_destroy(daemon);
         result = EXIT_SUCCESS;
     }
@@ -141,12 +158,30 @@ static int serve(const struct config *config, struct status *st) {
 }
 
 static const struct flag flags[] = {
-    {"--listen", "ADDRESS", "HOST:PORT, [IPv6]:PORT or unix:PATH to serve on; port 0: the system picks", "listen"},
-    {"--http-listen", "ADDRESS", "HOST:PORT of the web page; port 0: the system picks; empty: none", "http.listen"},
-    {"--state-dir", "DIR", "where staged files, job data and scratch files go", "state_dir"},
-    {"--cache-dir", "DIR", "where virtual environments and the like are kept", "cache_dir"},
-    {"--log-level", "LEVEL", "debug, info, warning or error", "log.level"},
-    {"--config", "FILE", "a YAML file with these and all other settings; flags win over it", NULL},
+    {.name = "--listen",
+     .value = "ADDRESS",
+     .doc = "HOST:PORT, [IPv6]:PORT or unix:PATH to serve on; port 0: the system picks",
+     .config_key = "listen"},
+    {.name = "--http-listen",
+     .value = "ADDRESS",
+     .doc = "HOST:PORT of the web page; port 0: the system picks; empty: none",
+     .config_key = "http.listen"},
+    {.name = "--state-dir",
+     .value = "DIR",
+     .doc = "where staged files, job data and scratch files go",
+     .config_key = "state_dir"},
+    {.name = "--cache-dir",
+     .value = "DIR",
+     .doc = "where virtual environments and the like are kept",
+     .config_key = "cache_dir"},
+    {.name = "--log-level",
+     .value = "LEVEL",
+     .choices = "debug info warning error",
+     .doc = "debug, info, warning or error",
+     .config_key = "log.level"},
+    {.name = "--config", .value = "FILE", .doc = "a YAML file with these and all other settings; flags win over it"},
+    {.name = "--check-config",
+     .doc = "only say what is wrong with the configuration, if anything; the exit code tells"},
 };
 
 static int set_keys(const struct arguments *arguments, struct config *config, struct status *st) {
@@ -187,9 +222,14 @@ static int run(const struct arguments *arguments, struct status *st) {
 
     if (serve_configure(arguments, &config, st) < 0)
         return EXIT_USAGE;
+    if (arguments_value(arguments, "--check-config")) {
+        puts("the configuration is fine");
+        config_clear(&config);
+        return EXIT_SUCCESS;
+    }
     log_set_level((enum log_level)config.log_level);
     log_set_format((enum log_format)config.log_format);
-    result = serve(&config, st);
+    result = serve(arguments, &config, st);
     config_clear(&config);
     return result;
 }
@@ -197,6 +237,7 @@ static int run(const struct arguments *arguments, struct status *st) {
 const struct command command_serve = {
     .name = "serve",
     .summary = "serve in the foreground, until SIGTERM",
+    .more = "  SIGHUP reads the file again; the log says what changed, and what waits for a restart.\n",
     .flags = flags,
     .flag_count = ARRAY_COUNT(flags),
     .run = run,

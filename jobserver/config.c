@@ -1,3 +1,5 @@
+#include "base/buf.h"
+#include "base/distance.h"
 #include "jobserver/config_internal.h"
 
 #include <errno.h>
@@ -10,9 +12,12 @@ enum { FILE_MAX_BYTES = 1024 * 1024 };
 
 /* ---------------------------------------------------------------- errors */
 
+/* Loading goes on behind it, so that all that is wrong is told at once. */
 int config_refuse(const struct config_loader *loader, const yaml_node_t *node, const char *key, const char *why) {
-    return status_set(loader->st, STATUS_INVALID_ARGUMENT, "%s:%zu: %s: %s", loader->path, node->start_mark.line + 1,
-                      key, why);
+    CLEANUP(freep) char *earlier = xstrdup(loader->st->code ? status_message(loader->st) : "");
+
+    return status_set(loader->st, STATUS_INVALID_ARGUMENT, "%s%s%s:%zu: %s%s%s", earlier, earlier[0] ? "\n" : "",
+                      loader->path, node->start_mark.line + 1, key, key[0] ? ": " : "", why);
 }
 
 static bool is_in_section(const struct config_key *key, const char *section) {
@@ -31,33 +36,70 @@ static bool is_section(const char *path) {
     return false;
 }
 
+/* The key that `path` is likely a slip of, or that has its last word in another section; NULL: none. */
+static const char *suggest(const char *path) {
+    size_t count;
+    const struct config_key *keys = config_keys(&count);
+    const char *last = strrchr(path, '.') ? strrchr(path, '.') + 1 : path;
+
+    for (size_t i = 0; i < count; i++)
+        if (text_is_near(keys[i].path, path))
+            return keys[i].path;
+    for (size_t i = 0; i < count; i++) {
+        const char *dot = strrchr(keys[i].path, '.');
+
+        if (dot && strcmp(dot + 1, last) == 0)
+            return keys[i].path;
+    }
+    return text_is_near("environments", path) ? "environments" : NULL;
+}
+
+/* A section's name that `path` is likely a slip of; the caller frees. NULL: none. */
+static char *suggest_section(const char *path) {
+    size_t count;
+    const struct config_key *keys = config_keys(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *dot = strrchr(keys[i].path, '.');
+        char *section = xmemdup0(keys[i].path, dot ? (size_t)(dot - keys[i].path) : 0);
+
+        if (section[0] && text_is_near(section, path))
+            return section;
+        free(section);
+    }
+    return NULL;
+}
+
 /* Says which keys there are in the section. */
 static int refuse_unknown(const struct config_loader *loader, const yaml_node_t *node, const char *section,
                           const char *path) {
-    CLEANUP(freep) char *known = xstrdup("unknown key; known are");
     size_t count, skip = section[0] ? strlen(section) + 1 : 0;
     const struct config_key *keys = config_keys(&count);
+    CLEANUP(freep) char *other = suggest_section(path);
+    const char *near = other ? other : suggest(path);
     const char *last = "";
+    struct buf why = {0};
+    int r;
 
+    buf_printf(&why, "unknown key; ");
+    if (near)
+        buf_printf(&why, "did you mean %s? Known are", near);
+    else
+        buf_printf(&why, "known are");
     for (size_t i = 0; i < count; i++) {
         const char *name = keys[i].path + skip;
         size_t size = strcspn(is_in_section(&keys[i], section) ? name : "", ".");
-        char *longer;
 
         if (size == 0 || (strncmp(last, name, size) == 0 && strcspn(last, ".") == size))
             continue;
-        longer = xasprintf("%s%s %.*s", known, last[0] ? "," : "", (int)size, name);
-        free(known);
-        known = longer;
+        buf_printf(&why, "%s %.*s", last[0] ? "," : "", (int)size, name);
         last = name;
     }
-    if (!section[0]) {
-        char *longer = xasprintf("%s, environments", known);
-
-        free(known);
-        known = longer;
-    }
-    return config_refuse(loader, node, path, known);
+    buf_printf(&why, "%s", section[0] ? "" : ", environments");
+    buf_add_u8(&why, '\0');
+    r = config_refuse(loader, node, path, (const char *)buf_data(&why));
+    buf_clear(&why);
+    return r;
 }
 
 /* ---------------------------------------------------------------- the tree */
@@ -74,7 +116,7 @@ bool config_is_null(const yaml_node_t *node) {
 }
 
 static int load_value(struct config_loader *loader, const struct config_key *key, const yaml_node_t *node) {
-    struct status why = {0};
+    CLEANUP_STATUS struct status why = {0};
 
     if (node->type != YAML_SCALAR_NODE)
         return config_refuse(loader, node, key->path, "takes one value, not a list or a section");
@@ -82,10 +124,8 @@ static int load_value(struct config_loader *loader, const struct config_key *key
         return config_refuse(loader, node, key->path, "has no value; leave the line out for the default");
     if (strlen(config_text_of(node)) != node->data.scalar.length)
         return config_refuse(loader, node, key->path, "holds a NUL character");
-    if (config_set(loader->config, key, config_text_of(node), &why) < 0) {
-        status_prefix(&why, "%s:%zu", loader->path, node->start_mark.line + 1);
-        return status_move(loader->st, &why);
-    }
+    if (config_set(loader->config, key, config_text_of(node), &why) < 0)
+        return config_refuse(loader, node, "", status_message(&why)); /* which names the key */
     if (key->offset == offsetof(struct config, limits_max_element_bytes) ||
         key->offset == offsetof(struct config, limits_max_message_bytes))
         loader->element_line = node->start_mark.line + 1;
@@ -97,7 +137,7 @@ const yaml_node_t *config_find_earlier(const struct config_loader *loader, const
     for (const yaml_node_pair_t *at = map->data.mapping.pairs.start; at < pair; at++) {
         const yaml_node_t *key = yaml_document_get_node(loader->document, at->key);
 
-        if (strcmp(config_text_of(key), name) == 0)
+        if (key->type == YAML_SCALAR_NODE && strcmp(config_text_of(key), name) == 0)
             return key;
     }
     return NULL;
@@ -128,23 +168,27 @@ static int load_pair(struct config_loader *loader, const char *section, const ya
     row = strchr(config_text_of(key), '.') ? NULL : config_find_key(path);
     if (row)
         return load_value(loader, row, value);
+    if (strchr(config_text_of(key), '.') && config_find_key(path))
+        return config_refuse(loader, key, path,
+                             "sections are not written with dots; write the last word below the section");
     if (strchr(config_text_of(key), '.') || !config_text_of(key)[0] || !is_section(path))
         return refuse_unknown(loader, key, section, path);
     return load_section(loader, path, value);
 }
 
 static int load_section(struct config_loader *loader, const char *section, const yaml_node_t *map) {
+    int error = 0;
+
     if (config_is_null(map))
         return 0;
     if (map->type != YAML_MAPPING_NODE)
         return config_refuse(loader, map, section[0] ? section : "the file", "must be a section of keys and values");
     for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top; pair++) {
-        int error = load_pair(loader, section, map, pair);
+        int r = load_pair(loader, section, map, pair);
 
-        if (error)
-            return error;
+        error = error ? error : r;
     }
-    return 0;
+    return error;
 }
 
 /* ---------------------------------------------------------------- the file */
@@ -215,7 +259,8 @@ static int read_file(const char *path, char **ret_bytes, size_t *ret_size, struc
 }
 
 int config_load(struct config *config, const char *path, struct status *st) {
-    struct config_loader loader = {.config = config, .path = path, .st = st};
+    CLEANUP_STATUS struct status errors = {0};
+    struct config_loader loader = {.config = config, .path = path, .st = &errors};
     CLEANUP(freep) char *bytes = NULL;
     yaml_parser_t parser;
     size_t size = 0;
@@ -228,5 +273,7 @@ int config_load(struct config *config, const char *path, struct status *st) {
     yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, size);
     error = load_document(&loader, &parser);
     yaml_parser_delete(&parser);
-    return error ? error : check_limits(&loader);
+    if (!error)
+        error = check_limits(&loader);
+    return error ? status_move(st, &errors) : 0;
 }

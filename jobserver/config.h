@@ -1,4 +1,4 @@
-/* The daemon's configuration: a YAML file, overridden by the command line (cli/serve.h), read once at start.
+/* The daemon's configuration: a YAML file, overridden by the command line (cli/serve.h), read at start and at SIGHUP (live_config.h).
  *
  * Every key is a row of one table (config_keys.c): its name, type, unit, limits, default and what it means. The parser, the defaults, the
  * command line and the test of the sample file (deploy/trestle.yaml) go by that table, so that a new key is a field below and a row there.
@@ -7,6 +7,7 @@
 #ifndef JOBSERVER_CONFIG_H
 #define JOBSERVER_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -139,6 +140,7 @@ struct config_key {
     const char *default_text;   /* as one would write it in the file */
     const char *const *choices; /* NULL-terminated */
     const char *doc;
+    bool is_reloadable; /* for what begins after SIGHUP (live_config.h) */
 };
 
 const struct config_key *config_keys(size_t *ret_count);
@@ -158,12 +160,19 @@ struct config_settings config_find_settings(const struct config *config, enum co
 
 void config_init_defaults(struct config *config);
 /* Sets what the file says on top of what is there. On an error the configuration is half set: clear it.
- * -STATUS_INVALID_ARGUMENT: "FILE:LINE: KEY: why". */
+ * -STATUS_INVALID_ARGUMENT: "FILE:LINE: KEY: why" of all that is wrong, a line each. */
 int config_load(struct config *config, const char *path, struct status *st);
 /* Where no state directory was set: systemd's $STATE_DIRECTORY, else $XDG_STATE_HOME/trestle, else ~/.local/state/trestle, else
  * /var/lib/trestle. The cache directory likewise: $CACHE_DIRECTORY, $XDG_CACHE_HOME/trestle, ~/.cache/trestle, /var/cache/trestle. */
 void config_settle_directories(struct config *config);
 void config_clear(struct config *config);
+
+/* *to is overwritten; clear it later. */
+void config_copy(struct config *to, const struct config *from);
+bool config_key_is_equal(const struct config_key *key, const struct config *a, const struct config *b);
+void config_copy_key(const struct config_key *key, struct config *to, const struct config *from);
+bool config_environments_are_equal(const struct config *a, const struct config *b);
+void config_copy_environments(struct config *to, const struct config *from);
 
 /* HOST:PORT that workers of this kind of environment (its URN) are told, or NULL: the address that the server listens on. Borrowed. */
 const char *config_advertise(const struct config *config, const char *environment_urn);

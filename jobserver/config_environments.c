@@ -14,11 +14,12 @@
 #define FIELD(name) offsetof(struct config_settings, name)
 
 static const struct config_key settings[] = {
-    {SECTION ".workers", CONFIG_NUMBER, FIELD(workers), 1, 1024, "", NULL, "as workers.per_environment"},
-    {SECTION ".slots", CONFIG_NUMBER, FIELD(slots), 1, 1024, "", NULL, "as workers.slots"},
-    {SECTION ".memory", CONFIG_SIZE, FIELD(memory_bytes), 16ull << 20, 1ull << 50, "", NULL, "what one worker may use"},
-    {SECTION ".cpus", CONFIG_CPUS, FIELD(milli_cpus), 10, 1024 * 1000, "", NULL, "cores that one worker may use"},
-    {SECTION ".working_directory", CONFIG_PATH, FIELD(working_directory), 1, 0, "", NULL, "where workers start"},
+    {SECTION ".workers", CONFIG_NUMBER, FIELD(workers), 1, 1024, "", NULL, "as workers.per_environment", true},
+    {SECTION ".slots", CONFIG_NUMBER, FIELD(slots), 1, 1024, "", NULL, "as workers.slots", true},
+    {SECTION ".memory", CONFIG_SIZE, FIELD(memory_bytes), 16ull << 20, 1ull << 50, "", NULL, "what one worker may use",
+     true},
+    {SECTION ".cpus", CONFIG_CPUS, FIELD(milli_cpus), 10, 1024 * 1000, "", NULL, "cores that one worker may use", true},
+    {SECTION ".working_directory", CONFIG_PATH, FIELD(working_directory), 1, 0, "", NULL, "where workers start", true},
 };
 
 static const struct {
@@ -90,17 +91,15 @@ static int set_way(const struct config_loader *loader, struct config_environment
 
 static int set_setting(const struct config_loader *loader, struct config_environment *row, const struct config_key *key,
                        const char *name, const yaml_node_t *value) {
-    struct status why = {0};
+    CLEANUP_STATUS struct status why = {0};
     int r = check_scalar(loader, name, value);
 
     if (r == 0 && key->offset == FIELD(working_directory) && config_text_of(value)[0] != '/')
         r = refuse_key(loader, value, name, "must be an absolute path");
     if (r < 0)
         return r;
-    if (config_set_field(&row->settings, key, config_text_of(value), &why) < 0) {
-        status_prefix(&why, "%s:%zu", loader->path, value->start_mark.line + 1);
-        return status_move(loader->st, &why);
-    }
+    if (config_set_field(&row->settings, key, config_text_of(value), &why) < 0)
+        return config_refuse(loader, value, "", status_message(&why)); /* which names the key */
     return 0;
 }
 
@@ -241,9 +240,11 @@ int config_load_environments(struct config_loader *loader, const yaml_node_t *li
         return 0;
     if (list->type != YAML_SEQUENCE_NODE)
         return config_refuse(loader, list, SECTION, "must be a list of items");
-    for (const yaml_node_item_t *item = list->data.sequence.items.start; r == 0 && item < list->data.sequence.items.top;
-         item++)
-        r = load_row(loader, yaml_document_get_node(loader->document, *item));
+    for (const yaml_node_item_t *item = list->data.sequence.items.start; item < list->data.sequence.items.top; item++) {
+        int row = load_row(loader, yaml_document_get_node(loader->document, *item));
+
+        r = r ? r : row;
+    }
     return r;
 }
 

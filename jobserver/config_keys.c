@@ -18,6 +18,8 @@ static const char *const pull_policies[] = {"missing", "always", "never", NULL};
 #define DAY_MS (24ull * 60 * 60 * 1000)
 #define GIB (1024ull * 1024 * 1024)
 
+/* Rows leave out what is false at their ends. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 static const struct config_key keys[] = {
     {"listen", CONFIG_ADDRESS, FIELD(listen), 1, 0, "127.0.0.1:8099", NULL,
      "address of every service, for SDK clients and workers; port 0: the system picks"},
@@ -69,9 +71,9 @@ static const struct config_key keys[] = {
      "what all environments in cache_dir may take together; beyond it those that no job uses go, the one used last "
      "longest ago first; 0B: no limit"},
     {"worker_connect_timeout", CONFIG_DURATION, FIELD(worker_connect_timeout_ms), 100, DAY_MS, "60s", NULL,
-     "how long a started worker may take to connect"},
+     "how long a started worker may take to connect", true},
     {"jobs.max_running", CONFIG_NUMBER, FIELD(jobs_max_running), 1, 10000, "100", NULL,
-     "jobs that run at once; others wait for their turn, by --trestle_priority and then as they came"},
+     "jobs that run at once; others wait for their turn, by --trestle_priority and then as they came", true},
     {"jobs.max_queued", CONFIG_NUMBER, FIELD(jobs_max_queued), 0, 100000, "1000", NULL,
      "jobs that may wait for their turn; more are refused"},
     {"jobs.max_runs", CONFIG_NUMBER, FIELD(jobs_max_runs), 1, 1000000, "3", NULL,
@@ -81,14 +83,17 @@ static const struct config_key keys[] = {
     {"workers.max_processes", CONFIG_NUMBER, FIELD(workers_max_processes), 0, 100000, "0", NULL,
      "worker processes of all running jobs together, of which each gets its fair share when it starts, and one for "
      "each "
-     "of its environments at least; 0: 32 for each core"},
+     "of its environments at least; 0: 32 for each core",
+     true},
     {"workers.per_environment", CONFIG_NUMBER, FIELD(workers_per_environment), 0, 1024, "0", NULL,
      "workers (processes) that are started for each environment of a job; 0: one, or one per core where the runner "
      "starts the "
-     "processes and the SDK says that one process uses one core (Python)"},
+     "processes and the SDK says that one process uses one core (Python)",
+     true},
     {"workers.slots", CONFIG_NUMBER, FIELD(workers_slots), 0, 1024, "0", NULL,
      "bundles that one worker works on at once; 0: one, or one per core where the SDK says that one process uses all "
-     "of them (Java, Go); in a stream two at least, and one more for each source, up to 16"},
+     "of them (Java, Go); in a stream two at least, and one more for each source, up to 16",
+     true},
     {"workers.isolation", CONFIG_CHOICE, FIELD(workers_isolation), 0, 0, "none", isolations,
      "none: worker processes are the daemon's own, and run in its service's sandbox; systemd: each is a transient "
      "service of the system's manager, started by systemd-run; systemd-user: of the user's manager"},
@@ -96,44 +101,50 @@ static const struct config_key keys[] = {
      "a second address, without TLS, for workers, whose SDKs have none; empty: they use `listen`, and with TLS a "
      "loopback port of the system's choice"},
     {"workers.stop_grace", CONFIG_DURATION, FIELD(workers_stop_grace_ms), 0, DAY_MS, "10s", NULL,
-     "time from SIGTERM to SIGKILL when a worker process is stopped"},
+     "time from SIGTERM to SIGKILL when a worker process is stopped", true},
     {"workers.keep_warm", CONFIG_DURATION, FIELD(workers_keep_warm_ms), 0, DAY_MS, "60s", NULL,
      "how long a worker process of a job that is done is kept for another job of the same environment and options; 0s: "
-     "it is stopped at once"},
+     "it is stopped at once",
+     true},
     {"workers.keep_warm_max", CONFIG_NUMBER, FIELD(workers_keep_warm_max), 0, 4096, "16", NULL,
-     "worker processes that are kept at once; one more, and the oldest is stopped"},
+     "worker processes that are kept at once; one more, and the oldest is stopped", true},
     {"retry.worker_lost", CONFIG_NUMBER, FIELD(retry_worker_lost_attempts), 1, 1000, "4", NULL,
-     "attempts, the first included, of a bundle whose worker is lost"},
+     "attempts, the first included, of a bundle whose worker is lost", true},
     {"retry.user_exception", CONFIG_NUMBER, FIELD(retry_user_exception_attempts), 1, 1000, "2", NULL,
-     "attempts, the first included, of a bundle in which user code fails"},
+     "attempts, the first included, of a bundle in which user code fails", true},
     {"bundle.output_timeout", CONFIG_DURATION, FIELD(bundle_output_timeout_ms), 10, DAY_MS, "60s", NULL,
-     "how long a harness that reported a bundle as processed may take to send the rest of its output"},
+     "how long a harness that reported a bundle as processed may take to send the rest of its output", true},
     {"bundle.split_after", CONFIG_DURATION, FIELD(bundle_split_after_ms), 1, DAY_MS, "500ms", NULL,
-     "how long a bundle runs before it is asked to give a part of its input to a worker that has nothing to do"},
+     "how long a bundle runs before it is asked to give a part of its input to a worker that has nothing to do", true},
     {"bundle.stuck_report", CONFIG_DURATION, FIELD(bundle_stuck_report_ms), 0, 100 * DAY_MS, "10m", NULL,
      "a bundle that gives no sign of life for this long is reported in the job's messages, with its worker's status; "
-     "again after twice that time, and so on; 0s: never"},
+     "again after twice that time, and so on; 0s: never",
+     true},
     {"bundle.stuck_kill", CONFIG_DURATION, FIELD(bundle_stuck_kill_ms), 0, 100 * DAY_MS, "0s", NULL,
      "the worker of a bundle that gives no sign of life for this long is stopped, and its bundles run again on "
      "another; "
-     "0s: never"},
+     "0s: never",
+     true},
     {"stream.latency", CONFIG_DURATION, FIELD(stream_latency_ms), 1, DAY_MS, "10ms", NULL,
      "how long a source without an end may keep what it has put out, so that there is more of it, before it is asked "
-     "for a checkpoint"},
+     "for a checkpoint",
+     true},
     {"stream.checkpoint_after", CONFIG_DURATION, FIELD(stream_checkpoint_after_ms), 1, DAY_MS, "100ms", NULL,
-     "the same for a source that put out nothing, or so much that larger bundles are worth it"},
+     "the same for a source that put out nothing, or so much that larger bundles are worth it", true},
     {"stream.open_ahead", CONFIG_DURATION, FIELD(stream_open_ahead_ms), 0, 100000, "1ms", NULL,
      "how long before its input is due a bundle is opened on an idle worker, where it is known: a source's wait is "
      "over, or a bundle before it ends; "
-     "0s: not before"},
+     "0s: not before",
+     true},
     {"limits.max_message", CONFIG_SIZE, FIELD(limits_max_message_bytes), 1024 * 1024, 2 * GIB - 1, "512MiB", NULL,
      "the largest gRPC message that is accepted"},
     {"limits.max_element", CONFIG_SIZE, FIELD(limits_max_element_bytes), 1024, 2 * GIB - 1, "256MiB", NULL,
-     "the largest encoded element of a PCollection; at most limits.max_message"},
+     "the largest encoded element of a PCollection; at most limits.max_message", true},
     {"limits.max_inline_group", CONFIG_SIZE, FIELD(limits_max_inline_group_bytes), 1024, 2 * GIB - 1, "32MiB", NULL,
      "the values of one key in one window, after a GroupByKey, that are sent in one element; where there are more and "
      "the SDK "
-     "can, it reads them page by page; less where the memory budget is small"},
+     "can, it reads them page by page; less where the memory budget is small",
+     true},
     {"limits.max_artifact", CONFIG_SIZE, FIELD(limits_max_artifact_bytes), 1024 * 1024, 1024 * GIB, "4GiB", NULL,
      "the largest file that a client may stage"},
     {"limits.max_receiving", CONFIG_SIZE, FIELD(limits_max_receiving_bytes), 0, 1024 * GIB, "0B", NULL,
@@ -152,13 +163,13 @@ static const struct config_key keys[] = {
      "0B: half of "
      "what the machine has, or the service may use"},
     {"memory.per_job", CONFIG_SIZE, FIELD(memory_per_job_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
-     "memory for the data of one job; 0B: as memory.total"},
+     "memory for the data of one job; 0B: as memory.total", true},
     {"disk.total", CONFIG_SIZE, FIELD(disk_total_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
      "disk space for what does not fit into memory, all jobs together, in the state directory; a job that needs more "
      "fails; 0B: no "
      "limit"},
     {"disk.per_job", CONFIG_SIZE, FIELD(disk_per_job_bytes), 0, 1024 * 1024 * GIB, "0B", NULL,
-     "the same for one job; 0B: no limit"},
+     "the same for one job; 0B: no limit", true},
     {"retention.max_age", CONFIG_DURATION, FIELD(retention_max_age_ms), 0, 3660 * DAY_MS, "720h", NULL,
      "how long finished jobs are kept, with pipeline, messages and metrics; 0s: no limit"},
     {"retention.max_jobs", CONFIG_NUMBER, FIELD(retention_max_jobs), 0, 100000, "1000", NULL,
@@ -170,7 +181,7 @@ static const struct config_key keys[] = {
     {"retention.artifact_grace", CONFIG_DURATION, FIELD(retention_artifact_grace_ms), 0, 3660 * DAY_MS, "1h", NULL,
      "how long a staged file is kept that no prepared, running or kept job refers to"},
     {"log.level", CONFIG_CHOICE, FIELD(log_level), 0, 0, "info", log_levels,
-     "the daemon's own log on standard error: lines below this level are dropped"},
+     "the daemon's own log on standard error: lines below this level are dropped", true},
     {"log.format", CONFIG_CHOICE, FIELD(log_format), 0, 0, "plain", log_formats,
      "plain: lines with the time; json: a JSON object a line; journal: to journald, with fields (without it, lines "
      "with its "

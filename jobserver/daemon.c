@@ -32,7 +32,8 @@ enum {
 };
 
 struct daemon {
-    const struct config *config;
+    const struct config *config; /* as at the start */
+    struct live_config *live_config;
     char *endpoint;         /* of clients */
     char *workers_endpoint; /* NULL: the same */
     struct account *account;
@@ -356,7 +357,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .max_bytes = config->native_max_bytes,
     });
     daemon->host = host_create(&(struct host_options){
-        .config = config,
+        .config = daemon->live_config,
         .fn_service = daemon->fn_service,
         .workers = daemon->workers,
         .client = daemon->client,
@@ -371,7 +372,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     daemon->job_service = job_service_create(&(struct job_service_options){
         .catalogue = daemon->catalogue,
         .host = daemon->host,
-        .config = config,
+        .config = daemon->live_config,
         .pool = daemon->pool,
         .staging_endpoint = config->advertise_default[0] ? config->advertise_default : local,
         .cancel_wait_ms = CANCEL_WAIT_MS,
@@ -407,6 +408,7 @@ int daemon_create(const struct config *config, struct launcher *launcher, struct
     int r;
 
     daemon->config = config;
+    daemon->live_config = live_config_create(config);
     daemon->account = account_create(
         "memory.total", NULL, config->memory_total_bytes ? config->memory_total_bytes : machine_memory_bytes() / 2);
     daemon->disk = account_create("disk.total", NULL, config->disk_total_bytes);
@@ -444,6 +446,26 @@ bool daemon_beat(struct daemon *daemon) {
         return false;
     pool_run(daemon->pool, answer_beat, daemon);
     return true;
+}
+
+static void log_names(const char *what, struct buf *names) {
+    if (names->size)
+        log_info("trestle", "%s: %.*s", what, (int)names->size, (const char *)buf_data(names));
+    buf_clear(names);
+}
+
+void daemon_reload(struct daemon *daemon, const struct config *next) {
+    struct buf changed = {0}, waiting = {0};
+    bool is_same;
+
+    live_config_reload(daemon->live_config, next, &changed, &waiting);
+    is_same = changed.size == 0 && waiting.size == 0;
+    log_set_level((enum log_level)next->log_level);
+    host_reconfigure(daemon->host);
+    log_names("changed, for jobs from now on", &changed);
+    log_names("changed in the file, and waits for a restart", &waiting);
+    if (is_same)
+        log_info("trestle", "the configuration is as it was");
 }
 
 void daemon_destroy(struct daemon *daemon) {
@@ -490,6 +512,7 @@ void daemon_destroy(struct daemon *daemon) {
     for (size_t i = 0; i < daemon->container_option_count; i++)
         free(daemon->container_options[i]);
     free(daemon->container_options);
+    live_config_destroy(daemon->live_config);
     free(daemon->endpoint);
     free(daemon->workers_endpoint);
     free(daemon);

@@ -22,6 +22,8 @@ const char *daemon_endpoint(const struct daemon *daemon);
 /* Asks the pool's threads and the catalogue for a sign of life, and never waits for it: whether they have given the one that was asked for
  * the last time. */
 bool daemon_beat(struct daemon *daemon);
+/* Puts a configuration in force for what begins from now on, as far as that can be, and logs which keys have changed and which wait for a restart. */
+void daemon_reload(struct daemon *daemon, const struct config *next);
 /* Refuses new jobs, cancels those that run and stops their workers, lets calls in flight end, frees. NULL is fine. */
 void daemon_destroy(struct daemon *daemon);
 

@@ -38,15 +38,8 @@ struct host *host_create(const struct host_options *options) {
     pthread_mutex_init(&host->mutex, NULL);
     pthread_cond_init(&host->emptied, NULL);
     list_init(&host->runs);
-    host->queue.max_running = options->config->jobs_max_running;
-    host->queue.max_processes = options->config->workers_max_processes ? options->config->workers_max_processes
-                                                                       : PROCESSES_PER_CORE * machine_cores();
-    host->shelf = worker_shelf_create(&(struct worker_shelf_options){
-        .keep_ms = (int64_t)options->config->workers_keep_warm_ms,
-        .maximum = options->config->workers_keep_warm_max,
-        .stop_grace_ms = (unsigned)options->config->workers_stop_grace_ms,
-        .account = options->account,
-    });
+    host->shelf = worker_shelf_create(&(struct worker_shelf_options){.account = options->account});
+    host_reconfigure(host);
     return host;
 }
 
@@ -83,14 +76,18 @@ static void read_options(struct job_run *run, int64_t *ret_priority) {
     pipeline_options_destroy(options);
 }
 
-static struct job_run *make_run(struct host *host, struct job *job, struct run_demand *ret_demand) {
+/* Takes the snapshot over. */
+static struct job_run *make_run(struct host *host, struct job *job, struct config_snapshot *snapshot,
+                                struct run_demand *ret_demand) {
     struct job_run *run = xcalloc(1, sizeof(*run));
 
     run->host = host;
     run->options = &host->options;
+    run->snapshot = snapshot;
+    run->config = &snapshot->config;
     run->job = job_ref(job);
     run->plan = job_specification(job)->plan;
-    run->account = account_create("memory.per_job", host->options.account, host->options.config->memory_per_job_bytes);
+    run->account = account_create("memory.per_job", host->options.account, run->config->memory_per_job_bytes);
     run->shelf = host->shelf;
     run->statistics = &host->statistics;
     run->board = snapshot_board_create();
@@ -136,15 +133,33 @@ static void start_next(struct host *host) {
     }
 }
 
+void host_reconfigure(struct host *host) {
+    struct config_snapshot *snapshot = live_config_get(host->options.config);
+    const struct config *config = &snapshot->config;
+
+    worker_shelf_configure(host->shelf, (int64_t)config->workers_keep_warm_ms, config->workers_keep_warm_max,
+                           (unsigned)config->workers_stop_grace_ms);
+    pthread_mutex_lock(&host->mutex);
+    host->queue.max_running = config->jobs_max_running;
+    host->queue.max_processes =
+        config->workers_max_processes ? config->workers_max_processes : PROCESSES_PER_CORE * machine_cores();
+    start_next(host);
+    pthread_mutex_unlock(&host->mutex);
+    config_snapshot_unref(snapshot);
+}
+
 int host_start_job(struct host *host, struct job *job, struct status *st) {
+    struct config_snapshot *snapshot = live_config_get(host->options.config);
     struct run_demand demand;
     struct job_run *run;
     unsigned place;
-    int r = check_environments(host->options.config, job_specification(job)->plan, st);
+    int r = check_environments(&snapshot->config, job_specification(job)->plan, st);
 
-    if (r < 0)
+    if (r < 0) {
+        config_snapshot_unref(snapshot);
         return r;
-    run = make_run(host, job, &demand);
+    }
+    run = make_run(host, job, snapshot, &demand);
     pthread_mutex_lock(&host->mutex);
     if (host->is_stopping) {
         r = status_set(st, STATUS_UNAVAILABLE, "the server is shutting down");

@@ -11,8 +11,8 @@
 #include "base/pool.h"
 #include "fnapi/fnapi.h"
 #include "jobserver/artifact_store.h"
-#include "jobserver/config.h"
 #include "jobserver/job.h"
+#include "jobserver/live_config.h"
 #include "jobserver/run_inquiry.h"
 #include "jobserver/run_snapshot.h"
 #include "jobserver/statistics.h"
@@ -21,7 +21,7 @@
 struct host;
 
 struct host_options {
-    const struct config *config; /* borrowed, outlives the host */
+    struct live_config *config; /* borrowed, outlives the host; a job keeps what holds when it starts */
     struct fn_service *fn_service;
     struct worker_manager *workers;
     struct rpc_client *client; /* for the services that TestStreams name */
@@ -56,6 +56,8 @@ struct statistics *host_statistics(struct host *host);
 size_t host_warm_workers(struct host *host);
 /* Refuses new jobs, cancels all that run and waits for their ends; then stops the workers that are kept warm. */
 void host_stop(struct host *host);
+/* That the configuration has changed: jobs wait, and workers are kept warm, by the new one. */
+void host_reconfigure(struct host *host);
 /* After host_stop(), when nobody calls any more: frees. */
 void host_destroy(struct host *host);
 

@@ -35,6 +35,13 @@ const char *job_state_name(enum job_state state) {
     return (size_t)state < ARRAY_COUNT(state_names) ? state_names[state] : "UNKNOWN";
 }
 
+enum job_state job_state_of_name(const char *name) {
+    for (size_t i = 0; i < ARRAY_COUNT(state_names); i++)
+        if (strcmp(state_names[i], name) == 0)
+            return (enum job_state)i;
+    return JOB_UNSPECIFIED;
+}
+
 /* ------------------------------------------------------------------ the object */
 
 struct job *job_create(const char *id, const struct job_spec *spec, const struct job_limits *limits) {

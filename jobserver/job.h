@@ -45,6 +45,8 @@ enum job_message_importance {
 
 bool job_state_is_terminal(enum job_state state);
 const char *job_state_name(enum job_state state);
+/* JOB_UNSPECIFIED: no state is called so. */
+enum job_state job_state_of_name(const char *name);
 
 struct job_event {
     uint64_t seq;  /* its number in the job's history, which never changes */

@@ -108,6 +108,8 @@ struct job_run {
     struct list node; /* in the host, under its mutex */
     struct host *host;
     const struct host_options *options;
+    struct config_snapshot *snapshot; /* a reference, for as long as the run lasts */
+    const struct config *config;      /* its */
     struct job *job;
     const struct plan *plan;
     struct account *account;

@@ -8,6 +8,7 @@
 #include "jobserver/environment.h"
 #include "jobserver/host.h"
 #include "jobserver/job_service_internal.h"
+#include "jobserver/live_config.h"
 #include "jobserver/pipeline_options.h"
 #include "translate/translate.h"
 #include "wire/pb.h"
@@ -123,7 +124,8 @@ static void reply_prepared(void *user, struct preparation *preparation, const st
     free(task);
 }
 
-static int make_preparation(struct prepare_task *task, const Job__PrepareJobRequest *request, struct status *st) {
+static int make_preparation(struct prepare_task *task, const struct config *config,
+                            const Job__PrepareJobRequest *request, struct status *st) {
     struct job_service *service = task->service;
     CLEANUP(arena_clearp) struct arena arena = {0}; /* of the environments that are put in place of others */
     CLEANUP_SLICE struct slice options = SLICE_EMPTY;
@@ -138,14 +140,14 @@ static int make_preparation(struct prepare_task *task, const Job__PrepareJobRequ
     r = check_options(options, st);
     if (r < 0)
         return r;
-    r = environments_settle(service->options.config, request->pipeline, &arena, st);
+    r = environments_settle(config, request->pipeline, &arena, st);
     if (r == 0)
         r = translate_pipeline(request->pipeline, NULL, &plan, st);
     if (r < 0)
         return r;
     r = engine_check_plan(plan, st);
     if (r == 0)
-        r = check_environments(service->options.config, plan, st);
+        r = check_environments(config, plan, st);
     if (r < 0) {
         plan_destroy(plan);
         return r;
@@ -171,8 +173,12 @@ static void run_prepare(void *user) {
                       &request, &st);
 
     slice_unref(&task->request);
-    if (r == 0)
-        r = make_preparation(task, request, &st);
+    if (r == 0) {
+        struct config_snapshot *snapshot = live_config_get(task->service->options.config);
+
+        r = make_preparation(task, &snapshot->config, request, &st);
+        config_snapshot_unref(snapshot);
+    }
     if (r < 0) {
         refuse_prepare(task, &st);
         free(task);

@@ -19,7 +19,7 @@
 #include "jobserver/catalogue.h"
 #include "rpc/rpc.h"
 
-struct config;
+struct live_config;
 struct host;
 struct job_service;
 
@@ -27,7 +27,7 @@ struct job_service;
 struct job_service_options {
     struct catalogue *catalogue;
     struct host *host;
-    const struct config *config;
+    struct live_config *config;
     struct pool *pool;
     const char *staging_endpoint;  /* HOST:PORT that clients can dial; copied */
     unsigned cancel_wait_ms;       /* 0: answer at once */

@@ -33,7 +33,7 @@ static void on_failed(void *user, const char *error) {
 
 void run_memory_start(struct job_run *run) {
     static const struct scratch_handler handler = {on_stored, on_loaded, on_failed};
-    struct account *disk = account_create("disk.per_job", run->options->disk, run->options->config->disk_per_job_bytes);
+    struct account *disk = account_create("disk.per_job", run->options->disk, run->config->disk_per_job_bytes);
 
     run->scratch = scratch_create(&(struct scratch_options){.directory = run->options->scratch_directory,
                                                             .pool = run->options->pool,

@@ -109,7 +109,7 @@ void run_environment_choose(struct job_run *run, unsigned index) {
     const struct plan_environment *asked = &run->plan->environments[index];
 
     /* Cannot fail: Prepare and Run have asked already. */
-    environment_choose(run->options->config, asked->urn, asked->payload, &run->environments[index].choice, NULL);
+    environment_choose(run->config, asked->urn, asked->payload, &run->environments[index].choice, NULL);
 }
 
 static void say_how(struct job_run *run, const struct run_environment *environment) {
@@ -128,7 +128,7 @@ static void warn_of_lost_paths(struct job_run *run) {
     struct arena arena = {0};
     size_t count;
     const char **paths =
-        lost_paths_find(run->options->config->containers_mounts, job->pipeline, job->pipeline_options, &arena, &count);
+        lost_paths_find(run->config->containers_mounts, job->pipeline, job->pipeline_options, &arena, &count);
 
     for (size_t i = 0; i < count; i++)
         job_add_message(run->job, JOB_MESSAGE_WARNING,

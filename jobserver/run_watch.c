@@ -35,7 +35,7 @@ static struct watched *find(const struct job_run *run, uint64_t bundle) {
 
 /* When something is to be done about it: never earlier than what job_run.watch_ns says. */
 static int64_t due_ns(const struct job_run *run, const struct watched *watched) {
-    const struct config *config = run->options->config;
+    const struct config *config = run->config;
     int64_t due = INT64_MAX;
 
     if (config->bundle_stuck_report_ms)
@@ -177,7 +177,7 @@ static uint64_t find_due(struct job_run *run, int64_t now_ns, struct watched **r
 }
 
 int64_t run_watch_check(struct job_run *run, int64_t now_ns) {
-    uint64_t kill_ms = run->options->config->bundle_stuck_kill_ms;
+    uint64_t kill_ms = run->config->bundle_stuck_kill_ms;
     struct watched *watched;
     uint64_t bundle;
 

@@ -35,7 +35,7 @@ static char *make_worker_id(const struct run_worker *worker) {
 }
 
 static const char *advertised_endpoint(const struct job_run *run, const char *urn) {
-    const char *endpoint = config_advertise(run->options->config, urn);
+    const char *endpoint = config_advertise(run->config, urn);
 
     return endpoint ? endpoint : run->options->endpoint;
 }
@@ -123,7 +123,7 @@ static struct run_worker *create_worker(struct job_run *run, unsigned environmen
     worker->run = run;
     worker->number = run->next_worker++;
     worker->environment = environment_index;
-    worker->deadline_ns = after_ms((int64_t)run->options->config->worker_connect_timeout_ms);
+    worker->deadline_ns = after_ms((int64_t)run->config->worker_connect_timeout_ms);
     worker->descriptors = xcalloc(run->plan->stage_count, sizeof(*worker->descriptors));
     for (size_t i = 0; i < run->plan->stage_count; i++)
         worker->descriptors[i] = UINT_MAX;
@@ -170,7 +170,7 @@ bool run_workers_start_warm(struct job_run *run, unsigned index) {
 }
 
 void run_workers_plan(struct job_run *run) {
-    const struct config *config = run->options->config;
+    const struct config *config = run->config;
     struct run_sizing sizing = run_sizing_of_machine();
     struct pipeline_options *options = NULL;
 
@@ -306,7 +306,7 @@ static void stop_process(struct run_worker *worker) {
     if (worker->harness)
         fn_worker_end_streams(worker->harness);
     if (worker->process && !worker->is_stopping)
-        worker_stop(worker->process, (unsigned)worker->run->options->config->workers_stop_grace_ms);
+        worker_stop(worker->process, (unsigned)worker->run->config->workers_stop_grace_ms);
     worker->is_stopping = true;
 }
 
@@ -451,7 +451,7 @@ static char *not_connected(const struct run_worker *worker) {
     CLEANUP(freep) char *what = worker_describe_environment(choice->urn, choice->payload);
 
     return xasprintf("the SDK harness of %s did not connect within %lld s (worker_connect_timeout)", what,
-                     (long long)worker->run->options->config->worker_connect_timeout_ms / 1000);
+                     (long long)worker->run->config->worker_connect_timeout_ms / 1000);
 }
 
 /* ---- to the shelf ---- */

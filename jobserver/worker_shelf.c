@@ -167,13 +167,12 @@ static void expire_oldest(struct worker_shelf *shelf) {
 bool worker_shelf_keep(struct worker_shelf *shelf, struct sdk_worker *worker) {
     bool is_kept;
 
-    if (shelf->options.keep_ms == 0 || shelf->options.maximum == 0 || worker->identity.size == 0 || !worker->harness ||
-        !worker->process)
+    if (worker->identity.size == 0 || !worker->harness || !worker->process)
         return false;
     pthread_mutex_lock(&shelf->lock);
     sdk_worker_lock(worker);
-    is_kept = !shelf->is_ending && !worker->is_lost && !worker->is_spoilt &&
-              fn_worker_recycle(worker->harness, shelf->options.account);
+    is_kept = shelf->options.keep_ms > 0 && shelf->options.maximum > 0 && !shelf->is_ending && !worker->is_lost &&
+              !worker->is_spoilt && fn_worker_recycle(worker->harness, shelf->options.account);
     if (is_kept) {
         struct place *place = xcalloc(1, sizeof(*place));
 
@@ -251,6 +250,14 @@ struct worker_shelf *worker_shelf_create(const struct worker_shelf_options *opti
     if (pthread_create(&shelf->thread, NULL, shelf_main, shelf) != 0)
         abort(); /* at start-up, without resources for one thread */
     return shelf;
+}
+
+void worker_shelf_configure(struct worker_shelf *shelf, int64_t keep_ms, unsigned maximum, unsigned stop_grace_ms) {
+    pthread_mutex_lock(&shelf->lock);
+    shelf->options.keep_ms = keep_ms;
+    shelf->options.maximum = maximum;
+    shelf->options.stop_grace_ms = stop_grace_ms;
+    pthread_mutex_unlock(&shelf->lock);
 }
 
 void worker_shelf_destroy(struct worker_shelf *shelf) {

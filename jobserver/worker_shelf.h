@@ -21,6 +21,8 @@ struct worker_shelf_options {
 };
 
 struct worker_shelf *worker_shelf_create(const struct worker_shelf_options *options);
+/* Changes these options for workers that are put on it, or stopped, from now on. */
+void worker_shelf_configure(struct worker_shelf *shelf, int64_t keep_ms, unsigned maximum, unsigned stop_grace_ms);
 /* Ends all workers and waits for it. Nobody may call any more. */
 void worker_shelf_destroy(struct worker_shelf *shelf);
 

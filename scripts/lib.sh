@@ -19,7 +19,7 @@ VENV="$TRESTLE_CACHE/venv-$BEAM_VERSION"
 export TRESTLE_ROOT TRESTLE_CACHE TRESTLE_RESULTS VENV
 
 BUILD_PACKAGES=(gcc pkg-config meson ninja-build libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-  libprotobuf-dev libssl-dev openssl libyaml-dev liblz4-dev libmicrohttpd-dev check libxxhash-dev libsqlite3-dev python3 python3-venv git procps ca-certificates)
+  libprotobuf-dev libssl-dev openssl libyaml-dev liblz4-dev libmicrohttpd-dev libjansson-dev check libxxhash-dev libsqlite3-dev python3 python3-venv git procps ca-certificates)
 
 VENV_PACKAGES=("apache-beam==$BEAM_VERSION")
 # What the SDK's own tests import besides the SDK; the upper bounds are the SDK's.

@@ -24,7 +24,7 @@ MAY_INCLUDE = {
     'http': ['base'],
     'web': [],
     'jobserver': ['base', 'proto', 'wire', 'model', 'rpc', 'translate', 'engine', 'fnapi', 'worker', 'http', 'web'],
-    'cli': ['base', 'proto', 'wire', 'rpc', 'worker', 'jobserver'],
+    'cli': ['base', 'proto', 'wire', 'model', 'rpc', 'worker', 'jobserver'],
     'tests': EVERYTHING,
     'bench': EVERYTHING,
 }
@@ -38,6 +38,7 @@ LIBRARIES = [
     (r'microhttpd\.h$', ['http/http.c']),
     (r'yaml\.h$', ['jobserver/config_internal.h']),
     (r'sqlite3\.h$', ['jobserver/job_db']),
+    (r'jansson\.h$', ['cli/options_struct.c']),
     (r'check\.h$', []),
 ]
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "jobserver/machine.h"
-#include "jobserver/native/programs.h"
+#include "jobserver/native/interpreters.h"
 #include "jobserver/native/task.h"
 #include "jobserver/native/tree.h"
 
@@ -19,59 +19,20 @@
 
 /* ---- the JVM ---- */
 
-/* "17" of JAVA_VERSION="17.0.15", and of "1.8.0_402" the 8; 0: it does not say. */
-static unsigned version_of(const char *java) {
-    CLEANUP(freep) char *real = realpath(java, NULL);
-    CLEANUP(freep) char *path = NULL;
-    char *bin = real ? strstr(real, "/bin/java") : NULL;
-    char line[512];
-    unsigned major = 0, minor = 0;
-    FILE *file;
-
-    if (!bin)
-        return 0;
-    path = xasprintf("%.*s/release", (int)(bin - real), real);
-    file = fopen(path, "re");
-    while (file && !major && fgets(line, sizeof(line), file))
-        sscanf(line, "JAVA_VERSION=\"%u.%u", &major, &minor);
-    if (file)
-        fclose(file);
-    return major == 1 ? minor : major;
-}
-
-struct wanted_version {
-    unsigned at_least;
-    unsigned at_most;
-};
-
-static bool has_wanted_version(const char *java, void *user) {
-    const struct wanted_version *wanted = user;
-    unsigned version = version_of(java);
-
-    return version >= wanted->at_least && version <= wanted->at_most;
-}
-
 /* The image's own version; else a later one, which runs its classes as well. */
 static int find_java(struct native_task *task, char **ret, struct status *st) {
-    static const char *const patterns[] = {"/usr/lib/jvm/*/bin/java", "/opt/*/bin/java",
-                                           "~/.sdkman/candidates/java/*/bin/java", "~/.jdks/*/bin/java", NULL};
     unsigned version = (unsigned)strtoul(task->environment->image.language_version, NULL, 10);
-    struct wanted_version wanted = {version, version};
-    const char *home = getenv("JAVA_HOME"), *more = native_search_path(task);
-    CLEANUP(freep) char *path = xasprintf("%s%s%s%s", more, more[0] ? ":" : "", home ? home : "", home ? "/bin" : "");
-    struct program_search search = {
-        .search_path = path, .patterns = patterns, .accepts = has_wanted_version, .user = &wanted};
+    const char *search_path = native_search_path(task);
     CLEANUP(freep) char *looked = NULL;
 
-    *ret = program_find("java", &search, &looked);
+    *ret = interpreter_find_java(version, version, search_path, &looked);
     if (*ret)
         return 0;
-    wanted.at_most = UINT_MAX;
     free(looked);
-    *ret = program_find("java", &search, &looked);
+    *ret = interpreter_find_java(version, UINT_MAX, search_path, &looked);
     if (*ret) {
-        native_say(task, "there is no Java %u here; its pipeline runs on Java %u (%s)", version, version_of(*ret),
-                   *ret);
+        native_say(task, "there is no Java %u here; its pipeline runs on Java %u (%s)", version,
+                   interpreter_java_version(*ret), *ret);
         return 0;
     }
     return status_set(st, STATUS_FAILED_PRECONDITION,
@@ -158,9 +119,6 @@ static const struct native_artifact *find_staged_jar(const struct native_task *t
 
 /* *ret_directory stays NULL where the staged class path has it all. */
 static int get_jars(struct native_task *task, char **ret_directory, struct status *st) {
-    static const char *const patterns[] = {"/usr/bin/mvn", "/usr/local/bin/mvn", "/opt/*/bin/mvn",
-                                           "~/.sdkman/candidates/maven/*/bin/mvn", NULL};
-    struct program_search search = {.search_path = native_search_path(task), .patterns = patterns};
     bool has_harness = find_staged_jar(task, harness_jar), has_jamm = find_staged_jar(task, jamm_jar);
     CLEANUP(freep) char *maven = NULL;
     CLEANUP(freep) char *looked = NULL;
@@ -171,7 +129,7 @@ static int get_jars(struct native_task *task, char **ret_directory, struct statu
         return 0;
     vec_push(&parts, "java 1");
     vec_push(&parts, task->environment->image.beam_version);
-    maven = program_find("mvn", &search, &looked);
+    maven = interpreter_find_maven(native_search_path(task), &looked);
     if (!maven) {
         vec_free(&parts);
         return status_set(st, STATUS_FAILED_PRECONDITION,
@@ -321,7 +279,7 @@ static int java_prepare(struct native_task *task, struct status *st) {
     add_argument(environment, "-XX:-OmitStackTraceInFastThrow");
     add_jamm(task, directory);
     add_heap_dumps(task);
-    add_modules(task, version_of(java));
+    add_modules(task, interpreter_java_version(java));
     add_avro_classes(task);
     add_class_path(task, directory);
     add_argument(environment, "org.apache.beam.fn.harness.FnHarness");

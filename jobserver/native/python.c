@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "jobserver/native/programs.h"
+#include "jobserver/native/interpreters.h"
 #include "jobserver/native/python_packages.h"
 #include "jobserver/native/task.h"
 #include "jobserver/native/tree.h"
@@ -38,34 +38,18 @@ struct python {
 
 /* ---- the interpreter ---- */
 
-/* The shims of version managers choose by the directory that they are called in, or refuse. */
-static bool is_no_shim(const char *path, void *user) {
-    (void)user;
-    return !strstr(path, "/shims/");
-}
-
 static int find_interpreter(struct native_task *task, char **ret, struct status *st) {
     const char *version = task->environment->image.language_version;
-    CLEANUP(freep) char *name = xasprintf("python%s", version);
     CLEANUP(freep) char *looked = NULL;
-    const char *root = getenv("PYENV_ROOT");
-    CLEANUP(freep) char *pyenv = xasprintf("%s/versions/%s.*/bin/%s", root ? root : "~/.pyenv", version, name);
-    CLEANUP(freep) char *uv = xasprintf("~/.local/share/uv/python/cpython-%s.*/bin/%s", version, name);
-    CLEANUP(freep) char *usr = xasprintf("/usr/bin/%s", name);
-    CLEANUP(freep) char *local = xasprintf("/usr/local/bin/%s", name);
-    CLEANUP(freep) char *opt = xasprintf("/opt/*/bin/%s", name);
-    const char *const patterns[] = {usr, local, opt, pyenv, uv, NULL};
-    struct program_search search = {
-        .search_path = native_search_path(task), .patterns = patterns, .accepts = is_no_shim};
 
-    *ret = program_find(name, &search, &looked);
+    *ret = interpreter_find_python(version, native_search_path(task), &looked);
     if (*ret)
         return 0;
     return status_set(st, STATUS_FAILED_PRECONDITION,
-                      "the pipeline needs Python %s, and there is no %s on the machine of this server; looked in %s. "
-                      "Install it (with its venv module), name its directory in native.search_path, or submit from "
+                      "the pipeline needs Python %s, and there is no python%s on the machine of this server; looked in "
+                      "%s. Install it (with its venv module), name its directory in native.search_path, or submit from "
                       "another version of Python",
-                      version, name, looked);
+                      version, version, looked);
 }
 
 /* What tells this interpreter from another, and from itself after an upgrade. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "jobserver/native/programs.h"
+#include "jobserver/native/interpreters.h"
 #include "jobserver/native/task.h"
 #include "jobserver/native/tree.h"
 #include "wire/json.h"
@@ -17,14 +17,8 @@ static bool has_role(const struct native_artifact *artifact, const char *role) {
 
 static int find_program(struct native_task *task, const char *name, char **ret, struct status *st) {
     CLEANUP(freep) char *looked = NULL;
-    CLEANUP(freep) char *usr = xasprintf("/usr/bin/%s", name);
-    CLEANUP(freep) char *local = xasprintf("/usr/local/bin/%s", name);
-    CLEANUP(freep) char *opt = xasprintf("/opt/*/bin/%s", name);
-    CLEANUP(freep) char *nvm = xasprintf("~/.nvm/versions/node/*/bin/%s", name);
-    const char *const patterns[] = {usr, local, opt, nvm, NULL};
-    struct program_search search = {.search_path = native_search_path(task), .patterns = patterns};
 
-    *ret = program_find(name, &search, &looked);
+    *ret = interpreter_find_node(name, native_search_path(task), &looked);
     if (*ret)
         return 0;
     return status_set(

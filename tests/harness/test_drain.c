@@ -108,7 +108,7 @@ START_TEST(a_drained_job_finishes_its_work)
     job_wait(&job);
     ck_assert_uint_eq(job_count_lines(&job, "let go"), 1);
     expect_command("drain", job.id, false, 1, "is over (DRAINED)");
-    expect_command("cancel", job.id, false, 1, "ended in DRAINED, not in CANCELLED");
+    expect_command("cancel", job.id, false, 3, "ended in DRAINED, not in CANCELLED");
     end_held_job(JOB__JOB_STATE__ENUM__DRAINED);
 }
 END_TEST
@@ -134,7 +134,7 @@ START_TEST(a_job_that_fails_while_it_drains_says_why)
     command_start(&command, "drain", job.id, true);
     job_wait_for_state(&job, JOB__JOB_STATE__ENUM__DRAINING);
     open_gate();
-    command_expect(&command, 1, "bad luck");
+    command_expect(&command, 3, "bad luck");
     end_held_job(JOB__JOB_STATE__ENUM__FAILED);
 }
 END_TEST
@@ -153,8 +153,8 @@ END_TEST
 
 START_TEST(a_job_that_is_not_there_is_named)
 {
-    expect_command("drain", "no-such-job", false, 1, "there is no job \"no-such-job\"");
-    expect_command("cancel", "no-such-job", true, 1, "there is no job \"no-such-job\"");
+    expect_command("drain", "no-such-job", false, 4, "there is no job \"no-such-job\"");
+    expect_command("cancel", "no-such-job", true, 4, "there is no job \"no-such-job\"");
 }
 END_TEST
 

@@ -59,6 +59,7 @@ START_TEST(a_wrong_word_is_told_what_to_do)
 {
     ck_assert_ptr_null(command_find("run"));
     REFUSED("serve does not know \"--port\"; see trestle help serve", "serve", "--port", "8099");
+    REFUSED("serve does not know \"--lsiten\"; did you mean --listen?", "serve", "--lsiten");
     REFUSED("serve does not know \"--listened=1\"; see trestle help serve", "serve", "--listened=1");
     REFUSED("serve does not know \"job\"; see trestle help serve", "serve", "job");
     REFUSED("--listen needs a value: --listen ADDRESS", "serve", "--listen");
@@ -70,6 +71,58 @@ START_TEST(a_wrong_word_is_told_what_to_do)
     REFUSED("drain does not know \"\"; see trestle help drain", "drain", "");
     REFUSED("--wait takes no value", "drain", "a", "--wait=yes");
     REFUSED("--wait is given twice", "drain", "a", "--wait", "--wait");
+}
+END_TEST
+
+START_TEST(letters_repetition_and_standard_input_are_words_too)
+{
+    ck_assert_int_eq(PARSE("submit", "-o", "a=1", "-", "--option=b=2", "-w"), 0);
+    ck_assert_str_eq(arguments.operands[0], "-");
+    ck_assert_uint_eq(arguments.repeated_count, 2);
+    ck_assert_str_eq(arguments.repeated[0], "a=1");
+    ck_assert_str_eq(arguments.repeated[1], "b=2");
+    ck_assert_ptr_nonnull(arguments_value(&arguments, "--wait"));
+    REFUSED("--wait is given twice", "submit", "-w", "--wait", "x");
+}
+END_TEST
+
+START_TEST(a_variable_counts_where_its_flag_is_not_given)
+{
+    setenv("TRESTLE_ENDPOINT", "variable:1", 1);
+    ck_assert_int_eq(PARSE("jobs"), 0);
+    ck_assert_str_eq(arguments_value(&arguments, "--endpoint"), "variable:1");
+    ck_assert_int_eq(PARSE("jobs", "--endpoint", "flag:2"), 0);
+    ck_assert_str_eq(arguments_value(&arguments, "--endpoint"), "flag:2");
+    setenv("TRESTLE_ENDPOINT", "", 1);
+    ck_assert_int_eq(PARSE("jobs"), 0);
+    ck_assert_str_eq(arguments_value(&arguments, "--endpoint"), "127.0.0.1:8099");
+}
+END_TEST
+
+START_TEST(a_number_has_a_range)
+{
+    static const char *const wrong[] = {"0", "-1", "11", "1x", "", "99999999999999999999"};
+    uint32_t number = 3;
+
+    ck_assert_int_eq(PARSE("jobs"), 0);
+    ck_assert_int_eq(arguments_number(&arguments, "--limit", 10, &number, &st), 0);
+    ck_assert_uint_eq(number, 3);
+    ck_assert_int_eq(PARSE("jobs", "--limit", "10"), 0);
+    ck_assert_int_eq(arguments_number(&arguments, "--limit", 10, &number, &st), 0);
+    ck_assert_uint_eq(number, 10);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        arguments.values[1] = wrong[i];
+        ck_assert_int_eq(arguments_number(&arguments, "--limit", 10, &number, &st), -STATUS_INVALID_ARGUMENT);
+    }
+    ck_assert_uint_eq(number, 10);
+}
+END_TEST
+
+START_TEST(a_slip_in_a_commands_name_is_recognised)
+{
+    ck_assert_str_eq(command_suggest("shwo"), "show");
+    ck_assert_str_eq(command_suggest("cancle"), "cancel");
+    ck_assert_ptr_null(command_suggest("remove"));
 }
 END_TEST
 
@@ -138,14 +191,21 @@ END_TEST
 /* ------------------------------------------------------------------ the client */
 
 static struct rpc_server *server;
-static struct job_client *client;
+static struct connection *client;
 static char endpoint[64];
+
+static char *authorization; /* of the last call */
+
+static char *slice_to_text(struct slice slice) {
+    return xmemdup0(slice.data, slice.size);
+}
 
 static void reply_state(struct rpc_stream *call, void *context, struct slice request) {
     Job__DrainJobResponse response = JOB__DRAIN_JOB_RESPONSE__INIT;
 
     (void)context;
     slice_unref(&request);
+    authorization = slice_to_text(rpc_stream_metadata(call, "authorization"));
     response.state = JOB__JOB_STATE__ENUM__DRAINING;
     rpc_reply(call, PB_PACK(&response, NULL));
 }
@@ -215,11 +275,11 @@ static void set_up(void) {
     ck_assert_int_eq(rpc_server_listen(server, "127.0.0.1:0", &port, NULL), 0);
     rpc_server_start(server);
     snprintf(endpoint, sizeof(endpoint), "127.0.0.1:%d", port);
-    ck_assert_int_eq(job_client_create(endpoint, &client, NULL), 0);
+    ck_assert_int_eq(connection_create(endpoint, "a-token", &client, NULL), 0);
 }
 
 static void tear_down(void) {
-    job_client_destroy(client);
+    connection_destroy(client);
     rpc_server_stop(server, 1000);
     status_clear(&st);
     rpc_shutdown();
@@ -235,6 +295,8 @@ START_TEST(the_answer_is_the_jobs_state)
 
     ck_assert_int_eq(job_client_drain(client, "job", &state, &st), 0);
     ck_assert_int_eq(state, JOB_DRAINING);
+    ck_assert_str_eq(authorization, "Bearer a-token");
+    free(authorization);
 }
 END_TEST
 
@@ -289,10 +351,10 @@ END_TEST
 START_TEST(an_address_without_a_port_is_refused)
 {
     static const char *const wrong[] = {"localhost", "localhost:", ":8099", ""};
-    struct job_client *none;
+    struct connection *none;
 
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
-        ck_assert_int_eq(job_client_create(wrong[i], &none, &st), -STATUS_INVALID_ARGUMENT);
+        ck_assert_int_eq(connection_create(wrong[i], NULL, &none, &st), -STATUS_INVALID_ARGUMENT);
         ck_assert_msg(says("is not an address"), "%s", status_message(&st));
     }
 }
@@ -304,9 +366,15 @@ int main(void) {
     SRunner *runner;
     int failed;
 
+    unsetenv("TRESTLE_ENDPOINT");
+    unsetenv("TRESTLE_TOKEN");
     tcase_add_test(words, flags_and_operands_come_in_any_order);
     tcase_add_test(words, the_endpoint_is_where_serve_listens_by_default);
     tcase_add_test(words, a_wrong_word_is_told_what_to_do);
+    tcase_add_test(words, letters_repetition_and_standard_input_are_words_too);
+    tcase_add_test(words, a_variable_counts_where_its_flag_is_not_given);
+    tcase_add_test(words, a_number_has_a_range);
+    tcase_add_test(words, a_slip_in_a_commands_name_is_recognised);
     tcase_add_test(words, help_is_asked_for_anywhere);
     tcase_add_test(words, help_names_commands_flags_and_defaults);
     tcase_add_test(words, flags_of_serve_override_the_file);

@@ -48,6 +48,22 @@ static void refuse(const char *text, const char *expected) {
     ck_assert_str_eq(message + strlen(path), expected);
 }
 
+/* Of all the errors the lines that say `expected`, each without the file's name. */
+static void refuse_all(const char *text, const char *const *expected, size_t count) {
+    const char *line;
+
+    write_file(text);
+    ck_assert_int_eq(config_load(&config, path, &st), -STATUS_INVALID_ARGUMENT);
+    line = status_message(&st);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_int_eq(strncmp(line, path, strlen(path)), 0);
+        line += strlen(path);
+        ck_assert_msg(strncmp(line, expected[i], strlen(expected[i])) == 0, "%s", line);
+        line = strchr(line, '\n') ? strchr(line, '\n') + 1 : line + strlen(line);
+    }
+    ck_assert_str_eq(line, "");
+}
+
 static void assert_equal(const struct config *a, const struct config *b) {
     size_t count;
     const struct config_key *keys = config_keys(&count);
@@ -150,22 +166,18 @@ END_TEST
 
 START_TEST(an_unknown_key_is_refused_with_its_place)
 {
-    refuse(
-        "workers:\n  per_environment: 2\n  per_envirnment: 2\n",
-        ":3: workers.per_envirnment: unknown key; known are max_processes, per_environment, slots, isolation, listen, "
-        "stop_grace, keep_warm, "
-        "keep_warm_max");
+    refuse("workers:\n  per_environment: 2\n  per_envirnment: 2\n",
+           ":3: workers.per_envirnment: unknown key; did you mean workers.per_environment? Known are max_processes, "
+           "per_environment, "
+           "slots, isolation, listen, stop_grace, keep_warm, "
+           "keep_warm_max");
     refuse("# comment\nlisten_on: a:1\n",
            ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
            "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
            "retention, log, "
            "environments");
-    refuse(
-        "workers.per_environment: 2\n",
-        ":1: workers.per_environment: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
-        "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
-        "retention, log, "
-        "environments");
+    refuse("workers.per_environment: 2\n",
+           ":1: workers.per_environment: sections are not written with dots; write the last word below the section");
 }
 END_TEST
 
@@ -451,6 +463,81 @@ START_TEST(the_cache_directory_is_the_services_or_the_users)
 }
 END_TEST
 
+START_TEST(the_sample_marks_what_is_reloaded)
+{
+    CLEANUP(freep) char *sample = sample_path();
+    size_t count, marked = 0, reloadable = 0;
+    const struct config_key *keys = config_keys(&count);
+    FILE *file = fopen(sample, "r");
+    char line[1024];
+
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof(line), file)) {
+        const char *last = line + strspn(line, " ");
+        bool is_known = false;
+
+        if (!strstr(line, "  # SIGHUP"))
+            continue;
+        marked++;
+        for (size_t i = 0; i < count; i++) {
+            const char *dot = strrchr(keys[i].path, '.');
+            const char *name = dot ? dot + 1 : keys[i].path;
+
+            is_known |= keys[i].is_reloadable && strncmp(last, name, strlen(name)) == 0 && last[strlen(name)] == ':';
+        }
+        ck_assert_msg(is_known, "%s", line);
+    }
+    fclose(file);
+    for (size_t i = 0; i < count; i++)
+        reloadable += keys[i].is_reloadable;
+    ck_assert_uint_eq(marked, reloadable);
+}
+END_TEST
+
+START_TEST(all_mistakes_are_told_at_once)
+{
+    static const char *const expected[] = {
+        ":1: listen: \"8099\" is not an address",
+        ":2: workers.slots: 9999 is out of range",
+        ":2: workers.slost: unknown key; did you mean workers.slots?",
+        ":3: keep_warm: unknown key; did you mean workers.keep_warm?",
+        ":4: wrokers: unknown key; did you mean workers?",
+        ":5: nothing_like_it: unknown key; known are ",
+        ":7: environments",
+        ":8: environments.workers: 0 is out of range",
+    };
+
+    refuse_all("listen: 8099\n"
+               "workers: {slots: 9999, slost: 1}\n"
+               "keep_warm: 1s\n"
+               "wrokers: {slots: 1}\n"
+               "nothing_like_it: 1\n"
+               "environments:\n"
+               "- image: x\n"
+               "- {image: x, workers: 0}\n",
+               expected, ARRAY_COUNT(expected));
+}
+END_TEST
+
+START_TEST(a_copy_is_equal_until_it_is_changed)
+{
+    size_t count;
+    const struct config_key *keys = config_keys(&count);
+    struct config copy;
+
+    load("listen: a:1\nworkers: {slots: 3}\nenvironments: [{image: x, native: y, workers: 2, environment: {A: b}}]\n");
+    config_copy(&copy, &config);
+    for (size_t i = 0; i < count; i++)
+        ck_assert(config_key_is_equal(&keys[i], &config, &copy));
+    ck_assert(config_environments_are_equal(&config, &copy));
+    ck_assert_int_eq(config_set(&copy, config_find_key("listen"), "b:1", NULL), 0);
+    ck_assert(!config_key_is_equal(config_find_key("listen"), &config, &copy));
+    copy.environments[0].settings.variables[0][0] = 'B';
+    ck_assert(!config_environments_are_equal(&config, &copy));
+    config_clear(&copy);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("config");
     TCase *tests = tcase_create("config");
@@ -463,6 +550,9 @@ int main(void) {
     tcase_add_test(tests, a_file_changes_what_it_names);
     tcase_add_test(tests, memory_and_disk_have_their_budgets);
     tcase_add_test(tests, an_unknown_key_is_refused_with_its_place);
+    tcase_add_test(tests, the_sample_marks_what_is_reloaded);
+    tcase_add_test(tests, all_mistakes_are_told_at_once);
+    tcase_add_test(tests, a_copy_is_equal_until_it_is_changed);
     tcase_add_test(tests, a_duplicate_is_refused);
     tcase_add_test(tests, an_impossible_value_is_refused);
     tcase_add_test(tests, a_wrong_shape_is_refused);

@@ -46,12 +46,14 @@ START_TEST(a_job_that_is_cancelled_before_it_starts_does_not_run)
     struct account *account = account_create("memory.total", NULL, 0), *disk = account_create("disk.total", NULL, 0);
     struct pool *pool = pool_create(1);
     struct job_subscription *subscription;
+    struct live_config *live_config;
     struct config config;
     struct host *host;
     struct job *job;
 
     config_init_defaults(&config);
-    host = host_create(&(struct host_options){.config = &config,
+    live_config = live_config_create(&config);
+    host = host_create(&(struct host_options){.config = live_config,
                                               .endpoint = "127.0.0.1:1",
                                               .account = account,
                                               .disk = disk,
@@ -69,6 +71,7 @@ START_TEST(a_job_that_is_cancelled_before_it_starts_does_not_run)
     host_destroy(host);
     job_unref(job);
     pool_destroy(pool);
+    live_config_destroy(live_config);
     config_clear(&config);
     account_unref(account);
     account_unref(disk);

@@ -75,6 +75,7 @@ static struct artifact_service *artifact_service;
 static struct fn_service *fn_service;
 static struct arena arena; /* of what a test unpacks */
 static struct config config;
+static struct live_config *live_config;
 static unsigned cancel_wait_ms = 60000;
 
 static void setup(void) {
@@ -89,13 +90,14 @@ static void setup(void) {
     ck_assert_int_eq(job_db_open(directory, &db, NULL), 0);
     options.db = db;
     ck_assert_int_eq(catalogue_create(&options, &catalogue, NULL), 0);
+    live_config = live_config_create(&config);
     rpc_init();
     server = rpc_server_create(&(struct rpc_server_options){0});
     ck_assert_int_eq(rpc_server_listen(server, "127.0.0.1:0", &port, NULL), 0);
     snprintf(target, sizeof(target), "127.0.0.1:%d", port);
     job_service = job_service_create(&(struct job_service_options){
         .catalogue = catalogue,
-        .config = &config,
+        .config = live_config,
         .pool = pool,
         .staging_endpoint = target,
         .cancel_wait_ms = cancel_wait_ms,
@@ -135,6 +137,7 @@ static void teardown(void) {
     artifact_store_close(store);
     stage.refuses = stage.cancel_ends = false;
     rpc_shutdown();
+    live_config_destroy(live_config);
     config_clear(&config);
     arena_clear(&arena);
     temp_dir_destroy(directory);

@@ -11,7 +11,6 @@ static const struct job_limits roomy = {.max_messages = 1000, .max_message_bytes
 static const struct plan_stage stage = {.name = "The stage"};
 
 static struct config config;
-static struct host_options host_options;
 static struct job_run run;
 static unsigned reports, kills, statuses;
 
@@ -29,8 +28,7 @@ static void set_up_with(uint64_t report_ms, uint64_t kill_ms) {
     config_init_defaults(&config);
     config.bundle_stuck_report_ms = report_ms;
     config.bundle_stuck_kill_ms = kill_ms;
-    host_options = (struct host_options){.config = &config};
-    run = (struct job_run){.options = &host_options, .watch_ns = INT64_MAX};
+    run = (struct job_run){.config = &config, .watch_ns = INT64_MAX};
     run.job = job_create("job", &(struct job_spec){.name = "name"}, &roomy);
     list_init(&run.workers);
     job_subscribe(run.job, see, NULL);

@@ -1,0 +1,15 @@
+/* What there is to say of one job, for people. */
+#ifndef CLI_SHOW_H
+#define CLI_SHOW_H
+
+#include "cli/inspection.h"
+#include "cli/terminal.h"
+
+/* All of it: summary, stages, workers, environments, the error with its traceback. */
+void show_add_job(const struct terminal *terminal, const Trestle__V1__JobDetail *job, const Trestle__V1__Graph *graph,
+                  struct buf *out);
+/* A few lines: how far it is, and the stages that are under way. */
+void show_add_progress(const struct terminal *terminal, const Trestle__V1__JobDetail *job,
+                       const Trestle__V1__Graph *graph, struct buf *out);
+
+#endif
