@@ -20,8 +20,8 @@ const struct command command_token = {
     .name = "token",
     .operands = {"NAME"},
     .summary = "make a bearer token, and its line for the server's auth.tokens_file",
-    .more = "\n  The token is shown once and kept nowhere. Clients send it as the metadata `authorization: Bearer "
-            "TOKEN`; commands of\n"
-            "  this program take it from the variable TRESTLE_TOKEN.\n",
+    .more =
+        "  The token is shown once and kept nowhere. Clients send it as the metadata `authorization: Bearer TOKEN`;\n"
+        "  commands of this program take it from the variable TRESTLE_TOKEN.\n",
     .run = run,
 };
