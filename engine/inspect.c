@@ -56,7 +56,8 @@ static uint64_t count_read(const struct bundle *bundle) {
     int64_t index;
 
     for (size_t i = 0; report && i < report->metric_count; i++)
-        if (strcmp((const char *)report->metrics[i].identity.data, urn_string(URN_METRIC_DATA_CHANNEL_READ_INDEX)) == 0 &&
+        if (strcmp((const char *)report->metrics[i].identity.data, urn_string(URN_METRIC_DATA_CHANNEL_READ_INDEX)) ==
+                0 &&
             metric_decode_int64(report->metrics[i].payload, &index) && index >= 0)
             return MIN((uint64_t)index + 1, bundle->claim->count);
     return 0;

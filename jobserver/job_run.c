@@ -482,14 +482,12 @@ static void *run_thread(void *user) {
 int job_run_start(struct job_run *run, struct status *st) {
     struct engine_options options = {
         .max_attempts_lost = run->config->retry_worker_lost_attempts,
-        .max_attempts_user =
-            run->attempts_wanted ? run->attempts_wanted : run->config->retry_user_exception_attempts,
+        .max_attempts_user = run->attempts_wanted ? run->attempts_wanted : run->config->retry_user_exception_attempts,
         .output_timeout_ms = (int64_t)run->config->bundle_output_timeout_ms,
         .split_after_ms = (int64_t)run->config->bundle_split_after_ms,
         .latency_ms = (int64_t)run->config->stream_latency_ms,
         .checkpoint_after_ms = (int64_t)run->config->stream_checkpoint_after_ms,
-        .open_ahead_ms =
-            run->config->stream_open_ahead_ms ? (int64_t)run->config->stream_open_ahead_ms : -1,
+        .open_ahead_ms = run->config->stream_open_ahead_ms ? (int64_t)run->config->stream_open_ahead_ms : -1,
         .max_element_bytes = run->config->limits_max_element_bytes,
         .max_inline_bytes = run->config->limits_max_inline_group_bytes,
         .account = run->account,

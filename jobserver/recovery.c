@@ -52,7 +52,7 @@ static int make_plan(struct slice bytes, struct plan **ret, struct status *st) {
 static void restore_preparation(void *user, const struct stored_preparation *stored) {
     struct recovery *recovery = user;
     CLEANUP_STATUS struct status st = {0};
-    struct plan *plan;
+    struct plan *plan = NULL;
 
     if (make_plan(stored->pipeline, &plan, &st) < 0) {
         log_warning("recovery", "%s is dropped: %.2000s", stored->id, status_message(&st));

@@ -13,7 +13,7 @@ struct submitter {
     struct rpc_client *client;
     struct rpc_channel *channel;
     const char *authorization; /* metadata of its calls; NULL: none */
-    bool fails_fast; /* calls do not wait for a server that is not there */
+    bool fails_fast;           /* calls do not wait for a server that is not there */
 };
 
 void submitter_init(struct submitter *s, const char *endpoint);
