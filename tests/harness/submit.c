@@ -153,7 +153,7 @@ static void init(struct job *job) {
 }
 
 static char *prepare_bytes(struct submitter *s, struct slice request, struct status *st) {
-    char *preparation;
+    char *preparation = NULL;
 
     return prepare(s, request, &preparation, st) < 0 ? NULL : preparation;
 }
