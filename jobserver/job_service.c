@@ -76,13 +76,25 @@ static int check_environments(const struct config *config, const struct plan *pl
     return 0;
 }
 
-static int check_options(struct slice bytes, struct status *st) {
+/* The submitter's name for the job. Python's client calls all of them "job", whatever --job_name says. */
+static char *name_of(const Job__PrepareJobRequest *request, const struct pipeline_options *options,
+                     struct arena *arena) {
+    const char *name = request->job_name;
+
+    if (!name[0] || strcmp(name, "job") == 0)
+        name = pipeline_options_string(options, "job_name", "");
+    return arena_string(arena, name[0] ? name : "job");
+}
+
+static int check_options(const Job__PrepareJobRequest *request, struct slice bytes, struct arena *arena,
+                         char **ret_name, struct status *st) {
     struct pipeline_options *options;
     int r = pipeline_options_create(bytes, &options, st);
 
     if (r < 0)
         return r;
     r = pipeline_options_check(options, st);
+    *ret_name = name_of(request, options, arena);
     pipeline_options_destroy(options);
     return r;
 }
@@ -127,17 +139,19 @@ static void reply_prepared(void *user, struct preparation *preparation, const st
 static int make_preparation(struct prepare_task *task, const struct config *config,
                             const Job__PrepareJobRequest *request, struct status *st) {
     struct job_service *service = task->service;
-    CLEANUP(arena_clearp) struct arena arena = {0}; /* of the environments that are put in place of others */
+    CLEANUP(arena_clearp)
+    struct arena arena = {0}; /* of the name, and of environments that are put in place of others */
     CLEANUP_SLICE struct slice options = SLICE_EMPTY;
     CLEANUP_SLICE struct slice pipeline = SLICE_EMPTY;
     struct plan *plan;
+    char *name;
     int r;
 
     if (!request->pipeline)
         return status_set(st, STATUS_INVALID_ARGUMENT, "the request holds no pipeline");
     if (request->pipeline_options)
         options = PB_PACK(request->pipeline_options, NULL);
-    r = check_options(options, st);
+    r = check_options(request, options, &arena, &name, st);
     if (r < 0)
         return r;
     r = environments_settle(config, request->pipeline, &arena, st);
@@ -155,7 +169,7 @@ static int make_preparation(struct prepare_task *task, const struct config *conf
     pipeline = PB_PACK(request->pipeline, NULL);
     return catalogue_prepare(service->options.catalogue,
                              &(struct preparation_spec){
-                                 .name = request->job_name[0] ? request->job_name : "job",
+                                 .name = name,
                                  .pipeline = pipeline,
                                  .pipeline_options = options,
                                  .plan = plan,

@@ -462,6 +462,34 @@ START_TEST(run_starts_a_job_with_an_id_of_its_own)
 }
 END_TEST
 
+/* Prepares and runs a job that the client calls `name`, with the option job_name; the name that it gets. */
+static const char *name_given_to(const char *name, const char *option) {
+    Job__PrepareJobRequest *request = prepare_request(0, NULL);
+    Google__Protobuf__Value *value = NEW(Google__Protobuf__Value, google__protobuf__value);
+    Job__PrepareJobResponse *response;
+    const char *id;
+
+    request->job_name = arena_string(&arena, name);
+    request->pipeline_options = NEW(Google__Protobuf__Struct, google__protobuf__struct);
+    value->kind_case = GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE;
+    value->string_value = arena_string(&arena, option);
+    ADD_ENTRY(request->pipeline_options, fields, Google__Protobuf__Struct__FieldsEntry,
+              google__protobuf__struct__fields_entry, "beam:option:job_name:v1", value);
+    ck_assert_int_eq(call(JOB_PATH("Prepare"), &request->base, &job__prepare_job_response__descriptor, &response, NULL),
+                     STATUS_OK);
+    ck_assert_int_eq(run(response->preparation_id, &id, NULL), STATUS_OK);
+    return job_specification(started_job())->name;
+}
+
+START_TEST(a_client_that_calls_every_job_the_same_is_asked_what_its_user_calls_it)
+{
+    ck_assert_str_eq(name_given_to("job", "orders-import"), "orders-import");
+    ck_assert_str_eq(name_given_to("", "orders-import"), "orders-import");
+    ck_assert_str_eq(name_given_to("wordcount", "orders-import"), "wordcount");
+    ck_assert_str_eq(name_given_to("job", ""), "job");
+}
+END_TEST
+
 START_TEST(a_job_that_cannot_start_says_why_and_is_failed)
 {
     CLEANUP_STATUS struct status st = {0};
@@ -1157,6 +1185,7 @@ int main(void) {
     tcase_add_test(tests, prepare_gives_an_id_a_token_and_where_to_stage);
     tcase_add_test(tests, a_bad_pipeline_is_refused_by_prepare);
     tcase_add_test(tests, run_starts_a_job_with_an_id_of_its_own);
+    tcase_add_test(tests, a_client_that_calls_every_job_the_same_is_asked_what_its_user_calls_it);
     tcase_add_test(tests, a_job_that_cannot_start_says_why_and_is_failed);
     tcase_add_test(tests, unknown_ids_are_not_found_everywhere);
     tcase_add_test(tests, the_state_stream_replays_follows_and_ends);
