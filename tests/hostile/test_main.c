@@ -2,8 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mailbox.h"
 #include "suites.h"
 #include "tests/harness/fixture.h"
+
+enum { SERVICE_WITHIN_S = 20 };
 
 static const char configuration[] = "worker_connect_timeout: 10s\n"
                                     "workers:\n"
@@ -21,17 +24,31 @@ static const char configuration[] = "worker_connect_timeout: 10s\n"
                                     "  request_timeout: 1s\n"
                                     "  handshake_timeout: 1s\n";
 
-void expect_service(void) {
+/* False: a call was refused or cut off, as may happen to anybody while the daemon still digests what was thrown at it. */
+static bool good_job_runs(char **ret_why) {
     struct pipeline p;
     struct job job;
+    bool is_done;
 
     begin_pipeline(&p);
     add_good_pipeline(&p);
     job_run(&test_client, &p, "good", &job);
-    ck_assert_msg(job.end == JOB__JOB_STATE__ENUM__DONE, "a good pipeline ended in state %d: %s", (int)job.end,
-                  job.error ? job.error : "no error");
+    is_done = job.end == JOB__JOB_STATE__ENUM__DONE;
+    ck_assert_msg(is_done || job.end == JOB__JOB_STATE__ENUM__UNSPECIFIED, "a good pipeline ended in state %d: %s",
+                  (int)job.end, job.error ? job.error : "no error");
+    free(*ret_why);
+    *ret_why = job.error ? xstrdup(job.error) : NULL;
     job_clear(&job);
     pipeline_clear(&p);
+    return is_done;
+}
+
+void expect_service(void) {
+    int64_t end_ns = monotonic_now_ns() + (int64_t)SERVICE_WITHIN_S * 1000000000;
+    CLEANUP(freep) char *why = NULL;
+
+    while (!good_job_runs(&why))
+        ck_assert_msg(monotonic_now_ns() < end_ns, "a good pipeline cannot be run: %s", why);
 }
 
 int main(void) {
