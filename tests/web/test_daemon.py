@@ -90,7 +90,7 @@ def without_a_job_the_page_says_how_to_submit_one(page):
 
 def open_job(page, state):
   """The newest job's page, once the list has it in that state."""
-  page.open('', '/%s/.test(document.querySelector(".jobs tbody tr").innerText)' % state, WAIT_S)
+  page.open('', '/%s/.test(document.querySelector(".jobs tbody tr .state").innerText)' % state, WAIT_S)
   page.browser.run('location.hash = document.querySelector(".jobs .name").getAttribute("href")')
   page.wait_text('.job-head .state', state)
 
