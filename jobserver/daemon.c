@@ -295,7 +295,7 @@ static void inspect(struct daemon *daemon, const char *endpoint) {
     daemon->inspection = inspection_create(&(struct inspection_options){
         .catalogue = daemon->catalogue,
         .host = daemon->host,
-        .config = daemon->config,
+        .config = daemon->live_config,
         .memory = daemon->account,
         .disk = daemon->disk,
         .pool = daemon->inspection_pool,

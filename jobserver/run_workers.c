@@ -83,6 +83,7 @@ static void start_new(struct run_worker *worker, const struct plan_environment *
 
     worker->sdk = sdk_worker_create(make_worker_id(worker), identity, worker);
     spec.worker_id = worker->id = worker->sdk->id;
+    spec.worker_name = worker->sdk->name;
     create_harness(worker, environment, endpoint);
     if (run_environment->native) {
         worker->sdk->native = native_environment_ref(run_environment->native);
