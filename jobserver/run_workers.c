@@ -139,7 +139,7 @@ static struct slice identity_of(const struct job_run *run, unsigned environment,
 
     if (strcmp(choice->urn, urn_string(URN_ENV_EXTERNAL)) == 0 && !choice->is_configured_pool)
         return SLICE_EMPTY;
-    return worker_identity(&run->plan->environments[environment], job_specification(run->job)->pipeline_options,
+    return worker_identity(&run->plan->environments[environment], choice, job_specification(run->job)->pipeline_options,
                            endpoint);
 }
 
