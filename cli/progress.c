@@ -66,10 +66,11 @@ int progress_show(progress_fn redraw, void *user, struct status *st) {
 }
 
 void progress_add_bar(const struct terminal *terminal, double progress, unsigned width, struct buf *out) {
-    unsigned full = (unsigned)(progress * width + 0.5);
+    unsigned full;
 
     if (!(progress >= 0 && progress <= 1))
         return;
+    full = (unsigned)(progress * width + 0.5);
     buf_printf(out, "[");
     terminal_begin(terminal, STYLE_GOOD, out);
     for (unsigned i = 0; i < full; i++)

@@ -43,7 +43,7 @@ static int read_all(FILE *file, const char *path, struct slice *ret, struct stat
     else if (buf_data(&bytes)[0] == '{')
         status_set(st, STATUS_INVALID_ARGUMENT,
                    "%s looks like JSON; a Pipeline in protobuf's binary form is needed: "
-                   "pipeline.to_runner_api().SerializeToString() in Python",
+                   "pipeline.to_runner_api(...).SerializeToString() in Python (docs/command-line.md)",
                    path);
     if (st->code) {
         buf_clear(&bytes);

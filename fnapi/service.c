@@ -5,13 +5,16 @@
 #include <stdlib.h>
 
 static const struct rpc_method methods[] = {
-    {"/org.apache.beam.model.fn_execution.v1.BeamFnControl/Control", .streaming = &fn_control_handler},
-    {"/org.apache.beam.model.fn_execution.v1.BeamFnControl/GetProcessBundleDescriptor", .unary = fn_descriptor_method},
-    {"/org.apache.beam.model.fn_execution.v1.BeamFnData/Data", .streaming = &fn_data_handler},
-    {"/org.apache.beam.model.fn_execution.v1.BeamFnState/State", .streaming = &fn_state_handler},
-    {"/org.apache.beam.model.fn_execution.v1.BeamFnLogging/Logging", .streaming = &fn_logging_handler},
-    {"/org.apache.beam.model.fn_execution.v1.BeamFnWorkerStatus/WorkerStatus", .streaming = &fn_status_handler},
-    {"/org.apache.beam.model.fn_execution.v1.ProvisionService/GetProvisionInfo", .unary = fn_provision_method},
+    {"/org.apache.beam.model.fn_execution.v1.BeamFnControl/Control", .is_open = true, .streaming = &fn_control_handler},
+    {"/org.apache.beam.model.fn_execution.v1.BeamFnControl/GetProcessBundleDescriptor", .is_open = true,
+     .unary = fn_descriptor_method},
+    {"/org.apache.beam.model.fn_execution.v1.BeamFnData/Data", .is_open = true, .streaming = &fn_data_handler},
+    {"/org.apache.beam.model.fn_execution.v1.BeamFnState/State", .is_open = true, .streaming = &fn_state_handler},
+    {"/org.apache.beam.model.fn_execution.v1.BeamFnLogging/Logging", .is_open = true, .streaming = &fn_logging_handler},
+    {"/org.apache.beam.model.fn_execution.v1.BeamFnWorkerStatus/WorkerStatus", .is_open = true,
+     .streaming = &fn_status_handler},
+    {"/org.apache.beam.model.fn_execution.v1.ProvisionService/GetProvisionInfo", .is_open = true,
+     .unary = fn_provision_method},
 };
 
 struct fn_service *fn_service_create(struct rpc_server *server) {

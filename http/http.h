@@ -11,7 +11,7 @@
  *   403  a request that changes something (not GET or HEAD) and that another site's page may have sent: Sec-Fetch-Site or Origin say so, or it
  *        is one that a form could send, without `Content-Type: application/json`.
  *   405  a method that is none of GET, HEAD, POST
- *   413  a body of more than max_body_bytes
+ *   413  a Content-Length of more than max_body_bytes; a connection that sends more without having said so is closed
  *
  * Bounded: connections, the bytes of a request's headers, its body, the time in which a connection is silent, and the time that one request may take to
  * come and its answer to go. Every answer forbids scripts, styles and frames of others (Content-Security-Policy).

@@ -5,12 +5,15 @@
 #include "jobserver/artifact_service_internal.h"
 
 static const struct rpc_method methods[] = {
-    {.path = "/org.apache.beam.model.job_management.v1.ArtifactStagingService/ReverseArtifactRetrievalService",
+    {.is_open = true,
+     .path = "/org.apache.beam.model.job_management.v1.ArtifactStagingService/ReverseArtifactRetrievalService",
      .streaming = &artifact_staging_stream,
      .begins_with_message = true},
-    {.path = "/org.apache.beam.model.job_management.v1.ArtifactRetrievalService/ResolveArtifacts",
+    {.is_open = true,
+     .path = "/org.apache.beam.model.job_management.v1.ArtifactRetrievalService/ResolveArtifacts",
      .unary = artifact_resolve},
-    {.path = "/org.apache.beam.model.job_management.v1.ArtifactRetrievalService/GetArtifact",
+    {.is_open = true,
+     .path = "/org.apache.beam.model.job_management.v1.ArtifactRetrievalService/GetArtifact",
      .streaming = &artifact_get_stream,
      .begins_with_message = true},
 };

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/mailbox.h"
 #include "base/pool.h"
+#include "jobserver/access.h"
 #include "jobserver/artifact_service.h"
 #include "jobserver/catalogue.h"
 #include "jobserver/host.h"
@@ -18,8 +18,7 @@
 #include "jobserver/recovery.h"
 #include "jobserver/state_dir.h"
 #include "jobserver/tls_files.h"
-#include "jobserver/tokens.h"
-#include "worker/cgroup.h"
+#include "jobserver/worker_setup.h"
 #include "worker/orphans.h"
 
 enum {
@@ -38,8 +37,7 @@ struct daemon {
     char *workers_endpoint; /* NULL: the same */
     struct account *account;
     struct account *disk;
-    struct tokens *tokens; /* NULL: everybody may call */
-    atomic_int_least64_t refusal_told_ns;
+    struct access *access;
     struct state_dir *state_dir;
     struct artifact_store *store;
     struct job_db *db;
@@ -51,10 +49,8 @@ struct daemon {
     struct rpc_client *client;
     struct fn_service *fn_service;
     struct worker_manager *workers;
-    struct cgroups *cgroups; /* NULL: none */
+    struct worker_setup *worker_setup;
     struct native *native;
-    char **container_options; /* NULL-terminated */
-    size_t container_option_count;
     struct host *host;
     struct housekeeping *housekeeping;
     struct job_service *job_service;
@@ -141,20 +137,6 @@ static int listen_on(struct daemon *daemon, const char *address, struct status *
     return r < 0 ? r : listen_for_workers(daemon, st);
 }
 
-/* Who can submit a job can run programs. */
-static void warn_of_open_port(const struct daemon *daemon) {
-    static const char *const local[] = {"127.", "localhost:", "[::1]:", "unix:"};
-
-    for (size_t i = 0; i < ARRAY_COUNT(local); i++)
-        if (strncmp(daemon->endpoint, local[i], strlen(local[i])) == 0)
-            return;
-    if (!daemon->tokens && !daemon->config->tls_client_ca[0])
-        log_warning("auth",
-                    "everybody who reaches %s may submit jobs, and so run programs on this machine: set "
-                    "auth.tokens_file or tls.client_ca (docs/security.md)",
-                    daemon->endpoint);
-}
-
 /* Nobody else has the state directory now: whatever was started in its name by a launcher that is gone belongs to nobody. */
 static void take_over_workers(struct daemon *daemon, struct launcher *launcher) {
     const char *instance = state_dir_path(daemon->state_dir);
@@ -163,43 +145,6 @@ static void take_over_workers(struct daemon *daemon, struct launcher *launcher) 
     if (count)
         log_warning("worker", "%u processes that a killed daemon had left behind were killed", count);
     launcher_set_instance(launcher, instance);
-}
-
-/* Once a second at most: whoever is refused is not to fill the log instead. */
-static void tell_refused(struct daemon *daemon, const char *peer, const char *why) {
-    int64_t now_ns = monotonic_now_ns(), last_ns = daemon->refusal_told_ns;
-
-    if (now_ns - last_ns >= 1000000000 && atomic_compare_exchange_strong(&daemon->refusal_told_ns, &last_ns, now_ns))
-        log_warning("auth", "a call from %s was refused: %s", peer, why);
-}
-
-static int admit(void *user, const struct rpc_stream *stream, struct status *st) {
-    struct daemon *daemon = user;
-    struct slice authorization = rpc_stream_metadata(stream, "authorization");
-
-    if (!daemon->tokens && rpc_stream_is_tls(stream))
-        return 0;
-    if (!daemon->tokens)
-        return status_set(st, STATUS_UNAUTHENTICATED, "this address is for workers; the Job API is served with TLS");
-    if (tokens_find(daemon->tokens, authorization))
-        return 0;
-    tell_refused(daemon, rpc_stream_peer(stream), authorization.size ? "its token is none of ours" : "it has no token");
-    return status_set(st, STATUS_UNAUTHENTICATED, "%s",
-                      authorization.size ? "this token is none that the server knows"
-                                         : "the server wants a token: the metadata `authorization: Bearer TOKEN`");
-}
-
-static bool admit_http(void *context, const char *authorization) {
-    const struct daemon *daemon = context;
-
-    return authorization && tokens_find(daemon->tokens, slice_of_static(authorization, strlen(authorization))) != NULL;
-}
-
-static int load_tokens(struct daemon *daemon, struct status *st) {
-    const char *path = daemon->config->auth_tokens_file;
-    int r = path[0] ? tokens_load(path, &daemon->tokens, st) : 0;
-
-    return r < 0 ? status_prefix(st, "auth.tokens_file") : 0;
 }
 
 static int open_state(struct daemon *daemon, struct status *st) {
@@ -229,45 +174,6 @@ static int open_catalogue(struct daemon *daemon, struct status *st) {
     return r < 0 ? r : recovery_create(daemon->db, daemon->catalogue, config, &daemon->recovery, st);
 }
 
-static void add_option(struct daemon *daemon, char *option) {
-    daemon->container_options =
-        xreallocarray(daemon->container_options, daemon->container_option_count + 2, sizeof(char *));
-    daemon->container_options[daemon->container_option_count++] = option;
-    daemon->container_options[daemon->container_option_count] = NULL;
-}
-
-/* An option for each piece of `text` between characters of `separators`: the piece itself, or what mounts that path. */
-static void add_options(struct daemon *daemon, const char *text, const char *separators, bool are_mounts) {
-    while (*text) {
-        size_t size = strcspn(text, separators);
-
-        if (size && are_mounts)
-            add_option(daemon, xasprintf("--volume=%.*s:%.*s", (int)size, text, (int)size, text));
-        else if (size)
-            add_option(daemon, xmemdup0(text, size));
-        text += size + (text[size] != '\0');
-    }
-}
-
-static void set_containers(struct daemon *daemon, struct launcher *launcher) {
-    static const char *const pull[] = {
-        [CONFIG_PULL_MISSING] = "missing", [CONFIG_PULL_ALWAYS] = "always", [CONFIG_PULL_NEVER] = "never"};
-    const struct config *config = daemon->config;
-    struct worker_containers containers = {
-        .cli = config->containers_cli,
-        .pull = pull[config->containers_pull],
-        .instance = state_dir_path(daemon->state_dir),
-    };
-
-    if (!config->containers_cli[0])
-        return;
-    add_options(daemon, config->containers_mounts, ":", true);
-    add_options(daemon, config->containers_options, " \t", false);
-    containers.options = (const char *const *)daemon->container_options;
-    worker_containers_sweep(launcher, &containers);
-    worker_manager_set_containers(daemon->workers, &containers);
-}
-
 /* The page is no reason to refuse jobs: where it cannot be served, the daemon goes on without. */
 static void serve_http(struct daemon *daemon) {
     CLEANUP_STATUS struct status st = {0};
@@ -281,8 +187,8 @@ static void serve_http(struct daemon *daemon) {
                 .pool = daemon->inspection_pool,
                 .handler = inspection_serve_http,
                 .context = daemon->inspection,
-                .admit = daemon->tokens ? admit_http : NULL,
-                .admit_context = daemon,
+                .admit = access_wants_tokens(daemon->access) ? access_admits_http : NULL,
+                .admit_context = daemon->access,
             },
             &daemon->http, &st) < 0)
         log_warning("http", "there is no web page: %s (http.listen)", status_message(&st));
@@ -295,7 +201,7 @@ static void inspect(struct daemon *daemon, const char *endpoint) {
     daemon->inspection = inspection_create(&(struct inspection_options){
         .catalogue = daemon->catalogue,
         .host = daemon->host,
-        .config = daemon->config,
+        .config = daemon->live_config,
         .memory = daemon->account,
         .disk = daemon->disk,
         .pool = daemon->inspection_pool,
@@ -305,39 +211,13 @@ static void inspect(struct daemon *daemon, const char *endpoint) {
     inspection_register(daemon->inspection, daemon->server);
 }
 
-/* The subtree that the daemon's service was given; without one limits are held by other means. */
-static struct cgroups *open_cgroups(void) {
-    CLEANUP(freep) char *directory = cgroups_find();
-    CLEANUP_STATUS struct status why = {0};
-    struct cgroups *cgroups = NULL;
-
-    if (directory && cgroups_open(directory, &cgroups, &why) < 0)
-        log_warning("worker", "limits are not held by control groups: %s", status_message(&why));
-    return cgroups;
-}
-
-static void set_isolation(struct daemon *daemon) {
-    static const enum worker_isolation_way ways[] = {
-        [CONFIG_ISOLATION_NONE] = WORKER_ISOLATION_NONE,
-        [CONFIG_ISOLATION_SYSTEMD] = WORKER_ISOLATION_SYSTEMD,
-        [CONFIG_ISOLATION_SYSTEMD_USER] = WORKER_ISOLATION_SYSTEMD_USER,
-    };
-
-    daemon->cgroups = open_cgroups();
-    worker_manager_set_isolation(daemon->workers, &(struct worker_isolation){
-                                                      .way = ways[daemon->config->workers_isolation],
-                                                      .cgroups = daemon->cgroups,
-                                                      .stop_grace_ms = (unsigned)daemon->config->workers_stop_grace_ms,
-                                                  });
-}
-
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
     CLEANUP(freep) char *local = local_endpoint(daemon->endpoint);
     CLEANUP(freep)
     char *for_workers = local_endpoint(daemon->workers_endpoint ? daemon->workers_endpoint : daemon->endpoint);
 
-    warn_of_open_port(daemon);
+    access_warn(daemon->access, daemon->endpoint);
     daemon->pool = pool_create(POOL_THREADS);
     daemon->scratch_pool = pool_create(MAX(machine_cores(), 2u));
     daemon->client = rpc_client_create(CLIENT_THREADS);
@@ -346,8 +226,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     /* Before the host gives up waiting, so that it is the pool's own reason that the job fails with. */
     worker_manager_set_start_timeout(
         daemon->workers, (unsigned)MAX(config->worker_connect_timeout_ms / 10 * 9, (uint64_t)MIN_START_TIMEOUT_MS));
-    set_isolation(daemon);
-    set_containers(daemon, launcher);
+    daemon->worker_setup = worker_setup_create(config, state_dir_path(daemon->state_dir), launcher, daemon->workers);
     daemon->native = native_create(&(struct native_options){
         .launcher = launcher,
         .cache_directory = config->cache_dir,
@@ -388,8 +267,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     job_service_register(daemon->job_service, daemon->server);
     inspect(daemon, local);
     artifact_service_register(daemon->artifact_service, daemon->server);
-    if (daemon->tokens || config->tls_certificate[0])
-        rpc_server_guard(daemon->server, admit, daemon);
+    access_guard(daemon->access, daemon->server);
     rpc_server_start(daemon->server);
     daemon->housekeeping = housekeeping_start(&(struct housekeeping_options){
         .catalogue = daemon->catalogue,
@@ -412,7 +290,7 @@ int daemon_create(const struct config *config, struct launcher *launcher, struct
     daemon->account = account_create(
         "memory.total", NULL, config->memory_total_bytes ? config->memory_total_bytes : machine_memory_bytes() / 2);
     daemon->disk = account_create("disk.total", NULL, config->disk_total_bytes);
-    r = load_tokens(daemon, st);
+    r = access_create(config, &daemon->access, st);
     if (r == 0)
         r = open_state(daemon, st);
     if (r == 0)
@@ -478,7 +356,7 @@ void daemon_destroy(struct daemon *daemon) {
         host_stop(daemon->host);
         native_destroy(daemon->native);
         worker_manager_destroy(daemon->workers);
-        cgroups_close(daemon->cgroups);
+        worker_setup_destroy(daemon->worker_setup);
     }
     if (daemon->server)
         rpc_server_stop(daemon->server, STOP_GRACE_MS);
@@ -508,10 +386,7 @@ void daemon_destroy(struct daemon *daemon) {
     state_dir_close(daemon->state_dir);
     account_unref(daemon->account);
     account_unref(daemon->disk);
-    tokens_destroy(daemon->tokens);
-    for (size_t i = 0; i < daemon->container_option_count; i++)
-        free(daemon->container_options[i]);
-    free(daemon->container_options);
+    access_destroy(daemon->access);
     live_config_destroy(daemon->live_config);
     free(daemon->endpoint);
     free(daemon->workers_endpoint);

@@ -584,23 +584,17 @@ static void describe_pipeline_options(struct rpc_stream *call, void *context, st
 /* ------------------------------------------------------------------ the object */
 
 static const struct rpc_method methods[] = {
-    {.path = JOB_SERVICE_PATH("Prepare"), .is_guarded = true, .unary = prepare},
-    {.path = JOB_SERVICE_PATH("Run"), .is_guarded = true, .unary = run},
-    {.path = JOB_SERVICE_PATH("GetJobs"), .is_guarded = true, .unary = get_jobs},
-    {.path = JOB_SERVICE_PATH("GetState"), .is_guarded = true, .unary = get_state},
-    {.path = JOB_SERVICE_PATH("GetPipeline"), .is_guarded = true, .unary = get_pipeline},
-    {.path = JOB_SERVICE_PATH("Cancel"), .is_guarded = true, .unary = cancel},
-    {.path = JOB_SERVICE_PATH("Drain"), .is_guarded = true, .unary = drain},
-    {.path = JOB_SERVICE_PATH("GetStateStream"),
-     .is_guarded = true,
-     .streaming = &job_state_stream,
-     .begins_with_message = true},
-    {.path = JOB_SERVICE_PATH("GetMessageStream"),
-     .is_guarded = true,
-     .streaming = &job_message_stream,
-     .begins_with_message = true},
-    {.path = JOB_SERVICE_PATH("GetJobMetrics"), .is_guarded = true, .unary = get_job_metrics},
-    {.path = JOB_SERVICE_PATH("DescribePipelineOptions"), .is_guarded = true, .unary = describe_pipeline_options},
+    {.path = JOB_SERVICE_PATH("Prepare"), .unary = prepare},
+    {.path = JOB_SERVICE_PATH("Run"), .unary = run},
+    {.path = JOB_SERVICE_PATH("GetJobs"), .unary = get_jobs},
+    {.path = JOB_SERVICE_PATH("GetState"), .unary = get_state},
+    {.path = JOB_SERVICE_PATH("GetPipeline"), .unary = get_pipeline},
+    {.path = JOB_SERVICE_PATH("Cancel"), .unary = cancel},
+    {.path = JOB_SERVICE_PATH("Drain"), .unary = drain},
+    {.path = JOB_SERVICE_PATH("GetStateStream"), .streaming = &job_state_stream, .begins_with_message = true},
+    {.path = JOB_SERVICE_PATH("GetMessageStream"), .streaming = &job_message_stream, .begins_with_message = true},
+    {.path = JOB_SERVICE_PATH("GetJobMetrics"), .unary = get_job_metrics},
+    {.path = JOB_SERVICE_PATH("DescribePipelineOptions"), .unary = describe_pipeline_options},
 };
 
 struct job_service *job_service_create(const struct job_service_options *options) {

@@ -83,6 +83,7 @@ static void start_new(struct run_worker *worker, const struct plan_environment *
 
     worker->sdk = sdk_worker_create(make_worker_id(worker), identity, worker);
     spec.worker_id = worker->id = worker->sdk->id;
+    spec.worker_name = worker->sdk->name;
     create_harness(worker, environment, endpoint);
     if (run_environment->native) {
         worker->sdk->native = native_environment_ref(run_environment->native);
@@ -138,7 +139,7 @@ static struct slice identity_of(const struct job_run *run, unsigned environment,
 
     if (strcmp(choice->urn, urn_string(URN_ENV_EXTERNAL)) == 0 && !choice->is_configured_pool)
         return SLICE_EMPTY;
-    return worker_identity(&run->plan->environments[environment], job_specification(run->job)->pipeline_options,
+    return worker_identity(&run->plan->environments[environment], choice, job_specification(run->job)->pipeline_options,
                            endpoint);
 }
 

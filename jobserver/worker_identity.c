@@ -141,8 +141,26 @@ static void add_environment(struct buf *out, const Beam__Environment *environmen
     }
 }
 
-struct slice worker_identity(const struct plan_environment *environment, struct slice pipeline_options,
-                             const char *endpoint) {
+static void add_text(struct buf *out, const char *text) {
+    buf_add_prefixed(out, text ? text : "", text ? strlen(text) : 0);
+}
+
+static void add_choice(struct buf *out, const struct environment_choice *choice) {
+    const struct config_settings *settings = &choice->settings;
+
+    add_text(out, choice->urn);
+    buf_add_prefixed(out, choice->payload.data, choice->payload.size);
+    add_text(out, choice->native_image);
+    buf_add_varint(out, settings->memory_bytes);
+    buf_add_varint(out, settings->milli_cpus);
+    add_text(out, settings->working_directory);
+    for (char *const *variable = settings->variables; variable && *variable; variable++)
+        add_text(out, *variable);
+    add_text(out, NULL); /* no variable is empty: the end of them */
+}
+
+struct slice worker_identity(const struct plan_environment *environment, const struct environment_choice *choice,
+                             struct slice pipeline_options, const char *endpoint) {
     struct buf out = {0};
     struct arena arena = {0};
     Beam__Environment *message;
@@ -154,6 +172,7 @@ struct slice worker_identity(const struct plan_environment *environment, struct 
                   &options, NULL) == 0) {
         buf_add_prefixed(&out, endpoint, strlen(endpoint));
         add_environment(&out, message);
+        add_choice(&out, choice);
         add_struct(&out, options, true);
     }
     arena_clear(&arena);

@@ -2,6 +2,7 @@
  * after the other. In it are
  *
  *   the environment   URN, payload, capabilities, dependencies in their order (role, name and hash of each), resource hints
+ *   the choice        how the configuration in force has it run: kind, image, command or address; memory, cores, directory and variables
  *   the endpoint      that the harness was told to connect to
  *   the options       of the pipeline, which harnesses read when they start (log levels, experiments, caches, profiling, the user's own
  *                     through RuntimeValueProvider), less those that name the job or say only how it is submitted: worker_identity.c
@@ -10,11 +11,12 @@
 #define JOBSERVER_WORKER_IDENTITY_H
 
 #include "base/slice.h"
+#include "jobserver/environment.h"
 #include "translate/plan.h"
 
 /* `pipeline_options`: a serialized google.protobuf.Struct. Never empty unless one of the two cannot be read; then the worker is like no
  * other. The caller's to unref. */
-struct slice worker_identity(const struct plan_environment *environment, struct slice pipeline_options,
-                             const char *endpoint);
+struct slice worker_identity(const struct plan_environment *environment, const struct environment_choice *choice,
+                             struct slice pipeline_options, const char *endpoint);
 
 #endif

@@ -52,7 +52,7 @@ struct rpc_method {
     const char *path;                    /* "/package.Service/Method" */
     rpc_unary_fn unary;                  /* either this ... */
     const struct rpc_handler *streaming; /* ... or this */
-    bool is_guarded;                     /* rpc_server_guard() has a say */
+    bool is_open;                        /* who may call is none of rpc_server_guard()'s business */
     bool begins_with_message; /* streaming: the client's first message is due at once, as a unary method's request is */
 };
 
@@ -80,8 +80,8 @@ void rpc_shutdown(void);
 struct rpc_server *rpc_server_create(const struct rpc_server_options *options);
 /* Before start. The table and the context must outlive the server. Paths must be unique. */
 void rpc_server_register(struct rpc_server *server, const struct rpc_method *methods, size_t count, void *context);
-/* Who may call guarded methods: asked when a call's headers are there, before any of its messages; a negative code refuses it with `st`. On RPC
- * threads; must not block. Before start. */
+/* Who may call methods that are not open: asked when a call's headers are there, before any of its messages; a negative code refuses it with
+ * `st`. On RPC threads; must not block. Before start. */
 typedef int (*rpc_admit_fn)(void *user, const struct rpc_stream *stream, struct status *st);
 void rpc_server_guard(struct rpc_server *server, rpc_admit_fn admit, void *user);
 /* Before start; may be called several times. `address` is "HOST:PORT", "[v6]:PORT" or "unix:PATH"; port 0: the system

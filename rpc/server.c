@@ -94,7 +94,7 @@ static void refuse_path(struct rpc_stream *stream, grpc_slice path) {
 static bool is_admitted(const struct rpc_server *server, const struct method *method, struct rpc_stream *stream) {
     CLEANUP_STATUS struct status st = {0};
 
-    if (!method->row->is_guarded || !server->admit || server->admit(server->admit_user, stream, &st) == 0)
+    if (method->row->is_open || !server->admit || server->admit(server->admit_user, stream, &st) == 0)
         return true;
     refuse(stream, st.code, status_message(&st));
     return false;

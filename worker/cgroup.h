@@ -1,8 +1,8 @@
 /* Limits by control groups (version 2), where the daemon's service was given a subtree of its own: systemd's Delegate=yes.
  *
- *      SERVICE/            the subtree; memory and cpu are handed on to what is below
- *      SERVICE/daemon/     the daemon and its launcher, since a group that hands controllers on may have no processes itself
- *      SERVICE/worker-ID/  one worker: memory.max, memory.oom.group, cpu.max
+ *      SERVICE/              the subtree; memory and cpu are handed on to what is below
+ *      SERVICE/daemon/       the daemon and its launcher, since a group that hands controllers on may have no processes itself
+ *      SERVICE/worker-NAME/  one worker: memory.max, memory.oom.group, cpu.max
  *
  * One thread, but for cgroup_ran_out_of_memory(). */
 #ifndef WORKER_CGROUP_H

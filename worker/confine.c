@@ -51,7 +51,7 @@ static const char *const passed_on[] = {"PATH",       "HOME",     "USER",       
                                         "http_proxy", "no_proxy", "HTTPS_PROXY", "https_proxy", "XDG_RUNTIME_DIR"};
 
 static const char *unit_name(struct worker *worker) {
-    char *name = arena_printf(&worker->arena, "trestle-%.200s.service", worker->id);
+    char *name = arena_printf(&worker->arena, "trestle-%.200s.service", worker->name);
 
     for (char *at = name; *at; at++)
         if (!isalnum((unsigned char)*at) && !strchr("-_.:", *at))
@@ -130,7 +130,7 @@ static void start_service(struct worker *worker, const struct process_spec *spec
 static int enter_cgroup(struct worker *worker, struct process_spec *spec, struct cgroups *cgroups, struct status *st) {
     char *directory = NULL;
     int r =
-        cgroups_make(cgroups, worker->id, worker->settings.memory_bytes, worker->settings.milli_cpus, &directory, st);
+        cgroups_make(cgroups, worker->name, worker->settings.memory_bytes, worker->settings.milli_cpus, &directory, st);
 
     if (r == 0)
         spec->cgroup = worker->cgroup = arena_string(&worker->arena, directory);

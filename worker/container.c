@@ -90,7 +90,7 @@ static const char **run_arguments(struct worker *worker, const struct worker_con
 
 static void container_start(struct worker *worker) {
     const struct worker_containers *containers = worker_manager_containers(worker->manager);
-    const char *name = arena_printf(&worker->arena, "trestle-%s", worker->id);
+    const char *name = arena_printf(&worker->arena, "trestle-%s", worker->name);
     const char **removal = arena_new_array(&worker->arena, const char *, 5);
     struct process_spec spec = {.environment = (const char *const[]){NULL}};
     Beam__DockerPayload *payload = NULL;

@@ -33,6 +33,7 @@ struct worker {
     void *user;
     struct arena arena; /* holds the strings below and whatever the kind wants to keep */
     char *id;
+    char *name; /* no secret: what everybody on the machine can see is named so */
     char *urn;
     struct slice payload;
     struct worker_endpoints endpoints;

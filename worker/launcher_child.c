@@ -85,10 +85,12 @@ static int limit_cores(unsigned cores, unsigned first) {
     cpu_set_t all, chosen;
     unsigned count, place = 0;
 
+    if (cores == 0)
+        return 0;
     if (sched_getaffinity(0, sizeof(all), &all) < 0)
         return -1;
     count = (unsigned)CPU_COUNT(&all);
-    if (cores == 0 || cores >= count)
+    if (cores >= count)
         return 0;
     CPU_ZERO(&chosen);
     for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)

@@ -243,6 +243,7 @@ struct worker *worker_start(struct worker_manager *manager, const struct worker_
     worker->handler = *handler;
     worker->user = user;
     worker->id = arena_string(&worker->arena, spec->worker_id);
+    worker->name = spec->worker_name ? arena_string(&worker->arena, spec->worker_name) : worker->id;
     worker->urn = arena_string(&worker->arena, spec->environment_urn);
     worker->payload = slice_copy(spec->environment_payload.data, spec->environment_payload.size, NULL);
     worker->endpoints = (struct worker_endpoints){

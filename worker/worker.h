@@ -40,7 +40,8 @@ struct worker_settings {
 };
 
 struct worker_spec {
-    const char *worker_id;
+    const char *worker_id;   /* what the worker proves with that it is one */
+    const char *worker_name; /* what others may see of it: names of control groups, units, containers; NULL: the id */
     const char *environment_urn;
     struct slice environment_payload; /* borrowed during the call */
     struct worker_endpoints endpoints;

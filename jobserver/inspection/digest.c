@@ -29,11 +29,13 @@ void digests_finish(struct digests *digests) {
     pthread_mutex_destroy(&digests->mutex);
 }
 
+/* The last place is for the newest. */
 static void take_state(struct digest *digest, const struct job_event *event) {
-    if (digest->state_count == DIGEST_STATES)
-        return;
-    digest->states[digest->state_count].state = event->state;
-    digest->states[digest->state_count++].time_ms = event->time_ms;
+    size_t place = MIN(digest->state_count, (size_t)DIGEST_STATES - 1);
+
+    digest->states[place].state = event->state;
+    digest->states[place].time_ms = event->time_ms;
+    digest->state_count = place + 1;
 }
 
 static bool take_event(void *user, const struct job_event *event) {

@@ -7,7 +7,8 @@
 #include "base/map.h"
 #include "jobserver/job.h"
 
-enum { DIGEST_STATES = 16 }; /* more than a job can pass through */
+/* More than one run passes through; of a job that was run again over and over, the first ones and the last. */
+enum { DIGEST_STATES = 16 };
 
 /* Plain data. */
 struct digest {

@@ -22,7 +22,7 @@
 #include "base/pool.h"
 #include "http/http.h"
 #include "jobserver/catalogue.h"
-#include "jobserver/config.h"
+#include "jobserver/live_config.h"
 #include "rpc/rpc.h"
 
 struct host;
@@ -35,7 +35,7 @@ enum { INSPECTION_THREADS = 8 };
 struct inspection_options {
     struct catalogue *catalogue;
     struct host *host;
-    const struct config *config;
+    struct live_config *config;
     struct account *memory; /* of all jobs */
     struct account *disk;   /* the same, for scratch data */
     struct pool *pool;      /* of INSPECTION_THREADS, where gRPC's calls are answered */

@@ -271,6 +271,7 @@ static void fill_run(const struct run_snapshot *snapshot, const struct plan *pla
 }
 
 static detail_t *make_detail(struct inspection *inspection, struct job *job, struct arena *arena) {
+    struct config_snapshot *in_force = live_config_get(inspection->options.config);
     const struct job_spec *spec = job_specification(job);
     struct digest digest = digests_get(&inspection->digests, job);
     struct run_snapshot *snapshot = host_inspect_job(inspection->options.host, job, INSPECTION_WAIT_MS);
@@ -280,13 +281,14 @@ static detail_t *make_detail(struct inspection *inspection, struct job *job, str
     detail->summary = arena_new(arena, summary_t);
     fill_summary(job, &digest, snapshot, arena, detail->summary);
     fill_states(detail, &digest, arena);
-    fill_environments(detail, inspection->options.config, spec->plan, arena);
+    fill_environments(detail, &in_force->config, spec->plan, arena);
     detail->error = digest.error ? arena_string(arena, digest.error) : (char *)"";
     detail->options_json = options_json(spec->pipeline_options, arena);
     detail->warnings = digest.warnings;
     detail->peak_memory_bytes = digest.peak_memory_bytes;
     if (snapshot && spec->plan)
         fill_run(snapshot, spec->plan, detail, arena);
+    config_snapshot_unref(in_force);
     run_snapshot_unref(snapshot);
     digest_clear(&digest);
     return detail;

@@ -41,7 +41,8 @@ int inspect_worker_status(struct inspection *inspection, const ProtobufCMessage 
 
     trestle__v1__worker_status_text__init(status);
     status->worker_id = request->worker_id;
-    status->text = arena_string(arena, run_inquiry_text(inquiry));
+    if (r == 0) /* else the answer may be coming just now */
+        status->text = arena_string(arena, run_inquiry_text(inquiry));
     run_inquiry_unref(inquiry);
     *ret = &status->base;
     return r;

@@ -107,16 +107,20 @@ static void find_workers_endpoint(char ret[100]) {
 
 START_TEST(the_job_api_is_not_served_where_workers_connect)
 {
-    CLEANUP_STATUS struct status st = {0};
+    static const char *const paths[] = {"/org.apache.beam.model.job_management.v1.JobService/GetJobs",
+                                        "/trestle.v1.Inspection/ListJobs"};
     struct slice response = SLICE_EMPTY;
     struct submitter client;
     char endpoint[100];
 
     find_workers_endpoint(endpoint);
     submitter_init(&client, endpoint);
-    rpc_channel_call_wait(client.channel, "/org.apache.beam.model.job_management.v1.JobService/GetJobs", NULL, 0, 10000,
-                          true, SLICE_EMPTY, &response, &st);
-    ck_assert_int_eq(st.code, STATUS_UNAUTHENTICATED);
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        CLEANUP_STATUS struct status st = {0};
+
+        rpc_channel_call_wait(client.channel, paths[i], NULL, 0, 10000, true, SLICE_EMPTY, &response, &st);
+        ck_assert_int_eq(st.code, STATUS_UNAUTHENTICATED);
+    }
     submitter_clear(&client);
 }
 END_TEST

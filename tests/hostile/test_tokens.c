@@ -7,6 +7,7 @@
 #include "tests/harness/fixture.h"
 
 #define JOB_SERVICE "/org.apache.beam.model.job_management.v1.JobService/"
+#define INSPECTION "/trestle.v1.Inspection/"
 
 /* sha256 of sixteen zero bytes and "trestle_test". */
 static const char line[] =
@@ -36,8 +37,7 @@ static void teardown(void) {
     ck_assert(daemon_stop(&guarded));
 }
 
-static enum status_code call(const char *method, const char *authorization) {
-    CLEANUP(freep) char *path = xasprintf("%s%s", JOB_SERVICE, method);
+static enum status_code call(const char *path, const char *authorization) {
     struct rpc_metadata metadata = {"authorization", authorization};
     CLEANUP_STATUS struct status st = {0};
     struct slice response = SLICE_EMPTY;
@@ -48,27 +48,44 @@ static enum status_code call(const char *method, const char *authorization) {
     return st.code;
 }
 
-START_TEST(the_job_api_wants_a_token)
-{
-    static const char *const methods[] = {"Prepare",
-                                          "Run",
-                                          "GetJobs",
-                                          "GetState",
-                                          "GetPipeline",
-                                          "Cancel",
-                                          "Drain",
-                                          "GetStateStream",
-                                          "GetMessageStream",
-                                          "GetJobMetrics",
-                                          "DescribePipelineOptions"};
+static void expect_guarded(const char *path) {
     static const char *const wrong[] = {NULL,          "", "Bearer", "Bearer ", "Bearer trestle_tesT", "Basic eDp5",
                                         "trestle_test"};
 
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
+        ck_assert_msg(call(path, wrong[i]) == STATUS_UNAUTHENTICATED, "%s with \"%s\"", path,
+                      wrong[i] ? wrong[i] : "nothing");
+}
+
+START_TEST(the_job_api_wants_a_token)
+{
+    static const char *const methods[] = {JOB_SERVICE "Prepare",
+                                          JOB_SERVICE "Run",
+                                          JOB_SERVICE "GetJobs",
+                                          JOB_SERVICE "GetState",
+                                          JOB_SERVICE "GetPipeline",
+                                          JOB_SERVICE "Cancel",
+                                          JOB_SERVICE "Drain",
+                                          JOB_SERVICE "GetStateStream",
+                                          JOB_SERVICE "GetMessageStream",
+                                          JOB_SERVICE "GetJobMetrics",
+                                          JOB_SERVICE "DescribePipelineOptions"};
+
     for (size_t i = 0; i < ARRAY_COUNT(methods); i++)
-        for (size_t k = 0; k < ARRAY_COUNT(wrong); k++)
-            ck_assert_msg(call(methods[i], wrong[k]) == STATUS_UNAUTHENTICATED, "%s with \"%s\"", methods[i],
-                          wrong[k] ? wrong[k] : "nothing");
-    ck_assert_int_eq(call("GetJobs", "Bearer trestle_test"), STATUS_OK);
+        expect_guarded(methods[i]);
+    ck_assert_int_eq(call(JOB_SERVICE "GetJobs", "Bearer trestle_test"), STATUS_OK);
+}
+END_TEST
+
+START_TEST(the_inspection_wants_a_token)
+{
+    static const char *const methods[] = {
+        INSPECTION "GetServer",    INSPECTION "ListJobs",   INSPECTION "GetJob",          INSPECTION "GetGraph",
+        INSPECTION "ListMessages", INSPECTION "GetMetrics", INSPECTION "GetWorkerStatus", INSPECTION "SampleElements"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++)
+        expect_guarded(methods[i]);
+    ck_assert_int_eq(call(INSPECTION "GetServer", "Bearer trestle_test"), STATUS_OK);
 }
 END_TEST
 
@@ -93,6 +110,7 @@ void add_token_tests(Suite *suite) {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, the_job_api_wants_a_token);
+    tcase_add_test(tcase, the_inspection_wants_a_token);
     tcase_add_test(tcase, who_has_a_token_runs_a_job);
     suite_add_tcase(suite, tcase);
 }

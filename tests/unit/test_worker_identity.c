@@ -14,9 +14,10 @@ struct kind {
     const char *artifacts[2]; /* type payloads, in order */
     const char *hint;
     const char *endpoint;
+    struct environment_choice choice;
 };
 
-static const struct kind usual = {"payload", {"one", "two"}, "1", "localhost:1"};
+static const struct kind usual = {"payload", {"one", "two"}, "1", "localhost:1", {0}};
 
 static struct slice environment_bytes(const struct kind *kind) {
     Beam__Environment environment = BEAM__ENVIRONMENT__INIT;
@@ -63,7 +64,7 @@ static struct slice identity(const struct kind *kind, const char *const *options
     CLEANUP_SLICE struct slice proto = environment_bytes(kind), bytes = options_bytes(options);
     struct plan_environment environment = {.proto = proto};
 
-    return worker_identity(&environment, bytes, kind->endpoint);
+    return worker_identity(&environment, &kind->choice, bytes, kind->endpoint);
 }
 
 static const char *const plain[] = {"beam:option:a:v1", "1", "beam:option:b:v1", "2", NULL};
@@ -115,6 +116,33 @@ START_TEST(every_other_difference_counts)
 }
 END_TEST
 
+START_TEST(how_the_configuration_has_it_run_counts)
+{
+    struct kind other = usual;
+
+    other.choice.native_image = (char *)"apache/beam_python3.11_sdk:2.77.0";
+    ck_assert(!is_same(&other, plain));
+    other = usual;
+    other.choice.payload = slice_of_literal("command");
+    ck_assert(!is_same(&other, plain));
+    other = usual;
+    other.choice.settings.memory_bytes = 1 << 30;
+    ck_assert(!is_same(&other, plain));
+    other = usual;
+    other.choice.settings.milli_cpus = 500;
+    ck_assert(!is_same(&other, plain));
+    other = usual;
+    other.choice.settings.working_directory = (char *)"/srv";
+    ck_assert(!is_same(&other, plain));
+    other = usual;
+    other.choice.settings.variables = (char *[]){(char *)"KEY=VALUE", NULL};
+    ck_assert(!is_same(&other, plain));
+    other = usual;
+    other.choice.settings.slots = 7; /* is the runner's own business */
+    ck_assert(is_same(&other, plain));
+}
+END_TEST
+
 START_TEST(options_inside_options_are_options)
 {
     Google__Protobuf__Struct outer = GOOGLE__PROTOBUF__STRUCT__INIT, inner[2];
@@ -143,7 +171,7 @@ START_TEST(options_inside_options_are_options)
 
         value.struct_value = &inner[i];
         bytes = PB_PACK(&outer, NULL);
-        ids[i] = worker_identity(&environment, bytes, "localhost:1");
+        ids[i] = worker_identity(&environment, &usual.choice, bytes, "localhost:1");
     }
     ck_assert(slice_equal(ids[0], ids[1]));
     slice_unref(&ids[0]);
@@ -155,7 +183,7 @@ START_TEST(what_cannot_be_read_has_no_identity)
 {
     struct plan_environment environment = {.proto = slice_of_literal("\xff\xff\xff")};
 
-    ck_assert_uint_eq(worker_identity(&environment, SLICE_EMPTY, "localhost:1").size, 0);
+    ck_assert_uint_eq(worker_identity(&environment, &usual.choice, SLICE_EMPTY, "localhost:1").size, 0);
 }
 END_TEST
 
@@ -168,6 +196,7 @@ int main(void) {
     tcase_add_test(tcase, the_same_environment_and_options_are_the_same);
     tcase_add_test(tcase, what_names_the_job_or_is_for_the_runner_does_not_count);
     tcase_add_test(tcase, every_other_difference_counts);
+    tcase_add_test(tcase, how_the_configuration_has_it_run_counts);
     tcase_add_test(tcase, options_inside_options_are_options);
     tcase_add_test(tcase, what_cannot_be_read_has_no_identity);
     suite_add_tcase(suite, tcase);

@@ -1,0 +1,23 @@
+/* Who may use the Job API, Inspection and the web page: auth.tokens_file, and TLS (docs/security.md). Any thread, but for the making. */
+#ifndef JOBSERVER_ACCESS_H
+#define JOBSERVER_ACCESS_H
+
+#include "jobserver/config.h"
+#include "rpc/rpc.h"
+
+struct access;
+
+/* Reads the tokens, if there are any. Errors name the key, file and line. */
+int access_create(const struct config *config, struct access **ret, struct status *st);
+/* NULL is fine. */
+void access_destroy(struct access *access);
+
+bool access_wants_tokens(const struct access *access);
+/* Guards the server, where tokens or TLS say who may call: with TLS alone, whoever comes over another connection is a worker. Before its start. */
+void access_guard(struct access *access, struct rpc_server *server);
+/* An http_admit_fn for where tokens are wanted. */
+bool access_admits_http(void *access, const char *authorization);
+/* Says in the log that everybody may submit jobs, if that is so beyond this machine. */
+void access_warn(const struct access *access, const char *endpoint);
+
+#endif
