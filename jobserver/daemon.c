@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/allocator.h"
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "base/pool.h"
@@ -331,6 +332,14 @@ static void set_isolation(struct daemon *daemon) {
                                                   });
 }
 
+/* While nobody waits. */
+static void give_memory_back(void *user) {
+    struct daemon *daemon = user;
+
+    catalogue_release(daemon->catalogue);
+    allocator_trim();
+}
+
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
     CLEANUP(freep) char *local = local_endpoint(daemon->endpoint);
@@ -368,6 +377,8 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .pool = daemon->scratch_pool,
         .native = daemon->native,
         .store = daemon->store,
+        .on_idle = give_memory_back,
+        .on_idle_user = daemon,
     });
     daemon->job_service = job_service_create(&(struct job_service_options){
         .catalogue = daemon->catalogue,
