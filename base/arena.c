@@ -1,6 +1,7 @@
 #include "base/arena.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +16,12 @@ struct arena_page {
 
 enum { ARENA_PAGE_BYTES = PAGE_BYTES - sizeof(struct arena_page) };
 
+static bool is_from_huge_pages(const struct arena *arena, size_t size) {
+    return arena->account && size == ARENA_PAGE_BYTES;
+}
+
 static struct arena_page *arena_add_page(struct arena *arena, size_t size) {
-    struct arena_page *page = size > ARENA_PAGE_BYTES ? xmalloc(sizeof(*page) + size) : page_alloc();
+    struct arena_page *page = is_from_huge_pages(arena, size) ? page_alloc() : xmalloc(sizeof(*page) + size);
 
     page->size = size;
     page->used = 0;
@@ -92,10 +97,10 @@ void arena_clear(struct arena *arena) {
     while (page) {
         struct arena_page *next = page->next;
 
-        if (page->size > ARENA_PAGE_BYTES)
-            free(page);
-        else
+        if (is_from_huge_pages(arena, page->size))
             page_free(page);
+        else
+            free(page);
         page = next;
     }
     account_release(arena->account, arena->allocated_bytes);

@@ -1,5 +1,6 @@
 /* A bump allocator: many small things that are freed together (one arena per pipeline, bundle or RPC).
- * Memory is charged to the account, when there is one. Belongs to one thread. */
+ * Memory is charged to the account, when there is one, and is then taken from huge pages (base/pages.h): what is charged is a job's data,
+ * of which there is much. Belongs to one thread. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 

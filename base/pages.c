@@ -24,6 +24,9 @@ void page_free(void *page) {
     free(page);
 }
 
+void pages_trim(void) {
+}
+
 #else
 
 enum { REGION_BYTES = 2 << 20, REGION_PAGES = REGION_BYTES / PAGE_BYTES - 1, MAX_RESERVE = 8 };
@@ -104,6 +107,19 @@ void page_free(void *page) {
     pthread_mutex_unlock(&mutex);
     if (empty)
         munmap(empty, REGION_BYTES);
+}
+
+void pages_trim(void) {
+    struct list freed, *node;
+
+    list_init(&freed);
+    pthread_mutex_lock(&mutex);
+    while ((node = list_pop(&reserve)))
+        list_append(&freed, node);
+    reserve_count = 0;
+    pthread_mutex_unlock(&mutex);
+    while ((node = list_pop(&freed)))
+        munmap(CONTAINER_OF(node, struct region, node), REGION_BYTES);
 }
 
 #endif

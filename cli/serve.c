@@ -1,7 +1,5 @@
-/* serve: the daemon. What it does is in daemon.c; here is what belongs to its process: configuration, signals, the launcher's fork, the
- * allocator's knobs. */
+/* serve: the daemon. What it does is in daemon.c; here is what belongs to its process: configuration, signals, the launcher's fork. */
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,27 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/allocator.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/notify.h"
 #include "cli/serve.h"
 #include "jobserver/daemon.h"
 #include "rpc/rpc.h"
-
-/* Messages of some megabytes come and go all the time. glibc would give each one's memory back to the kernel, and every page of the next
- * would be a fault again; so it keeps some. Blocks travel between threads and live long or very briefly, so that few arenas do. */
-static void tune_allocator(void) {
-    static const struct {
-        int parameter, value;
-    } settings[] = {
-        {M_MMAP_THRESHOLD, 32 << 20},
-        {M_TRIM_THRESHOLD, 8 << 20},
-        {M_ARENA_MAX, 2},
-    };
-
-    for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
-        mallopt(settings[i].parameter, settings[i].value);
-}
 
 static void exit_at_once(int signal_number) {
     (void)signal_number;
@@ -131,7 +115,7 @@ static int serve(const struct arguments *arguments, const struct config *config,
     struct notify notify;
     int result = EXIT_FAILURE;
 
-    tune_allocator();
+    allocator_tune();
     if (notify_open(&notify, st) < 0)
         return EXIT_FAILURE;
     if (launcher_create(&launcher, st) < 0) {

@@ -340,11 +340,19 @@ static void release_old_jobs(struct catalogue *catalogue) {
             continue;
         /* It may have grown, or ended, since it was counted. */
         job_bytes = job_memory_bytes(entry->job);
+        if (!release_job(catalogue, entry))
+            continue;
         count -= MIN(count, (size_t)1);
         bytes -= MIN(bytes, job_bytes);
-        if (release_job(catalogue, entry) && !catalogue->options.db)
+        if (!catalogue->options.db)
             i--;
     }
+}
+
+void catalogue_release(struct catalogue *catalogue) {
+    pthread_mutex_lock(&catalogue->mutex);
+    release_old_jobs(catalogue);
+    pthread_mutex_unlock(&catalogue->mutex);
 }
 
 /* Locked. */

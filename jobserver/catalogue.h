@@ -97,6 +97,9 @@ void job_summaries_free(struct job_summary *summaries, size_t count);
 /* The job's pipeline options, a serialized google.protobuf.Struct; perhaps from the disk. NOT_FOUND. */
 int catalogue_job_options(struct catalogue *catalogue, const char *id, struct slice *ret, struct status *st);
 
+/* Finished jobs that nobody uses go out of memory as options say; done by itself when jobs are started and read. */
+void catalogue_release(struct catalogue *catalogue);
+
 /* Drops what retention says; done by itself when the catalogue is made and when jobs end. */
 void catalogue_retain(struct catalogue *catalogue);
 

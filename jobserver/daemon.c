@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/allocator.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "jobserver/access.h"
@@ -211,6 +212,14 @@ static void inspect(struct daemon *daemon, const char *endpoint) {
     inspection_register(daemon->inspection, daemon->server);
 }
 
+/* While nobody waits. */
+static void give_memory_back(void *user) {
+    struct daemon *daemon = user;
+
+    catalogue_release(daemon->catalogue);
+    allocator_trim();
+}
+
 static void serve(struct daemon *daemon, struct launcher *launcher) {
     const struct config *config = daemon->config;
     CLEANUP(freep) char *local = local_endpoint(daemon->endpoint);
@@ -247,6 +256,8 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .pool = daemon->scratch_pool,
         .native = daemon->native,
         .store = daemon->store,
+        .on_idle = give_memory_back,
+        .on_idle_user = daemon,
     });
     daemon->job_service = job_service_create(&(struct job_service_options){
         .catalogue = daemon->catalogue,

@@ -1,6 +1,5 @@
 #include "jobserver/host.h"
 
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -38,7 +37,8 @@ struct host *host_create(const struct host_options *options) {
     pthread_mutex_init(&host->mutex, NULL);
     pthread_cond_init(&host->emptied, NULL);
     list_init(&host->runs);
-    host->shelf = worker_shelf_create(&(struct worker_shelf_options){.account = options->account});
+    host->shelf = worker_shelf_create(&(struct worker_shelf_options){
+        .account = options->account, .on_idle = options->on_idle, .on_idle_user = options->on_idle_user});
     host_reconfigure(host);
     return host;
 }
@@ -224,9 +224,8 @@ void host_run_finished(struct host *host, struct job_run *run) {
     start_next(host);
     is_idle = host->run_count == 1;
     pthread_mutex_unlock(&host->mutex);
-    /* What lay between other jobs' allocations: glibc gives only the ends of its heaps back. Some milliseconds, while nobody waits. */
-    if (is_idle)
-        malloc_trim(0);
+    if (is_idle && host->options.on_idle)
+        host->options.on_idle(host->options.on_idle_user);
     pthread_mutex_lock(&host->mutex);
     if (--host->run_count == 0)
         pthread_cond_broadcast(&host->emptied);

@@ -33,6 +33,9 @@ struct host_options {
     struct pool *pool; /* for scratch data */
     struct native *native;
     const struct artifact_store *store;
+    /* The last job has ended, or the last worker that was kept for another; on a thread of theirs. May be NULL. */
+    void (*on_idle)(void *user);
+    void *on_idle_user;
 };
 
 struct host *host_create(const struct host_options *options);

@@ -127,7 +127,8 @@ size_t job_memory_bytes(struct job *job) {
     if (job->spec.plan)
         bytes += job->spec.plan->arena.allocated_bytes;
     pthread_mutex_lock(&job->mutex);
-    bytes += job->history.bytes + job->last_graph.size;
+    bytes += job->history.bytes + job->last_graph.size + metric_table_bytes(&job->metrics->attempted) +
+             metric_table_bytes(&job->metrics->committed);
     pthread_mutex_unlock(&job->mutex);
     return bytes;
 }

@@ -1,6 +1,5 @@
 #include "jobserver/worker_shelf.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -129,9 +128,8 @@ static void *shelf_main(void *user) {
         if (shelf->is_ending && is_empty)
             break;
         pthread_mutex_unlock(&shelf->lock);
-        /* The last worker went, and with it what its streams had: see host_run_finished(). */
-        if (!was_empty && is_empty)
-            malloc_trim(0);
+        if (!was_empty && is_empty && shelf->options.on_idle)
+            shelf->options.on_idle(shelf->options.on_idle_user);
         was_empty = is_empty;
         mailbox_take(&shelf->mailbox, deadline_ns, &events);
         pthread_mutex_lock(&shelf->lock);

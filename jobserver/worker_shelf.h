@@ -17,7 +17,9 @@ struct worker_shelf_options {
     int64_t keep_ms;  /* 0: nothing is kept */
     unsigned maximum; /* workers at once */
     unsigned stop_grace_ms;
-    struct account *account; /* what idle harnesses' messages are charged to; may be NULL */
+    struct account *account;     /* what idle harnesses' messages are charged to; may be NULL */
+    void (*on_idle)(void *user); /* the last worker went; on the shelf's thread; may be NULL */
+    void *on_idle_user;
 };
 
 struct worker_shelf *worker_shelf_create(const struct worker_shelf_options *options);

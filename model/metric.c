@@ -526,7 +526,7 @@ void metric_table_add(struct metric_table *table, const struct metric *metric) {
     if (!payload) {
         slice_unref(&merged);
         payload = xmalloc(sizeof(*payload));
-        *payload = slice_ref(metric->payload);
+        *payload = slice_copy(metric->payload.data, metric->payload.size, NULL);
         map_set(&table->by_identity, metric->identity.data, metric->identity.size, payload);
         return;
     }
@@ -538,6 +538,14 @@ void metric_table_merge(struct metric_table *table, const struct metric_table *o
     map_foreach (entry, &other->by_identity)
         metric_table_add(table, &(struct metric){.identity = slice_of_static(entry->key, entry->key_size),
                                                  .payload = *(struct slice *)entry->value});
+}
+
+size_t metric_table_bytes(const struct metric_table *table) {
+    size_t bytes = 0;
+
+    map_foreach (entry, &table->by_identity)
+        bytes += sizeof(*entry) + entry->key_size + sizeof(struct slice) + ((struct slice *)entry->value)->size;
+    return bytes;
 }
 
 static void free_payload(void *pointer) {

@@ -41,10 +41,13 @@ struct metric_table {
     struct map by_identity; /* -> struct slice * (payload) */
 };
 
-/* Borrows `metric`. A payload that cannot be read is dropped: metrics never fail a job. */
+/* Copies `metric`: what it is a part of, a whole message, goes before the table does. A payload that cannot be read is dropped: metrics
+ * never fail a job. */
 void metric_table_add(struct metric_table *table, const struct metric *metric);
 /* Adds all of `other`. */
 void metric_table_merge(struct metric_table *table, const struct metric_table *other);
+/* About how much memory it holds. */
+size_t metric_table_bytes(const struct metric_table *table);
 void metric_table_clear(struct metric_table *table);
 
 #endif

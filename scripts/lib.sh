@@ -192,18 +192,26 @@ await_listening() {
   return 1
 }
 
+# In front of a command: a SIGTERM for it when the script ends, however that ends (SIGKILL runs no trap).
+WITH_SCRIPT=(setpriv --pdeathsig TERM)
+
 # start_daemon DIR [ARGUMENT...]: serves from DIR/state on a port of the system's choice (unless --listen is given);
-# logs are DIR/daemon.{out,err}. Sets DAEMON_PID and DAEMON_ENDPOINT. The daemon is in a session of its own: it outlives the
-# script unless that calls stop_daemon.
+# logs are DIR/daemon.{out,err}. Sets DAEMON_PID and DAEMON_ENDPOINT. The daemon is in a session of its own, and ends with the script at
+# the latest; start_lasting_daemon's outlives it.
 start_daemon() {
   local dir="$1"; shift
   mkdir -p "$dir/state" || die "cannot make $dir"
   case " $* " in *" --listen "*) ;; *) set -- --listen 127.0.0.1:0 "$@" ;; esac
   : >"$dir/daemon.out"
-  setsid "$TRESTLE_BIN" serve --state-dir "$dir/state" "$@" </dev/null >"$dir/daemon.out" 2>"$dir/daemon.err" 9>&- &
+  setsid "${WITH_SCRIPT[@]}" "$TRESTLE_BIN" serve --state-dir "$dir/state" "$@" </dev/null >"$dir/daemon.out" 2>"$dir/daemon.err" 9>&- &
   DAEMON_PID=$!
   DAEMON_ENDPOINT="$(await_listening "$dir/daemon.out" "$DAEMON_PID")" ||
     { tail -5 "$dir/daemon.err" >&2; stop_daemon; return 1; }
+}
+
+start_lasting_daemon() {
+  local WITH_SCRIPT=()
+  start_daemon "$@"
 }
 
 # stop_daemon [PID]: SIGTERM, and SIGKILL after 30 s, which is an error worth a word (a worker pool that hangs takes it 17 s)

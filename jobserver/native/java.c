@@ -1,10 +1,10 @@
 /* Java: a JVM with the SDK's harness and the staged class path (sdks/java/container/boot.go).
  *
- * The image has the harness and what it needs in front of the class path: SLF4J, so that log lines come to the runner, and jamm, with which
- * caches are measured. Here they come from Maven, once for a version (CACHE/native/java/KEY), unless harness and jamm are on the staged
- * class path, as in a program that has a dependency on the portable runner and on jamm. What the harness itself needs,
- * Beam's core first of all, every pipeline stages. What the image's agent opens of the JDK's modules
- * is opened by options. */
+ * The image has the harness and what it needs in front of the class path: SLF4J and its bridges, so that log lines come to the runner by
+ * whatever library they are written, and jamm, with which caches are measured. Here they come from Maven, once for a version
+ * (CACHE/native/java/KEY), unless all of them are on the staged class path. One that has harness and jamm, as in a program that depends on
+ * the portable runner and on jamm, is run as it is where Maven cannot help. What the harness itself needs, Beam's core first of all, every
+ * pipeline stages. What the image's agent opens of the JDK's modules is opened by options. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,30 +117,50 @@ static const struct native_artifact *find_staged_jar(const struct native_task *t
     return NULL;
 }
 
-/* *ret_directory stays NULL where the staged class path has it all. */
-static int get_jars(struct native_task *task, char **ret_directory, struct status *st) {
-    bool has_harness = find_staged_jar(task, harness_jar), has_jamm = find_staged_jar(task, jamm_jar);
+static bool has_all_jars(const struct native_task *task) {
+    for (size_t i = 0; i < ARRAY_COUNT(jars); i++)
+        if (!find_staged_jar(task, jars[i].name))
+            return false;
+    return true;
+}
+
+static int get_fetched_jars(struct native_task *task, char **ret_directory, struct status *st) {
+    bool has_harness = find_staged_jar(task, harness_jar);
     CLEANUP(freep) char *maven = NULL;
     CLEANUP(freep) char *looked = NULL;
     struct string_vec parts = {0};
     int r;
 
-    if (has_harness && has_jamm)
-        return 0;
-    vec_push(&parts, "java 1");
-    vec_push(&parts, task->environment->image.beam_version);
     maven = interpreter_find_maven(native_search_path(task), &looked);
-    if (!maven) {
-        vec_free(&parts);
+    if (!maven)
         return status_set(st, STATUS_FAILED_PRECONDITION,
                           "the pipeline's class path does not hold %s, which its worker needs; there is no mvn here to "
                           "fetch it with (looked in %s). Install Maven, or add the dependency %s to the pipeline",
                           has_harness ? "jamm" : "beam-sdks-java-harness", looked,
                           has_harness ? "com.github.jbellis:jamm:0.4.0" : "org.apache.beam:beam-sdks-java-harness");
-    }
+    vec_push(&parts, "java 1");
+    vec_push(&parts, task->environment->image.beam_version);
     r = native_cached(task, "java", &parts, fetch_jars, maven, ret_directory, st);
     vec_free(&parts);
     return r;
+}
+
+/* *ret_directory stays NULL where the staged class path is to be run as it is. */
+static int get_jars(struct native_task *task, char **ret_directory, struct status *st) {
+    bool can_run = find_staged_jar(task, harness_jar) && find_staged_jar(task, jamm_jar);
+    int r;
+
+    if (has_all_jars(task))
+        return 0;
+    r = get_fetched_jars(task, ret_directory, st);
+    if (r == 0 || r == -STATUS_CANCELLED || !can_run)
+        return r;
+    native_say(
+        task,
+        "the image's logging libraries cannot be had from Maven; the pipeline's class path has a worker of its "
+        "own and is run as it is, so that what is logged by libraries without a bridge to SLF4J is not seen here");
+    status_clear(st);
+    return 0;
 }
 
 /* ---- the command ---- */
@@ -238,6 +258,42 @@ static void add_jamm(struct native_task *task, const char *directory) {
                  arena_printf(&environment->arena, "-javaagent:%s/%s", environment->staged, staged->name));
 }
 
+/* As the image's java.security: TLS 1.0 and 1.1, which the JDK disables, are there for peers that have nothing newer, and random numbers
+ * do not wait for entropy. */
+static int add_security(struct native_task *task, unsigned version, struct status *st) {
+    static const struct {
+        unsigned version; /* and later ones, up to the next row */
+        const char *disabled, *legacy;
+    } algorithms[] = {
+        {0,
+         "SSLv3, RC4, DES, MD5withRSA, DH keySize < 1024, EC keySize < 224, 3DES_EDE_CBC, anon, NULL, "
+         "include jdk.disabled.namedCurves",
+         "K_NULL, C_NULL, M_NULL, DH_anon, ECDH_anon, RC4_128, RC4_40, DES_CBC, DES40_CBC, 3DES_EDE_CBC, TLSv1, "
+         "TLSv1.1"},
+        {17, "SSLv3, RC4, DES, MD5withRSA, DH keySize < 1024, EC keySize < 224, 3DES_EDE_CBC, anon, NULL",
+         "TLSv1, TLSv1.1"},
+        {21,
+         "SSLv3, DTLSv1.0, RC4, DES, MD5withRSA, DH keySize < 1024, EC keySize < 224, 3DES_EDE_CBC, anon, NULL, ECDH",
+         "TLSv1, TLSv1.1"},
+    };
+    struct native_environment *environment = task->environment;
+    CLEANUP(freep) char *path = xasprintf("%s/java.security", environment->home);
+    CLEANUP(freep) char *properties = NULL;
+    size_t row = 0;
+    int r;
+
+    while (row + 1 < ARRAY_COUNT(algorithms) && algorithms[row + 1].version <= version)
+        row++;
+    properties = xasprintf("jdk.tls.disabledAlgorithms=%s\njdk.tls.legacyAlgorithms=%s\n"
+                           "securerandom.source=file:/dev/./urandom\n",
+                           algorithms[row].disabled, algorithms[row].legacy);
+    r = tree_write(path, properties, strlen(properties), st);
+    if (r < 0)
+        return r;
+    vec_push(&environment->argv, arena_printf(&environment->arena, "-Djava.security.properties=%s", path));
+    return 0;
+}
+
 static void add_entry(char **class_path, const char *directory, const char *name, const char *end) {
     char *longer = xasprintf("%s%s%s/%s%s", *class_path, (*class_path)[0] ? ":" : "", directory, name, end);
 
@@ -266,12 +322,14 @@ static int java_prepare(struct native_task *task, struct status *st) {
     struct native_environment *environment = task->environment;
     CLEANUP(freep) char *java = NULL;
     CLEANUP(freep) char *directory = NULL;
+    unsigned version;
     int r = find_java(task, &java, st);
 
     if (r == 0)
         r = get_jars(task, &directory, st);
     if (r < 0)
         return r;
+    version = interpreter_java_version(java);
     add_argument(environment, java);
     add_heap(task);
     add_argument(environment, "-XX:+UseParallelGC");
@@ -279,7 +337,10 @@ static int java_prepare(struct native_task *task, struct status *st) {
     add_argument(environment, "-XX:-OmitStackTraceInFastThrow");
     add_jamm(task, directory);
     add_heap_dumps(task);
-    add_modules(task, interpreter_java_version(java));
+    add_modules(task, version);
+    r = add_security(task, version, st);
+    if (r < 0)
+        return r;
     add_avro_classes(task);
     add_class_path(task, directory);
     add_argument(environment, "org.apache.beam.fn.harness.FnHarness");

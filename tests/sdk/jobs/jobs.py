@@ -17,7 +17,6 @@ from apache_beam.runners.worker import worker_pool_main
 import footprint
 import recorded
 
-AT_ONCE = 20
 # of a job, of the workers that are kept after one, and of memory
 JOB_SECONDS, IDLE_SECONDS, TOLERANCE = 120, 60, 0.05
 WORDS = ['beam', 'post', 'beam', 'trestle', 'deck', 'beam', 'post', 'żółw', '']
@@ -169,16 +168,17 @@ class Suite:
     assert not grown, '\n'.join(grown)
 
   def run(self):
+    at_once = self.arguments.at_once
     for kind in self.kinds:
       self.case('the client of ' + kind.name, lambda kind=kind: kind.record(self.arguments.endpoint))
     if self.failed:
       return
-    self.case('%d jobs in a row' % AT_ONCE, lambda: self.run_jobs(AT_ONCE, 1))
+    self.case('%d jobs in a row' % at_once, lambda: self.run_jobs(at_once, 1))
     before = self.footprint(lambda found: found.processes == ['trestle-launch'])
-    more = self.arguments.jobs - AT_ONCE
+    more = self.arguments.jobs - at_once
     self.case('%d more' % more, lambda: self.run_jobs(more, 1))
     self.case('nothing is left of them', lambda: self.check_nothing_left(before))
-    self.case('%d jobs at once' % AT_ONCE, lambda: self.run_jobs(AT_ONCE, AT_ONCE))
+    self.case('%d jobs at once' % at_once, lambda: self.run_jobs(at_once, at_once))
     self.case('nothing is left of those either', lambda: self.check_nothing_left(before))
 
 
@@ -188,6 +188,7 @@ def main():
   parser.add_argument('--endpoint', required=True)
   parser.add_argument('--scratch', required=True)
   parser.add_argument('--jobs', type=int, required=True)
+  parser.add_argument('--at-once', type=int, required=True)
   parser.add_argument('--java-classpath')
   parser.add_argument('--go-programs')
   suite = Suite(parser.parse_args())

@@ -3,8 +3,11 @@
 # the daemon or on the machine.
 #   tests/sdk/jobs/run.sh
 #
-# JOBS (40) in a row, and then 20 at once. The daemon is one of its own, which runs nothing else. SDKs whose tool chain is missing are
-# left out. The log is $TRESTLE_RESULTS/sdk/jobs/log.
+#   JOBS       in a row (24)
+#   AT_ONCE    after those, at once (8); memory after that many in a row is what it is compared with
+#
+# The daemon is one of its own, which runs nothing else. SDKs whose tool chain is missing are left out. The log is
+# $TRESTLE_RESULTS/sdk/jobs/log.
 . "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/lib.sh"
 sdk="$TRESTLE_ROOT/tests/sdk"
 . "$sdk/java/build.sh"
@@ -25,6 +28,6 @@ mkdir -p "$scratch/tmp" "$scratch/boot"
 echo 'workers: {keep_warm: 10s}' >"$scratch/config.yaml"
 TMPDIR="$scratch/tmp" start_daemon "$scratch/daemon" --config "$scratch/config.yaml" || die "no daemon"
 export TRESTLE_TEST_SCRATCH="$scratch/boot" TRESTLE_TEST_PYTHON="$VENV/bin/python" BOOT_COMMAND="$sdk/boot_python.sh"
-timeout -k 10 "${SUITE_TIMEOUT:-1800}" "$VENV/bin/python" "$sdk/jobs/jobs.py" --daemon="$DAEMON_PID" --endpoint="$DAEMON_ENDPOINT" \
-  --scratch="$scratch" --jobs="${JOBS:-40}" "${programs[@]}" 2>"$work/log" </dev/null ||
+"${WITH_SCRIPT[@]}" timeout -k 10 "${SUITE_TIMEOUT:-1800}" "$VENV/bin/python" "$sdk/jobs/jobs.py" --daemon="$DAEMON_PID" --endpoint="$DAEMON_ENDPOINT" \
+  --scratch="$scratch" --jobs="${JOBS:-24}" --at-once="${AT_ONCE:-8}" "${programs[@]}" 2>"$work/log" </dev/null ||
   { tail -n 5 "$work/log" >&2; tail -n 5 "$scratch/daemon/daemon.err" >&2; exit 1; }
