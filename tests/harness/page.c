@@ -26,10 +26,12 @@ static void find_page(const struct daemon_process *daemon, char port[16]) {
     ck_assert_msg(port[0] != '\0', "the daemon said of no web page");
 }
 
-static int dial(const char *port) {
+int page_connect(const struct daemon_process *daemon) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *info;
+    char port[16];
     int fd;
 
+    find_page(daemon, port);
     ck_assert_int_eq(getaddrinfo("127.0.0.1", port, &hints, &info), 0);
     fd = socket(info->ai_family, info->ai_socktype, 0);
     ck_assert_int_eq(connect(fd, info->ai_addr, info->ai_addrlen), 0);
@@ -43,12 +45,10 @@ char *page_ask(const struct daemon_process *daemon, const char *method, const ch
                               "application/json\r\nContent-Length: 0\r\n%s\r\n",
                               method, path, headers);
     struct buf answer = {0};
-    char port[16], *text;
+    int fd = page_connect(daemon);
+    char *text;
     ssize_t n;
-    int fd;
 
-    find_page(daemon, port);
-    fd = dial(port);
     ck_assert_int_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
     while ((n = recv(fd, buf_reserve(&answer, 4096), 4096, 0)) > 0)
         buf_advance(&answer, (size_t)n);
