@@ -32,9 +32,11 @@ static size_t make_frame(struct rng *rng, uint8_t *out, size_t room) {
 static void send_frames(struct rng *rng) {
     static const char *const paths[] = {PREPARE, "/org.apache.beam.model.fn_execution.v1.BeamFnData/Data", "/", ""};
     static const char *const encodings[] = {NULL, NULL, NULL, "gzip"};
-    int fd = http2_connect(test_daemon.endpoint);
+    int fd = raw_connect(test_daemon.endpoint);
     uint8_t payload[4096];
 
+    raw_send(fd, HTTP2_PREFACE, strlen(HTTP2_PREFACE)); /* a daemon with much to do may have closed it already */
+    http2_send(fd, HTTP2_SETTINGS, 0, 0, "", 0);
     for (uint32_t i = rng_below(rng, 30); i > 0; i--) {
         uint32_t stream = rng_below(rng, 8);
         bool is_sent;

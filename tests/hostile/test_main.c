@@ -64,6 +64,7 @@ int main(void) {
     add_worker_tests(suite);
     add_token_tests(suite);
     add_tls_tests(suite);
+    add_user_tests(suite);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
