@@ -179,6 +179,9 @@ extern const struct rpc_handler fn_data_handler;
 extern const struct rpc_handler fn_state_handler;
 extern const struct rpc_handler fn_logging_handler;
 extern const struct rpc_handler fn_status_handler;
+/* Strings are the message's, which must live as long as the request; bytes are copied. Returns what is wrong with it, or NULL. */
+const char *fn_read_state_request(const Fn__StateRequest *message, struct account *account,
+                                  struct state_request *request);
 /* Queues input that waited on the stream that just came. Lock held. */
 void fn_data_flush(struct fn_worker *worker);
 /* Drops what waits for the Data stream: of one bundle, or all. Lock held. */

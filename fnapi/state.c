@@ -119,8 +119,8 @@ static const char *read_key(const Fn__StateKey *key, struct state_request *reque
     }
 }
 
-static const char *read_request(const Fn__StateRequest *message, struct account *account,
-                                struct state_request *request) {
+const char *fn_read_state_request(const Fn__StateRequest *message, struct account *account,
+                                  struct state_request *request) {
     struct byte_fields fields = {0};
     const char *error;
 
@@ -220,7 +220,7 @@ static void refuse_request(struct fn_worker *worker, uint64_t token, const char 
 static void state_request(struct fn_stream *stream, const Fn__StateRequest *message, struct state_request *request) {
     struct fn_worker *worker = stream->worker;
     struct account *account = fn_worker_account(worker);
-    const char *error = read_request(message, account, request);
+    const char *error = fn_read_state_request(message, account, request);
     uint64_t token = stream->serial << OPERATION_BITS | (uint64_t)request->operation;
     const struct fn_bundle *bundle;
     uint64_t number = 0;

@@ -255,7 +255,7 @@ static bool is_admitted(const struct http_request *request) {
     const struct http_server_options *options = &request->server->options;
 
     return !options->admit ||
-           options->admit(options->admit_context, header(request->connection, MHD_HTTP_HEADER_AUTHORIZATION));
+           options->admit(options->admit_context, request, header(request->connection, MHD_HTTP_HEADER_AUTHORIZATION));
 }
 
 /* Everything but the body is there. */

@@ -42,8 +42,9 @@ struct http_response {
     const char *authenticate; /* with 401 */
 };
 
-/* Whether the sender of this Authorization header (NULL: there was none) may have anything. On libmicrohttpd's thread; must not block. */
-typedef bool (*http_admit_fn)(void *context, const char *authorization);
+/* Whether the sender of this Authorization header (NULL: there was none) may ask for this. Method and path are there, the body is not. On
+ * libmicrohttpd's thread; must not block. */
+typedef bool (*http_admit_fn)(void *context, const struct http_request *request, const char *authorization);
 /* On a thread of the pool. */
 typedef void (*http_handler_fn)(void *context, const struct http_request *request, struct http_response *ret_response);
 

@@ -2,6 +2,7 @@
 #ifndef JOBSERVER_ACCESS_H
 #define JOBSERVER_ACCESS_H
 
+#include "http/http.h"
 #include "jobserver/config.h"
 #include "rpc/rpc.h"
 
@@ -15,8 +16,8 @@ void access_destroy(struct access *access);
 bool access_wants_tokens(const struct access *access);
 /* Guards the server, where tokens or TLS say who may call: with TLS alone, whoever comes over another connection is a worker. Before its start. */
 void access_guard(struct access *access, struct rpc_server *server);
-/* An http_admit_fn for where tokens are wanted. */
-bool access_admits_http(void *access, const char *authorization);
+/* An http_admit_fn for where tokens are wanted: all but the health checks wants one. */
+bool access_admits_http(void *access, const struct http_request *request, const char *authorization);
 /* Says in the log that everybody may submit jobs, if that is so beyond this machine. */
 void access_warn(const struct access *access, const char *endpoint);
 

@@ -204,6 +204,17 @@ static int check_limits(const struct config_loader *loader) {
                       loader->path, loader->element_line);
 }
 
+static int check_isolation(const struct config_loader *loader) {
+    const struct config *config = loader->config;
+
+    if (!config->workers_user[0] || config->workers_isolation != CONFIG_ISOLATION_SYSTEMD_USER)
+        return 0;
+    return status_set(loader->st, STATUS_INVALID_ARGUMENT,
+                      "%s: workers.user does not go with workers.isolation: systemd-user, where workers are root's own "
+                      "services; write systemd",
+                      loader->path);
+}
+
 static int refuse_yaml(const struct config_loader *loader, const yaml_parser_t *parser) {
     return status_set(loader->st, STATUS_INVALID_ARGUMENT, "%s:%zu: not YAML: %s%s%s", loader->path,
                       parser->problem_mark.line + 1, parser->problem ? parser->problem : "cannot be read",
@@ -275,5 +286,7 @@ int config_load(struct config *config, const char *path, struct status *st) {
     yaml_parser_delete(&parser);
     if (!error)
         error = check_limits(&loader);
+    if (!error)
+        error = check_isolation(&loader);
     return error ? status_move(st, &errors) : 0;
 }

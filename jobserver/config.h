@@ -84,6 +84,7 @@ struct config {
     unsigned workers_per_environment; /* processes */
     unsigned workers_slots;           /* bundles at once in one worker */
     unsigned workers_isolation;       /* enum config_isolation */
+    char *workers_user;               /* "": the daemon's */
     uint64_t workers_stop_grace_ms;
     uint64_t workers_keep_warm_ms;       /* 0: not at all */
     unsigned workers_keep_warm_max;      /* processes */
@@ -123,6 +124,7 @@ struct config {
 
 enum config_type {
     CONFIG_PATH,     /* char * */
+    CONFIG_USER,     /* char *: a user of this machine, whom this process can start others as */
     CONFIG_ADDRESS,  /* char *: HOST:PORT, [IPv6]:PORT or unix:PATH */
     CONFIG_NUMBER,   /* unsigned: decimal digits */
     CONFIG_DURATION, /* uint64_t, milliseconds; the text needs a unit: ms, s, m, h */

@@ -4,7 +4,7 @@
 #include "jobserver/config_internal.h"
 
 static bool is_text(const struct config_key *key) {
-    return key->type == CONFIG_PATH || key->type == CONFIG_ADDRESS;
+    return key->type == CONFIG_PATH || key->type == CONFIG_USER || key->type == CONFIG_ADDRESS;
 }
 
 static size_t size_of(const struct config_key *key) {

@@ -5,6 +5,7 @@
 
 #include "jobserver/config.h"
 #include "jobserver/config_internal.h"
+#include "worker/user.h"
 
 static const char *const log_levels[] = {"debug", "info", "warning", "error",
                                          NULL};                              /* in the order of enum log_level */
@@ -97,6 +98,9 @@ static const struct config_key keys[] = {
     {"workers.isolation", CONFIG_CHOICE, FIELD(workers_isolation), 0, 0, "none", isolations,
      "none: worker processes are the daemon's own, and run in its service's sandbox; systemd: each is a transient "
      "service of the system's manager, started by systemd-run; systemd-user: of the user's manager"},
+    {"workers.user", CONFIG_USER, FIELD(workers_user), 0, 0, "", NULL,
+     "the user of this machine that worker processes run as, and environments are built as; the server must be root; "
+     "empty: the server's own"},
     {"workers.listen", CONFIG_ADDRESS, FIELD(workers_listen), 0, 0, "", NULL,
      "a second address, without TLS, for workers, whose SDKs have none; empty: they use `listen`, and with TLS a "
      "loopback port of the system's choice"},
@@ -323,12 +327,24 @@ bool config_is_address(const char *text) {
     return parse_quantity(number_units, colon + 1, &port) && port <= 65535;
 }
 
+static int check_user(const struct config_key *key, const char *name, struct status *st) {
+    struct worker_user user;
+    int r = worker_user_find(name, &user, st);
+
+    if (r < 0)
+        return status_prefix(st, "%s", key->path);
+    worker_user_clear(&user);
+    return 0;
+}
+
 static int set_text(char **field, const struct config_key *key, const char *text, struct status *st) {
     if (!text[0] && key->min > 0)
         return status_set(st, STATUS_INVALID_ARGUMENT, "%s: must not be empty", key->path);
     if (text[0] && key->type == CONFIG_ADDRESS && !config_is_address(text))
         return status_set(st, STATUS_INVALID_ARGUMENT,
                           "%s: \"%s\" is not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", key->path, text);
+    if (text[0] && key->type == CONFIG_USER && check_user(key, text, st) < 0)
+        return -(int)STATUS_INVALID_ARGUMENT;
     free(*field);
     *field = xstrdup(text);
     return 0;
@@ -339,6 +355,7 @@ int config_set_field(void *fields, const struct config_key *key, const char *tex
 
     switch (key->type) {
     case CONFIG_PATH:
+    case CONFIG_USER:
     case CONFIG_ADDRESS:
         return set_text(field, key, text, st);
     case CONFIG_CHOICE:
@@ -366,7 +383,7 @@ void config_init_defaults(struct config *config) {
 
 void config_clear(struct config *config) {
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
-        if (keys[i].type == CONFIG_PATH || keys[i].type == CONFIG_ADDRESS)
+        if (keys[i].type == CONFIG_PATH || keys[i].type == CONFIG_USER || keys[i].type == CONFIG_ADDRESS)
             free(*(char **)(void *)((char *)config + keys[i].offset));
     config_clear_environments(config);
     *config = (struct config){0};

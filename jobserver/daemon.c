@@ -50,6 +50,7 @@ struct daemon {
     struct rpc_client *client;
     struct fn_service *fn_service;
     struct worker_manager *workers;
+    struct worker_user user; /* whom workers run as; name NULL: the daemon's own */
     struct worker_setup *worker_setup;
     struct native *native;
     struct host *host;
@@ -152,6 +153,8 @@ static int open_state(struct daemon *daemon, struct status *st) {
     int r = state_dir_open(daemon->config->state_dir, &daemon->state_dir, st);
 
     if (r == 0)
+        r = worker_setup_find_user(daemon->config, state_dir_path(daemon->state_dir), &daemon->user, st);
+    if (r == 0)
         r = artifact_store_open(state_dir_path(daemon->state_dir), &daemon->store, st);
     if (r == 0)
         r = job_db_open(state_dir_path(daemon->state_dir), &daemon->db, st);
@@ -235,9 +238,11 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
     /* Before the host gives up waiting, so that it is the pool's own reason that the job fails with. */
     worker_manager_set_start_timeout(
         daemon->workers, (unsigned)MAX(config->worker_connect_timeout_ms / 10 * 9, (uint64_t)MIN_START_TIMEOUT_MS));
-    daemon->worker_setup = worker_setup_create(config, state_dir_path(daemon->state_dir), launcher, daemon->workers);
+    daemon->worker_setup = worker_setup_create(config, state_dir_path(daemon->state_dir),
+                                               daemon->user.name ? &daemon->user : NULL, launcher, daemon->workers);
     daemon->native = native_create(&(struct native_options){
         .launcher = launcher,
+        .user = daemon->user.name ? &daemon->user : NULL,
         .cache_directory = config->cache_dir,
         .state_directory = state_dir_path(daemon->state_dir),
         .search_path = config->native_search_path,
@@ -398,6 +403,7 @@ void daemon_destroy(struct daemon *daemon) {
     account_unref(daemon->account);
     account_unref(daemon->disk);
     access_destroy(daemon->access);
+    worker_user_clear(&daemon->user);
     live_config_destroy(daemon->live_config);
     free(daemon->endpoint);
     free(daemon->workers_endpoint);

@@ -57,7 +57,8 @@ static struct cgroups *open_cgroups(void) {
     return cgroups;
 }
 
-static void set_isolation(struct worker_setup *setup, const struct config *config, struct worker_manager *workers) {
+static void set_isolation(struct worker_setup *setup, const struct config *config, const struct worker_user *user,
+                          struct worker_manager *workers) {
     static const enum worker_isolation_way ways[] = {
         [CONFIG_ISOLATION_NONE] = WORKER_ISOLATION_NONE,
         [CONFIG_ISOLATION_SYSTEMD] = WORKER_ISOLATION_SYSTEMD,
@@ -68,16 +69,40 @@ static void set_isolation(struct worker_setup *setup, const struct config *confi
     worker_manager_set_isolation(workers,
                                  &(struct worker_isolation){.way = ways[config->workers_isolation],
                                                             .cgroups = setup->cgroups,
+                                                            .user = user,
                                                             .stop_grace_ms = (unsigned)config->workers_stop_grace_ms});
+}
+
+/* ---- the user ---- */
+
+int worker_setup_find_user(const struct config *config, const char *state_directory, struct worker_user *ret,
+                           struct status *st) {
+    const char *const own[] = {state_directory, config->auth_tokens_file, config->tls_key};
+    struct worker_user user = {0};
+
+    if (!config->workers_user[0])
+        return 0;
+    if (worker_user_find(config->workers_user, &user, st) < 0)
+        return status_prefix(st, "workers.user");
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++)
+        if (own[i][0] && worker_user_has_access(&user, own[i])) {
+            worker_user_clear(&user);
+            return status_set(st, STATUS_FAILED_PRECONDITION,
+                              "workers.user: %s is open to the user %s; take away the permissions (chmod go= %s)",
+                              own[i], config->workers_user, own[i]);
+        }
+    *ret = user;
+    return 0;
 }
 
 /* ---- the object ---- */
 
-struct worker_setup *worker_setup_create(const struct config *config, const char *instance, struct launcher *launcher,
+struct worker_setup *worker_setup_create(const struct config *config, const char *instance,
+                                         const struct worker_user *user, struct launcher *launcher,
                                          struct worker_manager *workers) {
     struct worker_setup *setup = xcalloc(1, sizeof(*setup));
 
-    set_isolation(setup, config, workers);
+    set_isolation(setup, config, user, workers);
     set_containers(setup, config, instance, launcher, workers);
     return setup;
 }

@@ -71,7 +71,7 @@ static const char **service_arguments(struct worker *worker, const struct proces
                                       bool is_user) {
     const struct worker_isolation *isolation = worker_manager_isolation(worker->manager);
     size_t argc = count_strings(spec->argv), variables = count_strings(spec->environment), count = 0;
-    const char **argv = arena_new_array(&worker->arena, const char *, argc + variables + ARRAY_COUNT(passed_on) + 20);
+    const char **argv = arena_new_array(&worker->arena, const char *, argc + variables + ARRAY_COUNT(passed_on) + 24);
 
     argv[count++] = "systemd-run";
     if (is_user)
@@ -83,9 +83,11 @@ static const char **service_arguments(struct worker *worker, const struct proces
     argv[count++] = arena_printf(&worker->arena, "--unit=%s", unit);
     argv[count++] = arena_printf(&worker->arena, "--working-directory=%s", working_directory(worker, spec));
     if (!is_user) {
-        argv[count++] = arena_printf(&worker->arena, "--uid=%u", geteuid());
-        argv[count++] = arena_printf(&worker->arena, "--gid=%u", getegid());
+        argv[count++] = arena_printf(&worker->arena, "--uid=%u", spec->user ? spec->user->uid : geteuid());
+        argv[count++] = arena_printf(&worker->arena, "--gid=%u", spec->user ? spec->user->gid : getegid());
     }
+    if (spec->user)
+        argv[count++] = "--property=NoNewPrivileges=yes";
     argv[count++] = "--property=OOMPolicy=kill";
     argv[count++] = arena_printf(&worker->arena, "--property=TimeoutStopSec=%ums", isolation->stop_grace_ms);
     if (worker->settings.memory_bytes)
@@ -146,6 +148,8 @@ void worker_confined_start(struct worker *worker, const struct process_spec *ask
     spec.environment = merge_variables(worker, asked->environment);
     if (worker->settings.working_directory)
         spec.working_directory = worker->settings.working_directory;
+    if (isolation->user)
+        worker_user_run_as(isolation->user, &spec, &worker->arena);
     if (isolation->way != WORKER_ISOLATION_NONE) {
         start_service(worker, &spec, what, isolation->way == WORKER_ISOLATION_SYSTEMD_USER);
         return;

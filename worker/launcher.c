@@ -293,6 +293,7 @@ int launcher_spawn(struct launcher *launcher, const struct process_spec *spec, c
                    void *user, uint64_t *ret_process, struct status *st) {
     struct launch_message message = {
         .op = LAUNCH_SPAWN, .data_limit_bytes = spec->data_limit_bytes, .cores = spec->cores};
+    const struct worker_user *run_as = spec->user;
     struct buf strings = {0};
     struct entry *entry;
     int error;
@@ -301,7 +302,11 @@ int launcher_spawn(struct launcher *launcher, const struct process_spec *spec, c
     message.envc = add_strings(&strings, spec->environment);
     message.envc += add_strings(&strings, (const char *const[]){launcher->variable, NULL});
     add_strings(&strings, (const char *const[]){spec->working_directory ? spec->working_directory : "",
-                                                spec->cgroup ? spec->cgroup : "", NULL});
+                                                spec->cgroup ? spec->cgroup : "", run_as ? run_as->name : "", NULL});
+    if (run_as) {
+        message.uid = run_as->uid;
+        message.gid = run_as->gid;
+    }
     error = check_spec(spec, strings.size, st);
     if (error) {
         buf_clear(&strings);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "worker/user.h"
 
 struct launcher;
 
@@ -30,6 +31,8 @@ struct process_spec {
     const char *cgroup;             /* directory of a control group to begin in; NULL: the launcher's */
     uint64_t data_limit_bytes;      /* RLIMIT_DATA of each of its processes; 0: as the daemon's */
     unsigned cores;                 /* at most so many; 0: all that the daemon may use */
+    const struct worker_user
+        *user; /* whom it runs as, with no way to more rights (PR_SET_NO_NEW_PRIVS); NULL: the daemon's */
 };
 
 struct process_exit {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -116,17 +117,35 @@ static int confine(const struct child_setup *setup) {
     return limit_cores(setup->cores, setup->first_core);
 }
 
+/* For good: without capabilities, and without programs that would give it more rights (set-user-ID). */
+static int become(const char *user, uid_t uid, gid_t gid) {
+    if (initgroups(user, gid) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
+        return -1;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* Another user's process has none: it is set once that is settled. */
+static int die_with(pid_t launcher) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return -1;
+    if (getppid() != launcher)
+        _exit(127); /* it ended before */
+    return 0;
+}
+
 _Noreturn void launcher_child_run(const struct child_setup *setup) {
     sigset_t none;
 
-    if (setsid() < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+    if (setsid() < 0)
         give_up(setup, CHILD_STEP_PREPARE);
-    if (getppid() != setup->launcher)
-        _exit(127); /* it ended before the death signal was set */
     if (redirect(setup) < 0 || setrlimit(RLIMIT_NOFILE, &setup->open_files) < 0)
         give_up(setup, CHILD_STEP_PREPARE);
     if (confine(setup) < 0)
         give_up(setup, CHILD_STEP_CONFINE);
+    if (setup->user[0] && become(setup->user, setup->uid, setup->gid) < 0)
+        give_up(setup, CHILD_STEP_USER);
+    if (die_with(setup->launcher) < 0)
+        give_up(setup, CHILD_STEP_PREPARE);
     /* All of ours are close-on-exec already; this makes it hold for whatever a library opens. */
     if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         give_up(setup, CHILD_STEP_PREPARE);

@@ -6,7 +6,14 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-enum child_step { CHILD_STEP_NONE, CHILD_STEP_PREPARE, CHILD_STEP_CONFINE, CHILD_STEP_DIRECTORY, CHILD_STEP_EXEC };
+enum child_step {
+    CHILD_STEP_NONE,
+    CHILD_STEP_PREPARE,
+    CHILD_STEP_CONFINE,
+    CHILD_STEP_USER,
+    CHILD_STEP_DIRECTORY,
+    CHILD_STEP_EXEC
+};
 
 /* Written to `report_fd` when a step fails; an exec that succeeds closes it without a word. */
 struct child_report {
@@ -16,9 +23,12 @@ struct child_report {
 
 struct child_setup {
     char *const *argv;
-    char **environment;        /* complete, NULL-terminated */
-    const char *directory;     /* empty: stay */
-    const char *cgroup;        /* the same */
+    char **environment;    /* complete, NULL-terminated */
+    const char *directory; /* empty: stay */
+    const char *cgroup;    /* the same */
+    const char *user;      /* empty: as it is */
+    uid_t uid;             /* the user's */
+    gid_t gid;
     uint64_t data_limit_bytes; /* 0: as it is */
     unsigned cores;            /* 0: all */
     unsigned first_core;       /* of those; counted around */

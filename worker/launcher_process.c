@@ -129,6 +129,9 @@ static void say_not_run(struct launcher_loop *loop, const struct process *proces
     case CHILD_STEP_CONFINE:
         what = xasprintf("cannot limit the memory or the cores of %s", process->command);
         break;
+    case CHILD_STEP_USER:
+        what = xasprintf("cannot become another user to run %s", process->command);
+        break;
     case CHILD_STEP_EXEC:
         what = xasprintf("cannot run %s", process->command);
         break;
@@ -336,7 +339,7 @@ static void process_start(struct launcher_loop *loop, uint64_t id, struct child_
 }
 
 static void handle_spawn(struct launcher_loop *loop, const struct launch_message *message, size_t size) {
-    size_t count = (size_t)message->argc + message->envc + 3;
+    size_t count = (size_t)message->argc + message->envc + 4;
     CLEANUP(freep) char **strings = NULL;
     CLEANUP(freep) char **argv = NULL;
     CLEANUP(freep) char **environment = NULL;
@@ -347,23 +350,26 @@ static void handle_spawn(struct launcher_loop *loop, const struct launch_message
         say_failed(loop, message->process, EINVAL, "cannot start a process");
         return;
     }
-    /* argv, then the environment with the marker behind it, then the directory and the control group. */
+    /* argv, then the environment with the marker behind it, then the directory, the control group and the user. */
     strings = xcalloc(count, sizeof(*strings));
-    if (!take_strings(&at, loop->buffer + size, strings, count - 3) ||
-        !take_strings(&at, loop->buffer + size, &strings[count - 2], 2)) {
+    if (!take_strings(&at, loop->buffer + size, strings, count - 4) ||
+        !take_strings(&at, loop->buffer + size, &strings[count - 3], 3)) {
         say_failed(loop, message->process, EINVAL, "cannot start a process");
         return;
     }
     snprintf(marker, sizeof(marker), LAUNCH_MARKER "=%d-%llu", (int)loop->self, (unsigned long long)message->process);
-    strings[count - 3] = marker;
+    strings[count - 4] = marker;
     argv = xcalloc((size_t)message->argc + 1, sizeof(*argv));
     memcpy(argv, strings, message->argc * sizeof(*argv));
     environment = launcher_child_environment(strings + message->argc, (size_t)message->envc + 1);
     process_start(loop, message->process,
                   &(struct child_setup){.argv = argv,
                                         .environment = environment,
-                                        .directory = strings[count - 2],
-                                        .cgroup = strings[count - 1],
+                                        .directory = strings[count - 3],
+                                        .cgroup = strings[count - 2],
+                                        .user = strings[count - 1],
+                                        .uid = message->uid,
+                                        .gid = message->gid,
                                         .data_limit_bytes = message->data_limit_bytes,
                                         .cores = message->cores,
                                         .first_core = (unsigned)(message->process * message->cores)});

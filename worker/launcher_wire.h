@@ -17,7 +17,7 @@ enum {
 };
 
 enum launch_op {
-    LAUNCH_SPAWN, /* strings: argc arguments, envc KEY=VALUE pairs, the working directory and the control group (empty: the daemon's) */
+    LAUNCH_SPAWN, /* strings: argc arguments, envc KEY=VALUE pairs, the working directory, the control group and the user (empty: the daemon's) */
     LAUNCH_SIGNAL, /* number: the signal */
     LAUNCH_STOP,   /* number: milliseconds from SIGTERM to SIGKILL */
     LAUNCH_FAILED, /* number: errno; string: what could not be done */
@@ -33,6 +33,7 @@ struct launch_message {
     uint64_t process;
     uint64_t data_limit_bytes;
     uint32_t cores;
+    uint32_t uid, gid; /* where there is a user */
 };
 
 /* Messages that wait to be sent. Belongs to one thread or to its owner's lock. */

@@ -61,8 +61,9 @@ enum worker_isolation_way { WORKER_ISOLATION_NONE, WORKER_ISOLATION_SYSTEMD, WOR
 /* How limits are held, and whether processes run in the daemon's own service (confine.h). */
 struct worker_isolation {
     enum worker_isolation_way way;
-    struct cgroups *cgroups; /* NULL: the daemon has no subtree */
-    unsigned stop_grace_ms;  /* from SIGTERM to SIGKILL, for services of systemd */
+    struct cgroups *cgroups;        /* NULL: the daemon has no subtree */
+    const struct worker_user *user; /* whom processes run as; NULL: the daemon's user */
+    unsigned stop_grace_ms;         /* from SIGTERM to SIGKILL, for services of systemd */
 };
 
 struct worker_handler {

@@ -51,5 +51,7 @@ void inspection_destroy(struct inspection *inspection);
 void inspection_register(struct inspection *inspection, struct rpc_server *server);
 /* An http_handler_fn; the context is the inspection. */
 void inspection_serve_http(void *context, const struct http_request *request, struct http_response *ret_response);
+/* Whether the answer tells nothing of jobs, so that a load balancer may have it without a token: the health checks. */
+bool inspection_is_for_everyone(const struct http_request *request);
 
 #endif

@@ -228,11 +228,19 @@ static void serve_readiness(struct inspection *inspection, struct http_response 
 static const struct {
     const char *path;
     void (*serve)(struct inspection *inspection, struct http_response *response);
+    bool is_for_everyone;
 } probes[] = {
-    {"/metrics", serve_metrics},
-    {"/healthz", serve_health},
-    {"/readyz", serve_readiness},
+    {"/metrics", serve_metrics, false},
+    {"/healthz", serve_health, true},
+    {"/readyz", serve_readiness, true},
 };
+
+bool inspection_is_for_everyone(const struct http_request *request) {
+    for (size_t i = 0; i < ARRAY_COUNT(probes); i++)
+        if (probes[i].is_for_everyone && strcmp(probes[i].path, http_request_path(request)) == 0)
+            return strcmp(http_request_method(request), "GET") == 0;
+    return false;
+}
 
 static bool serve_probe(struct inspection *inspection, const char *path, struct http_response *response) {
     for (size_t i = 0; i < ARRAY_COUNT(probes); i++)

@@ -103,7 +103,20 @@ static int stage(const struct native_environment *environment, const struct nati
         return status_set(st, STATUS_INVALID_ARGUMENT,
                           "an artifact is staged as \"%.500s\", which is no name inside the folder of staged files",
                           artifact->name);
-    return tree_link(artifact->path, path, st);
+    return environment->native->user ? native_stage_for_user(environment->native, artifact->path, path, st)
+                                     : tree_link(artifact->path, path, st);
+}
+
+/* The user reads what was staged from his home, not from the store. */
+static const struct native_artifact *artifacts_of_user(struct native_environment *environment,
+                                                       const struct native_spec *spec) {
+    struct native_artifact *own = arena_new_array(&environment->arena, struct native_artifact, spec->artifact_count);
+
+    for (size_t i = 0; i < spec->artifact_count; i++) {
+        own[i] = spec->artifacts[i];
+        own[i].path = arena_printf(&environment->arena, "%s/%s", environment->staged, own[i].name);
+    }
+    return own;
 }
 
 static void add_variable(struct native_environment *environment, const char *name, const char *value) {
@@ -120,6 +133,8 @@ static int make_home(struct native_task *task, const struct native_spec *spec, s
         r = stage(environment, &spec->artifacts[i], st);
     if (r < 0)
         return r;
+    if (task->native->user)
+        task->artifacts = artifacts_of_user(environment, spec);
     add_variable(environment, "PIPELINE_OPTIONS_FILE", environment->options);
     add_variable(environment, "RUNNER_CAPABILITIES", spec->runner_capabilities);
     add_variable(environment, "JOB_ID", spec->job_id);
@@ -270,7 +285,8 @@ static void *request_thread(void *user) {
     struct native_task task = {.native = native, .request = request};
     CLEANUP_STATUS struct status why = {0};
 
-    if (prepare(&task, &request->spec, &why) < 0) {
+    native_enter_user(native);
+    if (native_check_user(native, &why) < 0 || prepare(&task, &request->spec, &why) < 0) {
         native_environment_unref(task.environment);
         task.environment = NULL;
     }
@@ -345,12 +361,21 @@ int native_check_image(const char *image, struct status *st) {
 
 /* ---- life ---- */
 
+static void enter_user(void *native) {
+    native_enter_user(native);
+}
+
 struct native *native_create(const struct native_options *options) {
     struct native *native = xcalloc(1, sizeof(*native));
 
     native->launcher = options->launcher;
-    native->cache = xasprintf("%s/native", options->cache_directory);
-    native->homes = xasprintf("%s/native", options->state_directory);
+    native->user = options->user;
+    if (native->user) {
+        native_settle_user(native, options);
+    } else {
+        native->cache = xasprintf("%s/native", options->cache_directory);
+        native->homes = xasprintf("%s/native", options->state_directory);
+    }
     native->search_path = xstrdup(options->search_path);
     native->pool = pool_create(1);
     native->keep_s = (int64_t)(options->keep_ms / 1000);
@@ -358,7 +383,10 @@ struct native *native_create(const struct native_options *options) {
     pthread_mutex_init(&native->lock, NULL);
     pthread_cond_init(&native->changed, NULL);
     list_init(&native->builds);
+    native_enter_user(native);
     tree_remove(native->homes);
+    native_leave_user(native);
+    pool_run(native->pool, enter_user, native); /* its one thread stays so */
     pool_run(native->pool, native_evict, native);
     return native;
 }

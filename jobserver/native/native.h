@@ -11,6 +11,8 @@
  *                          CACHE/native/KIND/KEY <'  built once for all jobs; KEY is a digest of all that goes in
  *                          STATE/native/N            a home: staged files, pipeline options; for one environment of one job
  *
+ * With a user of their own both are elsewhere (user.c).
+ *
  * An environment is built by child processes of the launcher; who wants the same one waits for it. A build that fails, or that nobody
  * wants any more, leaves nothing behind.
  *
@@ -34,8 +36,9 @@ struct native_request;
 struct native_environment;
 
 struct native_options {
-    struct launcher *launcher;   /* outlives it */
-    const char *cache_directory; /* absolute; made when it is needed first */
+    struct launcher *launcher;      /* outlives it */
+    const struct worker_user *user; /* who builds environments and owns homes; NULL: the daemon's; outlives it */
+    const char *cache_directory;    /* absolute; made when it is needed first */
     const char *state_directory; /* absolute, and ours alone: what an earlier daemon left in its native/ is removed */
     uint64_t keep_ms;            /* environments that nobody used for so long are removed; 0: none */
     uint64_t max_bytes; /* what is more than that as well, those that were used last longest ago; 0: no limit */

@@ -13,9 +13,10 @@ struct native {
     char *cache; /* CACHE/native */
     char *homes; /* STATE/native */
     char *search_path;
-    struct pool *pool;  /* removes homes, and environments that nobody uses */
-    int64_t keep_s;     /* 0: for ever */
-    uint64_t max_bytes; /* of all environments together; 0: no limit */
+    const struct worker_user *user; /* NULL: the daemon's */
+    struct pool *pool;              /* removes homes, and environments that nobody uses */
+    int64_t keep_s;                 /* 0: for ever */
+    uint64_t max_bytes;             /* of all environments together; 0: no limit */
 
     pthread_mutex_t lock; /* guards what follows, and whatever else says so */
     pthread_cond_t changed;
@@ -49,6 +50,16 @@ struct native_build {
 };
 
 #define NATIVE_COMPLETE ".complete"
+
+/* user.c. The calling thread's rights to files become the user's, or again the daemon's; without a user nothing happens. */
+void native_enter_user(const struct native *native);
+void native_leave_user(const struct native *native);
+/* Sets `cache` and `homes`, and makes the user's directories. */
+void native_settle_user(struct native *native, const struct native_options *options);
+/* As the user: whether he gets to the cache. FAILED_PRECONDITION says what to do. */
+int native_check_user(const struct native *native, struct status *st);
+/* As the user: copies a file that is the daemon's. */
+int native_stage_for_user(const struct native *native, const char *from, const char *to, struct status *st);
 
 /* evict.c: removes environments that are too old or too much; `user` is the struct native. On its pool: it blocks. */
 void native_evict(void *user);

@@ -97,13 +97,19 @@ int native_run(struct native_task *task, const char *const *argv, const char *co
                struct status *st) {
     static const struct process_handler handler = {.failed = on_failed, .exited = on_exited};
     static const char *const none[] = {NULL};
+    const struct worker_user *user = task->native->user;
+    struct arena arena = {0};
     struct process_spec spec = {
         .argv = argv, .environment = variables ? variables : none, .working_directory = directory};
     struct child child = {.native = task->native};
     CLEANUP(freep) char *command = command_line(argv);
     uint64_t process;
-    int r = launcher_spawn(task->native->launcher, &spec, &handler, &child, &process, st);
+    int r;
 
+    if (user)
+        worker_user_run_as(user, &spec, &arena);
+    r = launcher_spawn(task->native->launcher, &spec, &handler, &child, &process, st);
+    arena_clear(&arena);
     if (r < 0)
         return r;
     if (!await_child(task, &child, process))

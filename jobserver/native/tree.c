@@ -58,20 +58,25 @@ static int copy_bytes(int from, int to) {
     return n < 0 ? -errno : 0;
 }
 
-int tree_copy(const char *from, const char *to, mode_t mode, struct status *st) {
-    int in, out, error, r = make_parent(to, st);
+int tree_copy_open(int in, const char *to, mode_t mode, struct status *st) {
+    int out, error, r = make_parent(to, st);
 
-    if (r < 0)
+    if (r < 0) {
+        close(in);
         return r;
-    in = open(from, O_RDONLY | O_CLOEXEC);
-    if (in < 0)
-        return status_set_errno(st, errno, "cannot read %s", from);
+    }
     out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     error = out < 0 ? -errno : copy_bytes(in, out);
     close(in);
     if (out >= 0 && close(out) < 0 && !error)
         error = -errno;
     return error ? status_set_errno(st, -error, "cannot write %s", to) : 0;
+}
+
+int tree_copy(const char *from, const char *to, mode_t mode, struct status *st) {
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+
+    return in < 0 ? status_set_errno(st, errno, "cannot read %s", from) : tree_copy_open(in, to, mode, st);
 }
 
 int tree_link(const char *from, const char *to, struct status *st) {

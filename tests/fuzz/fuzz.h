@@ -20,7 +20,10 @@ extern const struct target wire_targets[];
 extern const struct target model_targets[];
 extern const struct target engine_targets[];
 extern const struct target translate_targets[];
+extern const struct target fnapi_targets[];
 extern const struct target jobserver_targets[];
+extern const struct target inspection_targets[];
+extern const struct target job_db_targets[];
 
 /* Ends the run with a sentence about what is wrong; stays in with NDEBUG. */
 void fuzz_fail(const char *file, int line, const char *what) __attribute__((noreturn));

@@ -49,8 +49,9 @@ struct progress {
 
 static struct progress *progress;
 
-static const struct target *const target_tables[] = {wire_targets, model_targets, engine_targets, translate_targets,
-                                                     jobserver_targets};
+static const struct target *const target_tables[] = {wire_targets,       model_targets, engine_targets,
+                                                     translate_targets,  fnapi_targets, jobserver_targets,
+                                                     inspection_targets, job_db_targets};
 
 /* The n-th of all targets, or NULL. */
 static const struct target *target_at(size_t n) {

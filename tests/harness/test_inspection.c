@@ -1,12 +1,11 @@
 /* What Trestle tells of itself, over gRPC and over HTTP, while a job runs and when it is over. */
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fixture.h"
+#include "page.h"
 #include "prometheus.h"
 #include "suites.h"
 #include "trestle_inspection.pb-c.h"
@@ -48,50 +47,8 @@ static Trestle__V1__Graph *get_graph(const char *id) {
 
 /* ---- HTTP ---- */
 
-/* Where the page is, by the daemon's log. */
-static void find_page(char port[16]) {
-    CLEANUP(freep) char *path = xasprintf("%s/log", test_daemon.directory);
-    FILE *log = fopen(path, "r");
-    char line[1000];
-    const char *found;
-
-    ck_assert_ptr_nonnull(log);
-    port[0] = '\0';
-    while (fgets(line, sizeof(line), log))
-        if ((found = strstr(line, "web page on http://127.0.0.1:")))
-            snprintf(port, 16, "%d", atoi(found + strlen("web page on http://127.0.0.1:")));
-    fclose(log);
-    ck_assert_msg(port[0] != '\0', "the daemon said of no web page");
-}
-
-/* The whole answer; the caller's to free. */
-static char *http(const char *method, const char *path) {
-    CLEANUP(freep)
-    char *request = xasprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: "
-                              "application/json\r\nContent-Length: 0\r\n\r\n",
-                              method, path);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *info;
-    struct buf answer = {0};
-    char port[16], *text;
-    ssize_t n;
-    int fd;
-
-    find_page(port);
-    ck_assert_int_eq(getaddrinfo("127.0.0.1", port, &hints, &info), 0);
-    fd = socket(info->ai_family, info->ai_socktype, 0);
-    ck_assert_int_eq(connect(fd, info->ai_addr, info->ai_addrlen), 0);
-    freeaddrinfo(info);
-    ck_assert_int_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
-    while ((n = recv(fd, buf_reserve(&answer, 4096), 4096, 0)) > 0)
-        buf_advance(&answer, (size_t)n);
-    close(fd);
-    text = xmemdup0(buf_data(&answer), answer.size);
-    buf_clear(&answer);
-    return text;
-}
-
 static void expect_http(const char *method, const char *path, int code, const char *holds) {
-    CLEANUP(freep) char *answer = http(method, path);
+    CLEANUP(freep) char *answer = page_ask(&test_daemon, method, path, "");
 
     ck_assert_msg(atoi(answer + strlen("HTTP/1.1 ")) == code, "%s %s\n%s", method, path, answer);
     ck_assert_msg(strstr(answer, holds) != NULL, "\"%s\" is not in the answer to %s\n%s", holds, path, answer);
@@ -264,13 +221,13 @@ END_TEST
 
 START_TEST(the_metrics_are_sound_and_count)
 {
-    CLEANUP(freep) char *before = http("GET", "/metrics");
+    CLEANUP(freep) char *before = page_ask(&test_daemon, "GET", "/metrics", "");
     CLEANUP(freep) char *after = NULL;
     CLEANUP(freep) char *wrong = NULL;
     const char *text;
 
     run_good_pipeline();
-    after = http("GET", "/metrics");
+    after = page_ask(&test_daemon, "GET", "/metrics", "");
     ck_assert_ptr_nonnull(strstr(after, "Content-Type: text/plain; version=0.0.4"));
     text = strstr(after, "\r\n\r\n") + 4;
     wrong = prometheus_check(text);

@@ -64,10 +64,9 @@ bool http2_send(int fd, enum http2_frame_type type, uint8_t flags, uint32_t stre
 }
 
 int http2_connect(const char *endpoint) {
-    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     int fd = raw_connect(endpoint);
 
-    ck_assert(raw_send(fd, preface, sizeof(preface) - 1));
+    ck_assert(raw_send(fd, HTTP2_PREFACE, strlen(HTTP2_PREFACE)));
     ck_assert(http2_send(fd, HTTP2_SETTINGS, 0, 0, "", 0));
     return fd;
 }

@@ -8,6 +8,8 @@
 
 enum { PATIENCE_MS = 30000 };
 
+#define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
 enum http2_frame_type {
     HTTP2_DATA = 0,
     HTTP2_HEADERS = 1,

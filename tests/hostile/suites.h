@@ -17,9 +17,11 @@ enum {
 void expect_service(void);
 
 void add_connection_tests(Suite *suite);
+void add_fuzz_tests(Suite *suite);
 void add_message_tests(Suite *suite);
 void add_tls_tests(Suite *suite);
 void add_token_tests(Suite *suite);
+void add_user_tests(Suite *suite);
 void add_worker_tests(Suite *suite);
 
 #endif

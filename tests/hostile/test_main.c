@@ -60,9 +60,11 @@ int main(void) {
         return EXIT_FAILURE;
     add_connection_tests(suite);
     add_message_tests(suite);
+    add_fuzz_tests(suite);
     add_worker_tests(suite);
     add_token_tests(suite);
     add_tls_tests(suite);
+    add_user_tests(suite);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

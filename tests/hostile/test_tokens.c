@@ -5,6 +5,7 @@
 
 #include "suites.h"
 #include "tests/harness/fixture.h"
+#include "tests/harness/page.h"
 
 #define JOB_SERVICE "/org.apache.beam.model.job_management.v1.JobService/"
 #define INSPECTION "/trestle.v1.Inspection/"
@@ -89,6 +90,31 @@ START_TEST(the_inspection_wants_a_token)
 }
 END_TEST
 
+/* By the code of the answer. */
+static void expect_page(const char *method, const char *path, const char *headers, int code) {
+    CLEANUP(freep) char *answer = page_ask(&guarded, method, path, headers);
+
+    ck_assert_msg(atoi(answer + strlen("HTTP/1.1 ")) == code, "%s %s\n%s", method, path, answer);
+}
+
+START_TEST(the_page_wants_a_token_and_health_checks_do_not)
+{
+    static const char *const guarded_paths[] = {"/",         "/metrics",  "/api/v1/jobs",        "/api/v1/server",
+                                                "/healthz/", "//healthz", "/healthz/../metrics", "/metrics?/healthz",
+                                                "/nothing"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(guarded_paths); i++) {
+        expect_page("GET", guarded_paths[i], "", 401);
+        expect_page("GET", guarded_paths[i], "Authorization: Bearer trestle_tesT\r\n", 401);
+    }
+    expect_page("GET", "/metrics", "Authorization: Bearer trestle_test\r\n", 200);
+    expect_page("GET", "/healthz", "", 200);
+    expect_page("HEAD", "/healthz", "", 200);
+    expect_page("GET", "/readyz?verbose", "", 200);
+    expect_page("POST", "/healthz", "", 401);
+}
+END_TEST
+
 START_TEST(who_has_a_token_runs_a_job)
 {
     struct pipeline p;
@@ -111,6 +137,7 @@ void add_token_tests(Suite *suite) {
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, the_job_api_wants_a_token);
     tcase_add_test(tcase, the_inspection_wants_a_token);
+    tcase_add_test(tcase, the_page_wants_a_token_and_health_checks_do_not);
     tcase_add_test(tcase, who_has_a_token_runs_a_job);
     suite_add_tcase(suite, tcase);
 }

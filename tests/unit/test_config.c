@@ -71,7 +71,7 @@ static void assert_equal(const struct config *a, const struct config *b) {
     for (size_t i = 0; i < count; i++) {
         const char *left = (const char *)a + keys[i].offset, *right = (const char *)b + keys[i].offset;
 
-        if (keys[i].type == CONFIG_PATH || keys[i].type == CONFIG_ADDRESS)
+        if (keys[i].type == CONFIG_PATH || keys[i].type == CONFIG_USER || keys[i].type == CONFIG_ADDRESS)
             ck_assert_str_eq(*(char *const *)(const void *)left, *(char *const *)(const void *)right);
         else if (keys[i].type == CONFIG_NUMBER || keys[i].type == CONFIG_CHOICE)
             ck_assert_msg(memcmp(left, right, sizeof(unsigned)) == 0, "%s", keys[i].path);
@@ -123,11 +123,9 @@ START_TEST(the_sample_holds_every_key_with_its_default)
     /* What the file leaves out would keep a wrong value. */
     config_init_defaults(&loaded);
     for (size_t i = 0; i < count; i++) {
-        static const char *const others[] = {[CONFIG_PATH] = "/other",
-                                             [CONFIG_ADDRESS] = "other:1",
-                                             [CONFIG_NUMBER] = "777",
-                                             [CONFIG_DURATION] = "77s",
-                                             [CONFIG_SIZE] = "77MiB"};
+        const char *const others[] = {[CONFIG_PATH] = "/other",     [CONFIG_USER] = geteuid() == 0 ? "nobody" : "",
+                                      [CONFIG_ADDRESS] = "other:1", [CONFIG_NUMBER] = "777",
+                                      [CONFIG_DURATION] = "77s",    [CONFIG_SIZE] = "77MiB"};
         const char *other = keys[i].type == CONFIG_CHOICE
                                 ? keys[i].choices[strcmp(keys[i].choices[1], keys[i].default_text) != 0]
                                 : others[keys[i].type];
@@ -137,6 +135,25 @@ START_TEST(the_sample_holds_every_key_with_its_default)
     ck_assert_msg(config_load(&loaded, sample, &st) == 0, "%s", status_message(&st));
     assert_equal(&loaded, &config);
     config_clear(&loaded);
+}
+END_TEST
+
+START_TEST(a_user_must_be_there_and_one_that_the_server_can_become)
+{
+    const struct config_key *key = config_find_key("workers.user");
+
+    ck_assert_int_lt(config_set(&config, key, "no-such-user", &st), 0);
+    ck_assert_str_eq(status_message(&st), "workers.user: there is no user \"no-such-user\" on this machine");
+    status_clear(&st);
+    ck_assert_int_lt(config_set(&config, key, "root", &st), 0);
+    ck_assert_ptr_nonnull(strstr(status_message(&st), "from whom nothing is kept"));
+    status_clear(&st);
+    if (geteuid() == 0)
+        ck_assert_int_eq(config_set(&config, key, "nobody", &st), 0);
+    else
+        ck_assert_int_lt(config_set(&config, key, "nobody", &st), 0);
+    ck_assert_str_eq(config.workers_user, geteuid() == 0 ? "nobody" : "");
+    status_clear(&st);
 }
 END_TEST
 
@@ -169,7 +186,7 @@ START_TEST(an_unknown_key_is_refused_with_its_place)
     refuse("workers:\n  per_environment: 2\n  per_envirnment: 2\n",
            ":3: workers.per_envirnment: unknown key; did you mean workers.per_environment? Known are max_processes, "
            "per_environment, "
-           "slots, isolation, listen, stop_grace, keep_warm, "
+           "slots, isolation, user, listen, stop_grace, keep_warm, "
            "keep_warm_max");
     refuse("# comment\nlisten_on: a:1\n",
            ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
@@ -547,6 +564,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, the_defaults_are_the_documented_ones);
     tcase_add_test(tests, the_sample_holds_every_key_with_its_default);
+    tcase_add_test(tests, a_user_must_be_there_and_one_that_the_server_can_become);
     tcase_add_test(tests, a_file_changes_what_it_names);
     tcase_add_test(tests, memory_and_disk_have_their_budgets);
     tcase_add_test(tests, an_unknown_key_is_refused_with_its_place);

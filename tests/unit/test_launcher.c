@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "worker/launcher.h"
 #include "worker/orphans.h"
 
@@ -255,6 +256,52 @@ START_TEST(a_child_starts_clean)
     spawn((const char *const[]){"ls", "/proc/self/fd", NULL});
     await(2, 0);
     ck_assert_str_eq(probe.text, "0\n1\n2\n3\n"); /* 3 is the directory that ls reads */
+}
+END_TEST
+
+/* Runs as root only: nobody else can start processes as another user. */
+START_TEST(a_process_of_another_user_is_that_user_for_good)
+{
+    const char *argv[] = {
+        "sh", "-c", "grep -E '^(Uid|Gid|CapEff|NoNewPrivs):' /proc/self/status; echo >$FIFO || echo closed", NULL};
+    CLEANUP(freep) char *expected = NULL;
+    struct worker_user user;
+    struct process_spec spec = {.argv = argv, .user = &user, .working_directory = "/"};
+    uint64_t process;
+
+    if (worker_user_find("nobody", &user, NULL) < 0)
+        return;
+    ck_assert_int_eq(launcher_spawn(launcher, &spec, &handler, NULL, &process, NULL), 0);
+    await(1, 0);
+    expected = xasprintf("Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\n",
+                         user.uid, user.uid, user.uid, user.uid, user.gid, user.gid, user.gid, user.gid);
+    ck_assert_msg(strncmp(probe.text, expected, strlen(expected)) == 0, "%s", probe.text);
+    ck_assert_msg(strstr(probe.text, "closed"), "%s", probe.text);
+    worker_user_clear(&user);
+}
+END_TEST
+
+/* The signal that it gets at the launcher's death is set after it became that user. */
+START_TEST(a_process_of_another_user_dies_with_a_killed_launcher)
+{
+    const char *argv[] = {"sh", "-c", "echo $PPID $$ > $FIFO; exec sleep 1000", NULL};
+    struct worker_user user;
+    struct process_spec spec = {.argv = argv, .user = &user, .working_directory = "/"};
+    pid_t launcher_pid, leader;
+    uint64_t process;
+    int watched;
+
+    if (worker_user_find("nobody", &user, NULL) < 0)
+        return;
+    chmod(directory, 0755);
+    chmod(fifo, 0666);
+    ck_assert_int_eq(launcher_spawn(launcher, &spec, &handler, NULL, &process, NULL), 0);
+    read_pids(&launcher_pid, &leader);
+    watched = pidfd_open(leader, 0);
+    kill(launcher_pid, SIGKILL);
+    await(1, 0);
+    await_death(watched);
+    worker_user_clear(&user);
 }
 END_TEST
 
@@ -590,6 +637,8 @@ int main(void) {
     tcase_add_test(tests, environment_and_directory_are_the_specs);
     tcase_add_test(tests, the_command_is_looked_up_in_the_path_it_will_see);
     tcase_add_test(tests, a_child_starts_clean);
+    tcase_add_test(tests, a_process_of_another_user_is_that_user_for_good);
+    tcase_add_test(tests, a_process_of_another_user_dies_with_a_killed_launcher);
     tcase_add_test(tests, no_grandchild_outlives_its_leader);
     tcase_add_test(tests, no_grandchild_in_a_group_of_its_own_outlives_its_leader);
     tcase_add_test(tests, no_grandchild_in_a_session_of_its_own_outlives_its_leader);
