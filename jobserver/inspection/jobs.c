@@ -20,13 +20,6 @@ typedef Trestle__V1__JobDetail detail_t;
 
 /* ---- summaries ---- */
 
-static bool is_streaming(const struct plan *plan) {
-    for (size_t i = 0; plan && i < plan->stage_count; i++)
-        if (!plan->stages[i].is_bounded)
-            return true;
-    return false;
-}
-
 static int32_t priority_of(struct slice bytes) {
     struct pipeline_options *options;
     int64_t priority = 0;
@@ -59,7 +52,7 @@ static void fill_summary(struct job *job, const struct digest *digest, const str
     summary->submitted_ms = digest_time_of(digest, JOB_STOPPED);
     summary->started_ms = digest_time_of(digest, JOB_STARTING);
     summary->ended_ms = digest_end(digest);
-    summary->is_streaming = digest->is_streaming || is_streaming(spec->plan);
+    summary->is_streaming = digest->is_streaming || (spec->plan && plan_is_streaming(spec->plan));
     summary->progress = progress_of(summary->is_streaming, spec->plan, job_current_state(job), snapshot);
     summary->retries = snapshot ? (uint32_t)snapshot->engine.retries : digest->retries;
     summary->error = headline(arena, digest->error);
