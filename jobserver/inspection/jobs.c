@@ -180,8 +180,8 @@ static char *way_of(const struct config *config, const struct plan_environment *
     return way;
 }
 
-static void fill_environments(detail_t *detail, const struct config *config, const struct plan *plan,
-                              struct arena *arena) {
+static void add_environments(detail_t *detail, const struct config *config, const struct plan *plan,
+                             struct arena *arena) {
     detail->environments = ARENA_ARRAY(arena, Trestle__V1__Environment, plan ? plan->environment_count : 0);
     for (size_t i = 0; plan && i < plan->environment_count; i++) {
         const struct plan_environment *from = &plan->environments[i];
@@ -196,6 +196,18 @@ static void fill_environments(detail_t *detail, const struct config *config, con
         environment->sdk = sdk_name(from, arena);
         detail->environments[detail->n_environments++] = environment;
     }
+}
+
+static void fill_environments(detail_t *detail, struct inspection *inspection, const struct job *job,
+                              struct arena *arena) {
+    const struct plan *plan = job_specification(job)->plan;
+
+    if (plan) {
+        add_environments(detail, inspection->options.config, plan, arena);
+        return;
+    }
+    add_environments(detail, inspection->options.config, stored_plan_take(&inspection->stored_plan, job), arena);
+    stored_plan_release(&inspection->stored_plan);
 }
 
 /* ---- what runs ---- */
@@ -273,7 +285,7 @@ static detail_t *make_detail(struct inspection *inspection, struct job *job, str
     detail->summary = arena_new(arena, summary_t);
     fill_summary(job, &digest, snapshot, arena, detail->summary);
     fill_states(detail, &digest, arena);
-    fill_environments(detail, inspection->options.config, spec->plan, arena);
+    fill_environments(detail, inspection, job, arena);
     detail->error = digest.error ? arena_string(arena, digest.error) : (char *)"";
     detail->options_json = options_json(spec->pipeline_options, arena);
     detail->warnings = digest.warnings;

@@ -8,6 +8,7 @@
 
 #include "fixture.h"
 #include "gate.h"
+#include "trestle_inspection.pb-c.h"
 #include "wire/pb.h"
 
 static const char configuration[] = "http: {listen: \"\"}\n"
@@ -40,8 +41,8 @@ static void kill_and_launch(void) {
 }
 
 /* The answer to a call about a job, as bytes. */
-static struct slice ask(const char *method, const char *id) {
-    CLEANUP(freep) char *path = xasprintf("/org.apache.beam.model.job_management.v1.JobService/%s", method);
+static struct slice ask_service(const char *service, const char *method, const char *id) {
+    CLEANUP(freep) char *path = xasprintf("/%s/%s", service, method);
     Job__GetJobStateRequest request = JOB__GET_JOB_STATE_REQUEST__INIT;
     CLEANUP_STATUS struct status st = {0};
     struct slice response = SLICE_EMPTY;
@@ -51,6 +52,27 @@ static struct slice ask(const char *method, const char *id) {
                                         &response, &st) == 0,
                   "%s: %s", method, status_message(&st));
     return response;
+}
+
+static struct slice ask(const char *method, const char *id) {
+    return ask_service("org.apache.beam.model.job_management.v1.JobService", method, id);
+}
+
+/* Twice, since the second answer is made of what the first one left. */
+static void expect_environment_shown(const char *id) {
+    for (unsigned i = 0; i < 2; i++) {
+        CLEANUP_SLICE struct slice bytes = ask_service("trestle.v1.Inspection", "GetJob", id);
+        Trestle__V1__JobDetail *detail;
+        struct arena arena = {0};
+
+        ck_assert_int_eq(
+            PB_UNPACK(Trestle__V1__JobDetail, trestle__v1__job_detail, bytes, PB_STRINGS_STRICT, &arena, &detail, NULL),
+            0);
+        ck_assert_uint_eq(detail->n_environments, 1);
+        ck_assert_str_eq(detail->environments[0]->urn, "beam:env:process:v1");
+        ck_assert_str_eq(detail->environments[0]->way, "process");
+        arena_clear(&arena);
+    }
 }
 
 /* Takes the id over. */
@@ -87,6 +109,7 @@ START_TEST(a_finished_job_answers_as_before)
         slice_unref(&after);
         slice_unref(&before[i]);
     }
+    expect_environment_shown(job.id);
     job_watch(&test_client, job.id, &again);
     job_wait(&again);
     ck_assert_int_eq(again.end, job.end);
