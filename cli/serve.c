@@ -11,11 +11,17 @@
 
 #include "base/allocator.h"
 #include "base/log.h"
+#include "base/mailbox.h"
 #include "cli/command.h"
 #include "cli/notify.h"
 #include "cli/serve.h"
 #include "jobserver/daemon.h"
 #include "rpc/rpc.h"
+
+enum {
+    DRAIN_REPORT_MS = 1000,
+    STOP_MS = 30000, /* for workers to stop and connections to end, ample */
+};
 
 static void exit_at_once(int signal_number) {
     (void)signal_number;
@@ -88,6 +94,24 @@ static void wait_for_end(const struct arguments *arguments, struct daemon *daemo
     pthread_sigmask(SIG_UNBLOCK, &awaited, NULL);
 }
 
+/* Gives the jobs the time that shutdown.drain says. The service manager is told to wait as long, and for what comes then. */
+static void drain(struct daemon *daemon, const struct notify *notify) {
+    uint64_t limit_ms = daemon_drain(daemon), pause_ms = DRAIN_REPORT_MS;
+    int64_t end_ns = monotonic_now_ns() + (int64_t)limit_ms * 1000000, left_ms = (int64_t)limit_ms;
+    unsigned count;
+
+    if (notify->watchdog_usec)
+        pause_ms = MAX(MIN(pause_ms, notify->watchdog_usec / 2000), UINT64_C(1));
+    notify_send(notify, "EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)(limit_ms + STOP_MS) * 1000);
+    while (left_ms > 0 && (count = daemon_await_end(daemon, (unsigned)MIN((uint64_t)left_ms, pause_ms))) > 0) {
+        left_ms = (end_ns - monotonic_now_ns()) / 1000000;
+        notify_send(notify, "STATUS=Shutting down: %u jobs run and have %lld s left", count,
+                    (long long)MAX(left_ms, INT64_C(0)) / 1000);
+        if (daemon_beat(daemon))
+            notify_send(notify, "WATCHDOG=1");
+    }
+}
+
 /* Without it every later job that needs a process would fail: better that whoever started the daemon starts it anew. */
 static void launcher_died(void *user) {
     atomic_bool *is_launcher_lost = user;
@@ -132,6 +156,8 @@ static int serve(const struct arguments *arguments, const struct config *config,
         fflush(stdout);
         notify_send(&notify, "READY=1\nSTATUS=Listening on %s", daemon_endpoint(daemon));
         wait_for_end(arguments, daemon, &notify);
+        if (!is_launcher_lost)
+            drain(daemon, &notify);
         daemon_destroy(daemon);
         result = EXIT_SUCCESS;
     }
@@ -221,7 +247,8 @@ static int run(const struct arguments *arguments, struct status *st) {
 const struct command command_serve = {
     .name = "serve",
     .summary = "serve in the foreground, until SIGTERM",
-    .more = "  SIGHUP reads the file again; the log says what changed, and what waits for a restart.\n",
+    .more = "  SIGTERM lets jobs end, as shutdown.* in the configuration says; a second one ends it at once.\n"
+            "  SIGHUP reads the file again; the log says what changed, and what waits for a restart.\n",
     .flags = flags,
     .flag_count = ARRAY_COUNT(flags),
     .run = run,

@@ -20,6 +20,9 @@ enum config_pull { CONFIG_PULL_MISSING, CONFIG_PULL_ALWAYS, CONFIG_PULL_NEVER };
 /* Who keeps workers apart from the daemon's own service. */
 enum config_isolation { CONFIG_ISOLATION_NONE, CONFIG_ISOLATION_SYSTEMD, CONFIG_ISOLATION_SYSTEMD_USER };
 
+/* What a shutdown makes of batch jobs that have not ended in time. */
+enum config_unfinished { CONFIG_UNFINISHED_CANCEL, CONFIG_UNFINISHED_REQUEUE };
+
 /* What is run in place of an image. */
 enum config_way {
     CONFIG_RUN_AS_ASKED,  /* nothing else */
@@ -80,6 +83,8 @@ struct config {
     char *native_search_path;  /* directories with colons between them */
     unsigned jobs_max_running;
     unsigned jobs_max_queued;
+    uint64_t shutdown_drain_ms;
+    unsigned shutdown_unfinished;     /* enum config_unfinished */
     unsigned workers_max_processes;   /* of all jobs; 0: 32 for each core */
     unsigned workers_per_environment; /* processes */
     unsigned workers_slots;           /* bundles at once in one worker */

@@ -13,6 +13,8 @@ static const char *const log_formats[] = {"plain", "journal", "json", NULL}; /* 
 
 static const char *const isolations[] = {"none", "systemd", "systemd-user", NULL}; /* enum config_isolation */
 
+static const char *const unfinished[] = {"cancel", "requeue", NULL}; /* enum config_unfinished */
+
 static const char *const pull_policies[] = {"missing", "always", "never", NULL}; /* enum config_pull */
 
 #define FIELD(name) offsetof(struct config, name)
@@ -81,6 +83,12 @@ static const struct config_key keys[] = {
      "how often a batch job is run, the first time included, when the server is restarted while it runs; then it "
      "fails, "
      "since it may be the reason"},
+    {"shutdown.drain", CONFIG_DURATION, FIELD(shutdown_drain_ms), 0, DAY_MS, "0s", NULL,
+     "how long a shutdown waits for the jobs that run, while streams are drained and nothing new is taken", true},
+    {"shutdown.unfinished", CONFIG_CHOICE, FIELD(shutdown_unfinished), 0, 0, "cancel", unfinished,
+     "what it makes of batch jobs that have not ended by then: cancel; requeue: they are run again from their start "
+     "when the server is back, where it starts their workers; streams are cancelled",
+     true},
     {"workers.max_processes", CONFIG_NUMBER, FIELD(workers_max_processes), 0, 100000, "0", NULL,
      "worker processes of all running jobs together, of which each gets its fair share when it starts, and one for "
      "each "

@@ -292,7 +292,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
         .pool = daemon->pool,
         .artifact_grace_ms = (int64_t)config->retention_artifact_grace_ms,
     });
-    recovery_start_jobs(daemon->recovery, daemon->host);
+    recovery_start_jobs(daemon->recovery, daemon->job_service, daemon->host);
     daemon->recovery = NULL;
     serve_http(daemon);
 }
@@ -362,6 +362,21 @@ void daemon_reload(struct daemon *daemon, const struct config *next) {
         log_info("trestle", "the configuration is as it was");
 }
 
+uint64_t daemon_drain(struct daemon *daemon) {
+    struct config_snapshot *snapshot = live_config_get(daemon->live_config);
+    uint64_t limit_ms = snapshot->config.shutdown_drain_ms;
+
+    config_snapshot_unref(snapshot);
+    catalogue_close(daemon->catalogue);
+    if (limit_ms)
+        host_drain(daemon->host, limit_ms);
+    return limit_ms;
+}
+
+unsigned daemon_await_end(struct daemon *daemon, unsigned ms) {
+    return host_await_end(daemon->host, ms);
+}
+
 void daemon_destroy(struct daemon *daemon) {
     if (!daemon)
         return;
@@ -373,6 +388,9 @@ void daemon_destroy(struct daemon *daemon) {
         native_destroy(daemon->native);
         worker_manager_destroy(daemon->workers);
         worker_setup_destroy(daemon->worker_setup);
+        /* How jobs ended is told first; then those who wait for others' ends are let go. */
+        job_db_flush(daemon->db);
+        job_service_end_streams(daemon->job_service);
     }
     if (daemon->server)
         rpc_server_stop(daemon->server, STOP_GRACE_MS);
@@ -385,7 +403,6 @@ void daemon_destroy(struct daemon *daemon) {
     pool_destroy(daemon->scratch_pool);
     housekeeping_destroy(daemon->housekeeping);
     artifact_service_destroy(daemon->artifact_service);
-    job_service_destroy(daemon->job_service);
     inspection_destroy(daemon->inspection);
     if (daemon->host)
         host_destroy(daemon->host);
@@ -396,6 +413,7 @@ void daemon_destroy(struct daemon *daemon) {
     recovery_destroy(daemon->recovery);
     if (daemon->db)
         job_db_stop(daemon->db);
+    job_service_destroy(daemon->job_service);
     catalogue_destroy(daemon->catalogue);
     job_db_close(daemon->db);
     artifact_store_close(daemon->store);

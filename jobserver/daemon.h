@@ -9,6 +9,7 @@
 #define JOBSERVER_DAEMON_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "jobserver/config.h"
 #include "worker/launcher.h"
@@ -24,7 +25,12 @@ const char *daemon_endpoint(const struct daemon *daemon);
 bool daemon_beat(struct daemon *daemon);
 /* Puts a configuration in force for what begins from now on, as far as that can be, and logs which keys have changed and which wait for a restart. */
 void daemon_reload(struct daemon *daemon, const struct config *next);
-/* Refuses new jobs, cancels those that run and stops their workers, lets calls in flight end, frees. NULL is fine. */
+/* The beginning of the end: from now on no job is taken (UNAVAILABLE) or begun, and streams that run are drained. Returns at once, and for how long the
+ * others may go on: shutdown.drain in milliseconds; 0: not at all. */
+uint64_t daemon_drain(struct daemon *daemon);
+/* Waits until no job runs, but no longer than so; how many still do. */
+unsigned daemon_await_end(struct daemon *daemon, unsigned ms);
+/* Refuses new jobs, cancels those that run or leaves them to the next daemon (shutdown.unfinished), stops their workers, lets calls in flight end, frees. NULL is fine. */
 void daemon_destroy(struct daemon *daemon);
 
 #endif

@@ -2,12 +2,15 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "jobserver/environment.h"
 #include "jobserver/job_run.h"
 #include "jobserver/machine.h"
 #include "jobserver/pipeline_options.h"
 #include "jobserver/run_queue.h"
+#include "model/urn.h"
 
 /* Bundles of one job are numbered from a multiple of this on: enough for each, and for as many jobs as a daemon will ever run. A harness
  * that serves several jobs remembers bundles by number, so no number may come twice. */
@@ -19,23 +22,32 @@ struct host {
     struct host_options options;
     char *endpoint; /* what options.endpoint points to */
     pthread_mutex_t mutex;
-    pthread_cond_t emptied;
+    pthread_cond_t ended; /* on CLOCK_MONOTONIC: one job fewer runs */
     struct worker_shelf *shelf;
     struct run_queue queue; /* of struct job_run */
     struct list runs;       /* of struct job_run: those that have a thread */
     atomic_uint run_count;  /* changed with the lock */
     uint64_t started_count;
-    bool is_stopping;
+    bool is_closed; /* no job begins any more */
     struct statistics statistics;
 };
+
+static void init_locks(struct host *host) {
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&host->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&host->ended, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
 
 struct host *host_create(const struct host_options *options) {
     struct host *host = xcalloc(1, sizeof(*host));
 
     host->options = *options;
     host->options.endpoint = host->endpoint = xstrdup(options->endpoint);
-    pthread_mutex_init(&host->mutex, NULL);
-    pthread_cond_init(&host->emptied, NULL);
+    init_locks(host);
     list_init(&host->runs);
     host->shelf = worker_shelf_create(&(struct worker_shelf_options){
         .account = options->account, .on_idle = options->on_idle, .on_idle_user = options->on_idle_user});
@@ -76,6 +88,20 @@ static void read_options(struct job_run *run, int64_t *ret_priority) {
     pipeline_options_destroy(options);
 }
 
+/* Whether the next daemon can run it anew: it starts the workers itself, or knows their pool, and the input is there again. */
+static bool can_requeue(const struct job_run *run) {
+    if (plan_is_streaming(run->plan))
+        return false;
+    for (size_t i = 0; i < run->plan->environment_count; i++) {
+        const struct environment_choice *choice = &run->environments[i].choice;
+
+        if (run->environments[i].is_used && strcmp(choice->urn, urn_string(URN_ENV_EXTERNAL)) == 0 &&
+            !choice->is_configured_pool)
+            return false;
+    }
+    return true;
+}
+
 /* Takes the snapshot over. */
 static struct job_run *make_run(struct host *host, struct job *job, struct config_snapshot *snapshot,
                                 struct run_demand *ret_demand) {
@@ -96,6 +122,7 @@ static struct job_run *make_run(struct host *host, struct job *job, struct confi
     mailbox_init(&run->mailbox);
     list_init(&run->workers);
     run_workers_plan(run);
+    run->can_requeue = can_requeue(run);
     *ret_demand = run_workers_demand(run);
     read_options(run, &ret_demand->priority);
     return run;
@@ -116,12 +143,12 @@ static int start_run(struct host *host, struct job_run *run, struct status *st) 
     return r;
 }
 
-/* With the lock: all whose turn it is. */
+/* With the lock: all whose turn it is. None, once the host is closed. */
 static void start_next(struct host *host) {
     struct job_run *run;
     unsigned grant;
 
-    while ((run = run_queue_next(&host->queue, &grant))) {
+    while (!host->is_closed && (run = run_queue_next(&host->queue, &grant))) {
         CLEANUP_STATUS struct status st = {0};
 
         run->process_grant = grant;
@@ -148,6 +175,11 @@ void host_reconfigure(struct host *host) {
     config_snapshot_unref(snapshot);
 }
 
+static void say_it_stays(struct job *job) {
+    job_add_message(job, JOB_MESSAGE_BASIC,
+                    "the server is shutting down; this job keeps its place and is run when the server is back");
+}
+
 int host_start_job(struct host *host, struct job *job, struct status *st) {
     struct config_snapshot *snapshot = live_config_get(host->options.config);
     struct run_demand demand;
@@ -161,21 +193,18 @@ int host_start_job(struct host *host, struct job *job, struct status *st) {
     }
     run = make_run(host, job, snapshot, &demand);
     pthread_mutex_lock(&host->mutex);
-    if (host->is_stopping) {
-        r = status_set(st, STATUS_UNAVAILABLE, "the server is shutting down");
-        job_run_free(run);
-    } else {
-        run_queue_add(&host->queue, run, &demand);
-        start_next(host);
-        place = run_queue_place(&host->queue, run);
-        if (place)
-            job_add_message(job, JOB_MESSAGE_BASIC,
-                            "waits for its turn: %u jobs run with %u worker processes, %u wait before it "
-                            "(jobs.max_running, workers.max_processes)",
-                            host->queue.running, host->queue.processes, place - 1);
-    }
+    run_queue_add(&host->queue, run, &demand);
+    start_next(host);
+    place = run_queue_place(&host->queue, run);
+    if (host->is_closed)
+        say_it_stays(job);
+    else if (place)
+        job_add_message(job, JOB_MESSAGE_BASIC,
+                        "waits for its turn: %u jobs run with %u worker processes, %u wait before it "
+                        "(jobs.max_running, workers.max_processes)",
+                        host->queue.running, host->queue.processes, place - 1);
     pthread_mutex_unlock(&host->mutex);
-    return r;
+    return 0;
 }
 
 unsigned host_running_jobs(struct host *host) {
@@ -218,6 +247,9 @@ void host_run_finished(struct host *host, struct job_run *run) {
     pthread_mutex_lock(&host->mutex);
     list_remove(&run->node);
     run_queue_leave(&host->queue, run->process_grant);
+    /* One that is put back into the queue is cancelled like any that waits there. */
+    if (job_cancel_is_requested(run->job))
+        job_set_state(run->job, JOB_CANCELLED);
     pthread_mutex_unlock(&host->mutex);
     job_run_free(run);
     pthread_mutex_lock(&host->mutex);
@@ -227,8 +259,8 @@ void host_run_finished(struct host *host, struct job_run *run) {
     if (is_idle && host->options.on_idle)
         host->options.on_idle(host->options.on_idle_user);
     pthread_mutex_lock(&host->mutex);
-    if (--host->run_count == 0)
-        pthread_cond_broadcast(&host->emptied);
+    host->run_count--;
+    pthread_cond_broadcast(&host->ended);
     pthread_mutex_unlock(&host->mutex);
 }
 
@@ -307,6 +339,8 @@ void host_cancel_job(struct host *host, struct job *job) {
     post_to_job(host, job, RUN_EVENT_CANCEL);
     pthread_mutex_lock(&host->mutex);
     cancel_waiting(host, job);
+    if (host->is_closed && !find_run(host, job))
+        job_set_state(job, JOB_CANCELLED);
     /* It may have been the one that held up the others. */
     start_next(host);
     pthread_mutex_unlock(&host->mutex);
@@ -320,41 +354,100 @@ int host_drain_job(struct host *host, struct job *job, struct status *st) {
     return r;
 }
 
-/* Clients show a cancelled job's last ERROR as the reason. */
-static void say_why(struct job *job) {
-    if (!job_state_is_terminal(job_current_state(job)))
-        job_add_message(job, JOB_MESSAGE_ERROR, "the job was cancelled: the server is shutting down");
+/* ---- the end ---- */
+
+/* With the lock. */
+static void close_queue(struct host *host) {
+    if (host->is_closed)
+        return;
+    host->is_closed = true;
+    vec_foreach (waiting, &host->queue.waiting) {
+        const struct job_run *run = waiting->run;
+
+        say_it_stays(run->job);
+    }
+}
+
+void host_drain(struct host *host, uint64_t limit_ms) {
+    pthread_mutex_lock(&host->mutex);
+    close_queue(host);
+    list_foreach (node, &host->runs) {
+        struct job_run *run = CONTAINER_OF(node, struct job_run, node);
+        bool is_streaming = plan_is_streaming(run->plan);
+
+        if (job_state_is_terminal(job_current_state(run->job)))
+            continue;
+        job_add_message(
+            run->job, JOB_MESSAGE_WARNING, "the server is shutting down; this job %s %llu ms (shutdown.drain)",
+            is_streaming ? "is drained, and has to end within" : "may go on for", (unsigned long long)limit_ms);
+        if (is_streaming)
+            job_run_post(run, run_event_create(RUN_EVENT_DRAIN, NULL));
+    }
+    pthread_mutex_unlock(&host->mutex);
+}
+
+unsigned host_await_end(struct host *host, unsigned ms) {
+    int64_t deadline_ns = monotonic_now_ns() + (int64_t)ms * 1000000;
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000), .tv_nsec = (long)(deadline_ns % 1000000000)};
+    unsigned count;
+    int error = 0;
+
+    pthread_mutex_lock(&host->mutex);
+    while (host->run_count && error == 0)
+        error = pthread_cond_timedwait(&host->ended, &host->mutex, &until);
+    count = host->run_count;
+    pthread_mutex_unlock(&host->mutex);
+    return count;
+}
+
+static const char *why_cancelled(const struct job_run *run, const struct config *config) {
+    if (plan_is_streaming(run->plan))
+        return config->shutdown_drain_ms
+                   ? ", and this stream has not drained in time (shutdown.drain)"
+                   : ", and what a stream has processed is not kept; with shutdown.drain it would have been drained";
+    if (config->shutdown_unfinished == CONFIG_UNFINISHED_REQUEUE)
+        return ", and the job's workers are in a pool, which a later server may not find again";
+    return "";
+}
+
+/* With the lock. Clients show a cancelled job's last ERROR as the reason. */
+static void end_run(struct job_run *run, const struct config *config) {
+    bool is_requeued = run->can_requeue && config->shutdown_unfinished == CONFIG_UNFINISHED_REQUEUE;
+
+    if (!job_state_is_terminal(job_current_state(run->job))) {
+        if (is_requeued)
+            job_add_message(run->job, JOB_MESSAGE_WARNING,
+                            "the server is shutting down; this job is run again from its start when it is back");
+        else
+            job_add_message(run->job, JOB_MESSAGE_ERROR, "the job was cancelled: the server is shutting down%s",
+                            why_cancelled(run, config));
+    }
+    job_run_post(run, run_event_create(is_requeued ? RUN_EVENT_REQUEUE : RUN_EVENT_CANCEL, NULL));
 }
 
 void host_stop(struct host *host) {
+    struct config_snapshot *snapshot = live_config_get(host->options.config);
     struct worker_shelf *shelf;
 
     pthread_mutex_lock(&host->mutex);
-    host->is_stopping = true;
-    while (host->queue.waiting.count) {
-        const struct job_run *run = host->queue.waiting.items[0].run;
-
-        say_why(run->job);
-        cancel_waiting(host, run->job);
-    }
-    list_foreach (node, &host->runs) {
-        struct job_run *run = CONTAINER_OF(node, struct job_run, node);
-
-        say_why(run->job);
-        job_run_post(run, run_event_create(RUN_EVENT_CANCEL, NULL));
-    }
+    close_queue(host);
+    list_foreach (node, &host->runs)
+        end_run(CONTAINER_OF(node, struct job_run, node), &snapshot->config);
     while (host->run_count)
-        pthread_cond_wait(&host->emptied, &host->mutex);
+        pthread_cond_wait(&host->ended, &host->mutex);
     shelf = host->shelf;
     host->shelf = NULL; /* who looks at the server may come at any time */
     pthread_mutex_unlock(&host->mutex);
     worker_shelf_destroy(shelf);
+    config_snapshot_unref(snapshot);
 }
 
 void host_destroy(struct host *host) {
     worker_shelf_destroy(host->shelf);
+    vec_foreach (waiting, &host->queue.waiting)
+        job_run_free(waiting->run);
     run_queue_clear(&host->queue);
-    pthread_cond_destroy(&host->emptied);
+    pthread_cond_destroy(&host->ended);
     pthread_mutex_destroy(&host->mutex);
     free(host->endpoint);
     free(host);

@@ -40,7 +40,7 @@ struct host_options {
 
 struct host *host_create(const struct host_options *options);
 /* Runs the job on a thread of its own, at once or when its turn has come (run_queue.h), until when it stays STOPPED: STARTING, RUNNING, then a
- * terminal state in its history. Returns at once. Takes a reference. */
+ * terminal state in its history, or STOPPED again (host_stop()). Returns at once. Takes a reference. */
 int host_start_job(struct host *host, struct job *job, struct status *st);
 /* 1: the next one to run; 0: it does not wait. */
 unsigned host_queue_place(struct host *host, const struct job *job);
@@ -57,7 +57,13 @@ int host_inquire(struct host *host, struct job *job, struct run_inquiry *inquiry
 struct statistics *host_statistics(struct host *host);
 /* Workers that are kept for the next job. */
 size_t host_warm_workers(struct host *host);
-/* Refuses new jobs, cancels all that run and waits for their ends; then stops the workers that are kept warm. */
+/* From now on no job begins: those that wait, and those that come, stay STOPPED, for the next daemon. Streams that run are drained. The jobs'
+ * messages say so, with the time that they have. Returns at once. */
+void host_drain(struct host *host, uint64_t limit_ms);
+/* Waits until no job runs, but no longer than so; how many still do. */
+unsigned host_await_end(struct host *host, unsigned ms);
+/* Ends what still runs, as shutdown.unfinished says: cancels it, or puts it back among those that wait (STOPPED), for the next daemon. Waits for it
+ * and stops the workers that are kept warm. No job begins any more. */
 void host_stop(struct host *host);
 /* That the configuration has changed: jobs wait, and workers are kept warm, by the new one. */
 void host_reconfigure(struct host *host);

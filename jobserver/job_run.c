@@ -145,7 +145,7 @@ static void run_publish_graph(struct job_run *run) {
     snapshot_board_put(run->board, snapshot);
 }
 
-/* The terminal state, once the harnesses' last log lines are in: what comes after it nobody reads. */
+/* The state it ends in, once the harnesses' last log lines are in: what comes after it nobody reads. */
 static void publish_end(struct job_run *run) {
     run->is_published = true;
     run_metrics_publish(run);
@@ -154,7 +154,7 @@ static void publish_end(struct job_run *run) {
     if (run_succeeded(run))
         job_succeed(run->job);
     else if (run->end == ENGINE_ACTION_JOB_CANCELLED)
-        job_set_state(run->job, JOB_CANCELLED);
+        job_set_state(run->job, run->is_requeued ? JOB_STOPPED : JOB_CANCELLED);
     else
         job_fail(run->job, run->end_error);
     free(run->end_error);
@@ -311,7 +311,7 @@ static void elements_arrived(struct job_run *run, struct run_event *event) {
 }
 
 static void drain(struct job_run *run) {
-    if (run->is_over)
+    if (run->is_over || job_start_draining(run->job, NULL) < 0)
         return;
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_DRAIN});
     run_sources_close(run);
@@ -321,6 +321,13 @@ static void cancel(struct job_run *run) {
     if (run->is_over)
         return;
     job_set_state(run->job, JOB_CANCELLING);
+    run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_CANCEL});
+}
+
+static void requeue(struct job_run *run) {
+    if (run->is_over)
+        return;
+    run->is_requeued = true;
     run_engine_event(run, &(struct engine_event){.type = ENGINE_EVENT_CANCEL});
 }
 
@@ -394,6 +401,9 @@ static void handle(struct job_run *run, struct run_event *event) {
         break;
     case RUN_EVENT_CANCEL:
         cancel(run);
+        break;
+    case RUN_EVENT_REQUEUE:
+        requeue(run);
         break;
     }
     free(text);

@@ -47,8 +47,9 @@ enum run_event_type {
     RUN_EVENT_INQUIRY,      /* somebody wants something of a worker (run_inquiry.h) */
     RUN_EVENT_SAMPLES,      /* worker; `samples`: the answer to a fn_worker_ask_samples() of token engine.token */
     RUN_EVENT_WAKE,         /* nothing but a reason to look at the time (worker_shelf.c) */
-    RUN_EVENT_DRAIN,        /* the job's state says so already */
+    RUN_EVENT_DRAIN,        /* to finish what it has, and take nothing more */
     RUN_EVENT_CANCEL,
+    RUN_EVENT_REQUEUE, /* the same, but the job is to be run again, by the next daemon */
 };
 
 struct run_event {
@@ -110,6 +111,7 @@ struct job_run {
     const struct host_options *options;
     struct config_snapshot *snapshot; /* a reference, for as long as the run lasts */
     const struct config *config;      /* its */
+    bool can_requeue;                 /* set once, for the host */
     struct job *job;
     const struct plan *plan;
     struct account *account;
@@ -142,7 +144,8 @@ struct job_run {
     bool is_over;                        /* the engine gave its last action: */
     enum engine_action_type end;         /* this one */
     char *end_error;
-    bool is_published; /* the terminal state is in the history */
+    bool is_requeued;  /* the run was ended to begin anew another time */
+    bool is_published; /* the state that this run ends in is in the history */
 };
 
 /* Any thread. */

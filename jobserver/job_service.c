@@ -209,11 +209,19 @@ static void prepare(struct rpc_stream *call, void *context, struct slice request
 
 /* ------------------------------------------------------------------ Run */
 
-/* A job's way through the daemon's own log. Frees itself with the job's end. */
+/* A job's way through the daemon's own log. Frees itself with the job's end, or goes with the service. */
 struct job_logger {
+    struct list node; /* in the service */
+    struct job_service *service;
     struct job *job; /* owned reference */
     struct job_subscription *subscription;
 };
+
+static void job_logger_free(struct job_logger *logger) {
+    job_unsubscribe(logger->subscription);
+    job_unref(logger->job);
+    free(logger);
+}
 
 static void log_event(void *user, const struct job_event *event) {
     struct job_logger *logger = user;
@@ -226,15 +234,20 @@ static void log_event(void *user, const struct job_event *event) {
     }
     log_write_job(LOG_LEVEL_INFO, "job", id, "%s", job_state_name(event->state));
     if (job_state_is_terminal(event->state)) {
-        job_unsubscribe(logger->subscription);
-        job_unref(logger->job);
-        free(logger);
+        pthread_mutex_lock(&logger->service->mutex);
+        list_remove(&logger->node);
+        pthread_mutex_unlock(&logger->service->mutex);
+        job_logger_free(logger);
     }
 }
 
-void job_service_log_job(struct job *job) {
+void job_service_log_job(struct job_service *service, struct job *job) {
     struct job_logger *logger = xcalloc(1, sizeof(*logger));
 
+    logger->service = service;
+    pthread_mutex_lock(&service->mutex);
+    list_append(&service->loggers, &logger->node);
+    pthread_mutex_unlock(&service->mutex);
     logger->job = job_ref(job);
     logger->subscription = job_subscribe_paused(job, log_event, logger);
     job_subscription_resume(logger->subscription);
@@ -328,7 +341,7 @@ static void run(struct rpc_stream *call, void *context, struct slice request) {
         run_task_free(task);
         return;
     }
-    job_service_log_job(task->job);
+    job_service_log_job(service, task->job);
     host_start_job(service->options.host, task->job, &task->start_error);
     run_task_step(task);
 }
@@ -603,6 +616,9 @@ struct job_service *job_service_create(const struct job_service_options *options
     service->options = *options;
     service->staging_endpoint = xstrdup(options->staging_endpoint);
     service->options.staging_endpoint = service->staging_endpoint;
+    pthread_mutex_init(&service->mutex, NULL);
+    list_init(&service->loggers);
+    list_init(&service->watches);
     return service;
 }
 
@@ -611,8 +627,13 @@ void job_service_register(struct job_service *service, struct rpc_server *server
 }
 
 void job_service_destroy(struct job_service *service) {
+    struct list *node;
+
     if (!service)
         return;
+    while ((node = list_pop(&service->loggers)))
+        job_logger_free(CONTAINER_OF(node, struct job_logger, node));
+    pthread_mutex_destroy(&service->mutex);
     free(service->staging_endpoint);
     free(service);
 }

@@ -7,6 +7,7 @@
  *   - Streams answer NOT_FOUND for a preparation id: Python then opens them again, without a deadline, on the job id.
  *   - Run returns at once. Both streams begin with the whole history and end after the terminal state; the message stream holds
  *     the state changes as well (Go reads nothing else).
+ *   - A stream that ends without a terminal state ends with UNAVAILABLE: the job goes on when the server is back.
  *   - Drain answers DRAINING at once; the job's end is in its state (docs/job-api.md).
  *   - Cancel answers with the terminal state when there is one within cancel_wait_ms (TypeScript takes it as final).
  *
@@ -36,9 +37,12 @@ struct job_service_options {
 
 struct job_service *job_service_create(const struct job_service_options *options);
 /* From now on the daemon's log tells of this job's states and errors; Run does it for the jobs that it makes. */
-void job_service_log_job(struct job *job);
+void job_service_log_job(struct job_service *service, struct job *job);
 void job_service_register(struct job_service *service, struct rpc_server *server);
-/* After the server was stopped and the pool destroyed. NULL is fine. */
+/* The server is about to stop: streams of jobs that are not over end with UNAVAILABLE behind what there is, also those that are opened from now
+ * on. */
+void job_service_end_streams(struct job_service *service);
+/* After the server was stopped, the pool destroyed, and when no job changes any more. NULL is fine. */
 void job_service_destroy(struct job_service *service);
 
 #endif

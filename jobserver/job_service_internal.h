@@ -2,6 +2,9 @@
 #ifndef JOBSERVER_JOB_SERVICE_INTERNAL_H
 #define JOBSERVER_JOB_SERVICE_INTERNAL_H
 
+#include <pthread.h>
+
+#include "base/list.h"
 #include "beam_job_api.pb-c.h"
 #include "jobserver/job_service.h"
 
@@ -10,6 +13,10 @@
 struct job_service {
     struct job_service_options options;
     char *staging_endpoint;
+    pthread_mutex_t mutex; /* guards what follows */
+    struct list loggers;   /* of jobs that are not over */
+    struct list watches;   /* open streams */
+    bool is_ending;        /* job_service_end_streams() */
 };
 
 /* The job that a request is about. Every such request is {string job_id = 1}, so one type reads them all. Takes the request. */

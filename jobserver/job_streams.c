@@ -12,9 +12,11 @@
 
 /* One open stream. Made by `opened`, freed by `closed`; the subscription calls in from any thread in between. */
 struct watch {
+    struct list node; /* in the service */
     struct job_service *service;
     struct rpc_stream *stream; /* owned reference */
     struct job_subscription *subscription;
+    struct job *job; /* owned reference; the service's mutex guards it */
     bool wants_messages;
     bool is_refused;
 };
@@ -85,6 +87,9 @@ static void open_watch(struct rpc_stream *stream, struct job_service *service, b
     watch->stream = rpc_stream_ref(stream);
     watch->wants_messages = wants_messages;
     rpc_stream_set_user(stream, watch);
+    pthread_mutex_lock(&service->mutex);
+    list_append(&service->watches, &watch->node);
+    pthread_mutex_unlock(&service->mutex);
 }
 
 static void state_stream_opened(struct rpc_stream *stream, void *context) {
@@ -93,6 +98,25 @@ static void state_stream_opened(struct rpc_stream *stream, void *context) {
 
 static void message_stream_opened(struct rpc_stream *stream, void *context) {
     open_watch(stream, context, true);
+}
+
+/* The end of a stream whose job has none yet. Locked. */
+static void end_early(struct watch *watch) {
+    CLEANUP(freep) char *text = NULL;
+
+    if (!watch->job || job_state_is_terminal(job_current_state(watch->job)))
+        return;
+    text = xasprintf("the server is shutting down; job %s is not over and is run when the server is back",
+                     job_id(watch->job));
+    rpc_stream_finish(watch->stream, STATUS_UNAVAILABLE, text);
+}
+
+void job_service_end_streams(struct job_service *service) {
+    pthread_mutex_lock(&service->mutex);
+    service->is_ending = true;
+    list_foreach (node, &service->watches)
+        end_early(CONTAINER_OF(node, struct watch, node));
+    pthread_mutex_unlock(&service->mutex);
 }
 
 static void on_request(struct rpc_stream *stream, void *user, struct slice request) {
@@ -110,8 +134,12 @@ static void on_request(struct rpc_stream *stream, void *user, struct slice reque
         return;
     }
     watch->subscription = job_subscribe_paused(job, on_event, watch);
-    job_unref(job);
     job_subscription_resume(watch->subscription);
+    pthread_mutex_lock(&watch->service->mutex);
+    watch->job = job;
+    if (watch->service->is_ending)
+        end_early(watch);
+    pthread_mutex_unlock(&watch->service->mutex);
 }
 
 static void on_half_closed(struct rpc_stream *stream, void *user) {
@@ -135,7 +163,11 @@ static void on_closed(struct rpc_stream *stream, void *user, const struct status
 
     (void)stream;
     (void)status;
+    pthread_mutex_lock(&watch->service->mutex);
+    list_remove(&watch->node);
+    pthread_mutex_unlock(&watch->service->mutex);
     job_unsubscribe(watch->subscription);
+    job_unref(watch->job);
     rpc_stream_unref(watch->stream);
     free(watch);
 }

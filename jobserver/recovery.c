@@ -81,13 +81,6 @@ static void note_unfinished(void *user, const struct stored_job *job) {
                  ((struct unfinished){.key = job->key, .runs = job->runs, .has_begun = job->state != JOB_STOPPED}));
 }
 
-static bool is_streaming(const struct plan *plan) {
-    for (size_t i = 0; i < plan->stage_count; i++)
-        if (!plan->stages[i].is_bounded)
-            return true;
-    return false;
-}
-
 /* Whether some of its workers are in a pool, which may have gone with the client. */
 static bool needs_pool(const struct config *config, const struct plan *plan) {
     bool needs = false;
@@ -110,7 +103,7 @@ static char *why_not(const struct recovery *recovery, const struct unfinished *u
                          status_message(untranslated));
     if (!unfinished->has_begun)
         return NULL;
-    if (is_streaming(plan))
+    if (plan_is_streaming(plan))
         return xstrdup("the server was restarted while this streaming job ran; what a stream has processed does not "
                        "outlive the server, so submit it again");
     if (unfinished->runs >= (int64_t)recovery->config->jobs_max_runs)
@@ -136,7 +129,7 @@ static void run_again(struct recovery *recovery, const struct unfinished *unfini
                         (long long)unfinished->runs + 1, recovery->config->jobs_max_runs, pool);
         job_db_count_run(recovery->db, unfinished->key, NULL, NULL);
     } else {
-        job_add_message(job, JOB_MESSAGE_BASIC, "the server was restarted before this job began%s", pool);
+        job_add_message(job, JOB_MESSAGE_BASIC, "the server was restarted while this job waited for its turn%s", pool);
     }
     vec_push(&recovery->jobs, job_ref(job));
 }
@@ -195,11 +188,11 @@ int recovery_create(struct job_db *db, struct catalogue *catalogue, const struct
     return 0;
 }
 
-void recovery_start_jobs(struct recovery *recovery, struct host *host) {
+void recovery_start_jobs(struct recovery *recovery, struct job_service *job_service, struct host *host) {
     vec_foreach (job, &recovery->jobs) {
         CLEANUP_STATUS struct status st = {0};
 
-        job_service_log_job(*job);
+        job_service_log_job(job_service, *job);
         if (host_start_job(host, *job, &st) < 0)
             job_fail(*job, status_message(&st));
     }

@@ -24,6 +24,13 @@ bool plan_made_collection(const struct plan *plan, const char *collection_id) {
                                                   sizeof(*plan->made_collections), compare_string);
 }
 
+bool plan_is_streaming(const struct plan *plan) {
+    for (size_t i = 0; i < plan->stage_count; i++)
+        if (!plan->stages[i].is_bounded)
+            return true;
+    return false;
+}
+
 void plan_destroy(struct plan *plan) {
     if (!plan)
         return;

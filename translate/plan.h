@@ -191,6 +191,8 @@ struct plan {
 /* Unique name of a transform id; ids that translate/ made up give the name of the transform they stand for; an unknown id is
  * returned as it is. */
 const char *plan_transform_unique_name(const struct plan *plan, const char *transform_id);
+/* Whether some stage has no end of its own. */
+bool plan_is_streaming(const struct plan *plan);
 /* Whether a PCollection is none of the submitted pipeline's, but one that translate/ put in. */
 bool plan_made_collection(const struct plan *plan, const char *collection_id);
 void plan_destroy(struct plan *plan);

@@ -19,12 +19,14 @@ struct inspection *inspection_create(const struct inspection_options *options) {
     inspection->options.state_directory = inspection->state_directory = xstrdup(options->state_directory);
     inspection->started_ms = inspection_now_ms();
     digests_init(&inspection->digests);
+    stored_plan_init(&inspection->stored_plan);
     return inspection;
 }
 
 void inspection_destroy(struct inspection *inspection) {
     if (!inspection)
         return;
+    stored_plan_finish(&inspection->stored_plan);
     digests_finish(&inspection->digests);
     free(inspection->state_directory);
     free(inspection->endpoint);

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "jobserver/inspection/digest.h"
 #include "jobserver/inspection/inspection.h"
+#include "jobserver/inspection/stored_plan.h"
 #include "trestle_inspection.pb-c.h"
 #include "wire/pb.h"
 
@@ -15,6 +16,7 @@ struct inspection {
     char *endpoint, *state_directory; /* what the options of these names point to */
     int64_t started_ms;
     struct digests digests;
+    struct stored_plan stored_plan;
     atomic_uint waiting; /* for answers of workers */
 };
 

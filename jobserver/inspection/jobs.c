@@ -20,13 +20,6 @@ typedef Trestle__V1__JobDetail detail_t;
 
 /* ---- summaries ---- */
 
-static bool is_streaming(const struct plan *plan) {
-    for (size_t i = 0; plan && i < plan->stage_count; i++)
-        if (!plan->stages[i].is_bounded)
-            return true;
-    return false;
-}
-
 static int32_t priority_of(struct slice bytes) {
     struct pipeline_options *options;
     int64_t priority = 0;
@@ -59,7 +52,7 @@ static void fill_summary(struct job *job, const struct digest *digest, const str
     summary->submitted_ms = digest_time_of(digest, JOB_STOPPED);
     summary->started_ms = digest_time_of(digest, JOB_STARTING);
     summary->ended_ms = digest_end(digest);
-    summary->is_streaming = digest->is_streaming || is_streaming(spec->plan);
+    summary->is_streaming = digest->is_streaming || (spec->plan && plan_is_streaming(spec->plan));
     summary->progress = progress_of(summary->is_streaming, spec->plan, job_current_state(job), snapshot);
     summary->retries = snapshot ? (uint32_t)snapshot->engine.retries : digest->retries;
     summary->error = headline(arena, digest->error);
@@ -187,8 +180,8 @@ static char *way_of(const struct config *config, const struct plan_environment *
     return way;
 }
 
-static void fill_environments(detail_t *detail, const struct config *config, const struct plan *plan,
-                              struct arena *arena) {
+static void add_environments(detail_t *detail, const struct config *config, const struct plan *plan,
+                             struct arena *arena) {
     detail->environments = ARENA_ARRAY(arena, Trestle__V1__Environment, plan ? plan->environment_count : 0);
     for (size_t i = 0; plan && i < plan->environment_count; i++) {
         const struct plan_environment *from = &plan->environments[i];
@@ -203,6 +196,18 @@ static void fill_environments(detail_t *detail, const struct config *config, con
         environment->sdk = sdk_name(from, arena);
         detail->environments[detail->n_environments++] = environment;
     }
+}
+
+static void fill_environments(detail_t *detail, struct inspection *inspection, const struct config *config,
+                              const struct job *job, struct arena *arena) {
+    const struct plan *plan = job_specification(job)->plan;
+
+    if (plan) {
+        add_environments(detail, config, plan, arena);
+        return;
+    }
+    add_environments(detail, config, stored_plan_take(&inspection->stored_plan, job), arena);
+    stored_plan_release(&inspection->stored_plan);
 }
 
 /* ---- what runs ---- */
@@ -281,7 +286,7 @@ static detail_t *make_detail(struct inspection *inspection, struct job *job, str
     detail->summary = arena_new(arena, summary_t);
     fill_summary(job, &digest, snapshot, arena, detail->summary);
     fill_states(detail, &digest, arena);
-    fill_environments(detail, &in_force->config, spec->plan, arena);
+    fill_environments(detail, inspection, &in_force->config, job, arena);
     detail->error = digest.error ? arena_string(arena, digest.error) : (char *)"";
     detail->options_json = options_json(spec->pipeline_options, arena);
     detail->warnings = digest.warnings;

@@ -194,11 +194,14 @@ bool daemon_kill(struct daemon_process *daemon) {
     return good;
 }
 
-bool daemon_end(struct daemon_process *daemon) {
+void daemon_ask_to_end(const struct daemon_process *daemon) {
+    kill(daemon->pid, SIGTERM);
+}
+
+bool daemon_await_end(struct daemon_process *daemon) {
     bool good = true;
     int status = 0;
 
-    kill(daemon->pid, SIGTERM);
     if (waitpid(daemon->pid, &status, 0) != daemon->pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         fprintf(stderr, "the daemon did not end with exit code 0 at SIGTERM: status %#x\n", (unsigned)status);
         good = false;
@@ -207,6 +210,11 @@ bool daemon_end(struct daemon_process *daemon) {
     if (!good)
         show_log(daemon);
     return good;
+}
+
+bool daemon_end(struct daemon_process *daemon) {
+    daemon_ask_to_end(daemon);
+    return daemon_await_end(daemon);
 }
 
 bool daemon_stop(struct daemon_process *daemon) {

@@ -16,6 +16,9 @@ struct daemon_process {
 bool daemon_start(struct daemon_process *daemon, const char *yaml);
 /* SIGTERM. True when it ended with exit code 0 and no child of it was left; else says what was wrong. */
 bool daemon_end(struct daemon_process *daemon);
+/* Its two halves: SIGTERM, and what comes of it. */
+void daemon_ask_to_end(const struct daemon_process *daemon);
+bool daemon_await_end(struct daemon_process *daemon);
 /* SIGKILL. True when all that it had started ended by itself. */
 bool daemon_crash(struct daemon_process *daemon);
 /* The same, and daemon_remove(). */

@@ -78,6 +78,7 @@ static void on_closed(struct rpc_stream *stream, void *user, const struct status
     if (status->code != STATUS_OK && !job->error)
         job->error = xasprintf("the message stream ended: %s", status_message(status));
     job->end = job->state;
+    job->end_code = status->code;
     job->is_over = true;
     pthread_cond_broadcast(&job->changed);
     pthread_mutex_unlock(&job->lock);

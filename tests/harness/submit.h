@@ -27,9 +27,10 @@ struct job_line {
 /* How a job went. */
 struct job {
     char *id;
-    bool is_refused;         /* by Prepare or Run: `error` says why */
-    Job__JobState__Enum end; /* the last state of the message stream */
-    char *error;             /* the last ERROR message, or what refused it; NULL: none */
+    bool is_refused;           /* by Prepare or Run: `error` says why */
+    Job__JobState__Enum end;   /* the last state of the message stream */
+    enum status_code end_code; /* of the message stream */
+    char *error;               /* the last ERROR message, or what refused it; NULL: none */
     VEC(struct job_line) lines;
 
     /* While it runs. */

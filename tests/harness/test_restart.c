@@ -1,14 +1,14 @@
 /* What a daemon that was killed, or ended, finds when it is back; each test has a daemon of its own. */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
+#include "gate.h"
+#include "trestle_inspection.pb-c.h"
 #include "wire/pb.h"
 
 static const char configuration[] = "http: {listen: \"\"}\n"
@@ -17,19 +17,16 @@ static const char configuration[] = "http: {listen: \"\"}\n"
                                     "retry: {worker_lost: 2, user_exception: 1}\n"
                                     "jobs: {max_runs: 2}\n";
 
-static char *gate; /* a FIFO in the daemon's directory */
-
 static void setup(void) {
     ck_assert(daemon_start(&test_daemon, configuration));
     fixture_setup();
-    gate = xasprintf("%s/gate", test_daemon.directory);
-    ck_assert_int_eq(mkfifo(gate, 0600), 0);
+    gate_create();
 }
 
 static void teardown(void) {
     fixture_teardown();
     ck_assert(daemon_stop(&test_daemon));
-    free(gate);
+    gate_destroy();
 }
 
 static void launch_again(void) {
@@ -44,8 +41,8 @@ static void kill_and_launch(void) {
 }
 
 /* The answer to a call about a job, as bytes. */
-static struct slice ask(const char *method, const char *id) {
-    CLEANUP(freep) char *path = xasprintf("/org.apache.beam.model.job_management.v1.JobService/%s", method);
+static struct slice ask_service(const char *service, const char *method, const char *id) {
+    CLEANUP(freep) char *path = xasprintf("/%s/%s", service, method);
     Job__GetJobStateRequest request = JOB__GET_JOB_STATE_REQUEST__INIT;
     CLEANUP_STATUS struct status st = {0};
     struct slice response = SLICE_EMPTY;
@@ -57,37 +54,25 @@ static struct slice ask(const char *method, const char *id) {
     return response;
 }
 
-/* A good pipeline behind a gate. */
-static void begin_gated(struct pipeline *p) {
-    CLEANUP(freep) char *function = xasprintf("until_opened:%s", gate);
-
-    pipeline_add_fn(p, "Gate", function, "Start", "bytes");
-    pipeline_add_fn(p, "Generate", "generate:1000:10:20", "Gate", "kv");
-    pipeline_add_grouping(p, "Group", "Generate");
-    pipeline_add_fn(p, "Count", "count_iterable", "Group", "kv");
-    pipeline_add_fn(p, "Log", "log_value:3", "Count", "kv");
+static struct slice ask(const char *method, const char *id) {
+    return ask_service("org.apache.beam.model.job_management.v1.JobService", method, id);
 }
 
-/* Waits until somebody is at the gate, and lets it pass. */
-static void open_gate(void) {
-    int fd = open(gate, O_WRONLY | O_CLOEXEC);
+/* Twice, since the second answer is made of what the first one left. */
+static void expect_environment_shown(const char *id) {
+    for (unsigned i = 0; i < 2; i++) {
+        CLEANUP_SLICE struct slice bytes = ask_service("trestle.v1.Inspection", "GetJob", id);
+        Trestle__V1__JobDetail *detail;
+        struct arena arena = {0};
 
-    ck_assert_int_ge(fd, 0);
-    close(fd);
-}
-
-/* Starts it and returns its id once it runs. */
-static char *start_running(struct pipeline *p) {
-    struct job job;
-    char *id;
-
-    job_start(&test_client, p, "gated", &job);
-    ck_assert_msg(!job.is_refused, "%s", job.error);
-    job_wait_for_state(&job, JOB__JOB_STATE__ENUM__RUNNING);
-    id = xstrdup(job.id);
-    job_clear(&job);
-    pipeline_clear(p);
-    return id;
+        ck_assert_int_eq(
+            PB_UNPACK(Trestle__V1__JobDetail, trestle__v1__job_detail, bytes, PB_STRINGS_STRICT, &arena, &detail, NULL),
+            0);
+        ck_assert_uint_eq(detail->n_environments, 1);
+        ck_assert_str_eq(detail->environments[0]->urn, "beam:env:process:v1");
+        ck_assert_str_eq(detail->environments[0]->way, "process");
+        arena_clear(&arena);
+    }
 }
 
 /* Takes the id over. */
@@ -124,6 +109,7 @@ START_TEST(a_finished_job_answers_as_before)
         slice_unref(&after);
         slice_unref(&before[i]);
     }
+    expect_environment_shown(job.id);
     job_watch(&test_client, job.id, &again);
     job_wait(&again);
     ck_assert_int_eq(again.end, job.end);
@@ -220,8 +206,7 @@ START_TEST(a_streaming_job_fails_and_says_why)
 
     begin_pipeline(&p);
     begin_gated(&p);
-    for (size_t i = 0; i < p.components.n_pcollections; i++)
-        p.components.pcollections[i]->value->is_bounded = BEAM__IS_BOUNDED__ENUM__UNBOUNDED;
+    make_unbounded(&p);
     id = start_running(&p);
     kill_and_launch();
     expect_failed_with(id, "streaming");

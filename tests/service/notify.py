@@ -67,6 +67,7 @@ class Cases:
       self.check('sign of life', manager.hear_of('WATCHDOG=1') and manager.hear_of('WATCHDOG=1'), manager.heard)
       daemon.send_signal(signal.SIGTERM)
       self.check('stopping', manager.hear_of('STOPPING=1'), manager.heard)
+      self.check('more time', manager.hear_of('EXTEND_TIMEOUT_USEC=30000000'), manager.heard)
       self.check('ended', daemon.wait(LIMIT_S) == 0, daemon.returncode)
     finally:
       daemon.kill()

@@ -190,7 +190,8 @@ START_TEST(an_unknown_key_is_refused_with_its_place)
            "keep_warm_max");
     refuse("# comment\nlisten_on: a:1\n",
            ":2: listen_on: unknown key; known are listen, http, state_dir, cache_dir, auth, tls, advertise, "
-           "containers, native, worker_connect_timeout, jobs, workers, retry, bundle, stream, limits, memory, disk, "
+           "containers, native, worker_connect_timeout, jobs, shutdown, workers, retry, bundle, stream, limits, "
+           "memory, disk, "
            "retention, log, "
            "environments");
     refuse("workers.per_environment: 2\n",

@@ -128,10 +128,10 @@ static void teardown(void) {
     pool_destroy(pool);
     artifact_service_destroy(artifact_service);
     fn_service_destroy(fn_service);
-    job_service_destroy(job_service);
     job_unref(stage.job);
     stage.job = NULL;
     job_db_stop(db);
+    job_service_destroy(job_service);
     catalogue_destroy(catalogue);
     job_db_close(db);
     artifact_store_close(store);

@@ -1,0 +1,19 @@
+/* Jobs that are held in user code until the test lets them go on. One gate a test, in the daemon's directory, which removes it. */
+#ifndef HARNESS_GATE_H
+#define HARNESS_GATE_H
+
+#include "fixture.h"
+
+void gate_create(void);
+void gate_destroy(void);
+
+/* The good pipeline (fixture.h) behind the gate. */
+void begin_gated(struct pipeline *p);
+/* The same as a stream: it does all at once, but could go on. */
+void make_unbounded(struct pipeline *p);
+/* Starts it and returns its id once it runs; clears the pipeline. */
+char *start_running(struct pipeline *p);
+/* Waits until somebody is at the gate, and lets it pass. */
+void open_gate(void);
+
+#endif
