@@ -531,7 +531,8 @@ void metric_table_add(struct metric_table *table, const struct metric *metric) {
         return;
     }
     slice_unref(payload);
-    *payload = merged;
+    *payload = slice_copy(merged.data, merged.size, NULL); /* it may be the metric's own */
+    slice_unref(&merged);
 }
 
 void metric_table_merge(struct metric_table *table, const struct metric_table *other) {
