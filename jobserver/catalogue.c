@@ -12,7 +12,7 @@ struct catalogue_options catalogue_default_options(void) {
         .max_preparation_bytes = (size_t)256 << 20,
         .max_running_jobs = 100,
         .max_finished_jobs = 100,
-        .max_finished_bytes = (size_t)1 << 20,
+        .max_finished_bytes = (size_t)256 << 10,
         .job_limits = {.max_messages = 10000, .max_message_bytes = (size_t)256 << 10, .max_bytes = (size_t)16 << 20},
     };
 }

@@ -80,6 +80,9 @@ int sql_open(struct sql *sql, const char *path, bool is_reader, struct status *s
         sqlite3_extended_result_codes(sql->handle, 0);
         r = sql_execute(sql, is_reader ? "PRAGMA query_only = ON" : "PRAGMA foreign_keys = ON", st);
     }
+    /* In KiB. What is read is read once, and the kernel has it too; left alone, the cache grows with the file up to 2 MB. */
+    if (r == 0)
+        r = sql_execute(sql, "PRAGMA cache_size = -256", st);
     if (r < 0)
         sql_close(sql);
     return r;

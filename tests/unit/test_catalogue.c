@@ -215,6 +215,33 @@ START_TEST(finished_jobs_that_hold_much_memory_are_dropped_earlier)
 }
 END_TEST
 
+static size_t count_jobs(void) {
+    size_t count;
+    struct job_summary *listed = catalogue_list_jobs(catalogue, &(struct job_query){0}, &count);
+
+    job_summaries_free(listed, count);
+    return count;
+}
+
+START_TEST(only_finished_jobs_are_released)
+{
+    struct catalogue_options options = catalogue_default_options();
+    struct job *job;
+
+    options.max_finished_bytes = 1000;
+    catalogue_destroy(catalogue);
+    ck_assert_int_eq(catalogue_create(&options, &catalogue, NULL), 0);
+    job = start("big");
+    job_add_message(job, JOB_MESSAGE_BASIC, "%01000d", 0);
+    catalogue_release(catalogue);
+    ck_assert_uint_eq(count_jobs(), 1);
+    job_set_state(job, JOB_DONE);
+    catalogue_release(catalogue);
+    ck_assert_uint_eq(count_jobs(), 0);
+    job_unref(job);
+}
+END_TEST
+
 START_TEST(too_many_running_jobs_are_refused_and_the_preparation_stays)
 {
     CLEANUP_STATUS struct status st = {0};
@@ -389,6 +416,7 @@ int main(void) {
     tcase_add_test(tests, the_oldest_finished_jobs_are_dropped_and_running_ones_stay);
     tcase_add_test(tests, jobs_are_listed_in_pages_from_either_end);
     tcase_add_test(tests, finished_jobs_that_hold_much_memory_are_dropped_earlier);
+    tcase_add_test(tests, only_finished_jobs_are_released);
     tcase_add_test(tests, too_many_running_jobs_are_refused_and_the_preparation_stays);
     tcase_add_test(tests, a_closed_catalogue_takes_nothing_new);
     tcase_add_test(tests, staging_gates_run);

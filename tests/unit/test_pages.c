@@ -1,7 +1,9 @@
 #include "base/pages.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/unit/fixtures.h"
 
@@ -40,12 +42,33 @@ START_TEST(freed_pages_are_given_out_again)
 }
 END_TEST
 
+/* The sanitizer's pages are the heap's. */
+#ifndef __SANITIZE_ADDRESS__
+
+START_TEST(trimming_gives_empty_regions_back)
+{
+    void *page = page_alloc();
+    unsigned char resident;
+
+    page_free(page);
+    ck_assert_int_eq(mincore(page, PAGE_BYTES / 4, &resident), 0);
+    pages_trim();
+    ck_assert_int_eq(mincore(page, PAGE_BYTES / 4, &resident), -1);
+    ck_assert_int_eq(errno, ENOMEM);
+}
+END_TEST
+
+#endif
+
 int main(void) {
     Suite *suite = suite_create("pages");
     TCase *tc = tcase_create("pages");
 
     tcase_add_test(tc, pages_are_aligned_and_apart);
     tcase_add_test(tc, freed_pages_are_given_out_again);
+#ifndef __SANITIZE_ADDRESS__
+    tcase_add_test(tc, trimming_gives_empty_regions_back);
+#endif
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
