@@ -10,6 +10,9 @@
 /* Tokens of bundles, which the watch asks with, are less (run_watch.c). */
 #define INQUIRY_TOKEN (UINT64_C(1) << 63)
 
+/* Of one job, without an answer: a worker that hangs gives none, and whoever looks at it asks again and again. */
+enum { MAX_QUESTIONS = 256 };
+
 struct run_inquiry {
     atomic_uint refs;
     enum inquiry_kind kind;
@@ -151,6 +154,11 @@ static const char *why_none(const struct run_inquiry *inquiry, bool is_found) {
 void run_inquire(struct job_run *run, struct run_inquiry *inquiry) {
     bool is_found = false, is_asked = false;
 
+    if (run->inquiries.count >= MAX_QUESTIONS) {
+        fail(inquiry, STATUS_RESOURCE_EXHAUSTED,
+             "the job's workers were asked so often without an answer that they are not asked again");
+        return;
+    }
     list_foreach (node, &run->workers) {
         struct run_worker *worker = CONTAINER_OF(node, struct run_worker, node);
 
