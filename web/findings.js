@@ -46,12 +46,7 @@ function silences(job, graph) {
   const found = [];
   for (const worker of job.workers || []) {
     const silent = (worker.bundles || []).filter((bundle) => bundle.silent_ms >= SILENT_MS).sort((a, b) => b.silent_ms - a.silent_ms);
-    if (worker.state === 'lost') {
-      found.push({
-        id: `lost ${worker.id}`, level: 'warning', title: `Worker ${workerName(worker.id, job.summary.id)} is lost`,
-        text: 'Its connection broke or its process ended. What its bundles had begun is run again elsewhere.', links: [{text: 'Workers', to: ['workers']}],
-      });
-    } else if (silent.length) {
+    if (silent.length) {
       const first = silent[0];
       const others = silent.length > 1 ? `, and ${counted(silent.length - 1, 'more bundle')}` : '';
       found.push({

@@ -77,7 +77,7 @@ export class WorkersTab {
     const bundles = worker.bundles || [];
     const silence = Math.max(0, ...bundles.map((bundle) => bundle.silent_ms || 0));
     setText(state, silence >= SILENT_MS ? `silent for ${duration(silence)}` : worker.state);
-    setAttribute(state, 'data-state', silence >= SILENT_MS ? 'FAILED' : {connected: 'RUNNING', lost: 'FAILED'}[worker.state] || 'STARTING');
+    setAttribute(state, 'data-state', silence >= SILENT_MS ? 'FAILED' : worker.state === 'connected' ? 'RUNNING' : 'STARTING');
     setText(about, [`environment ${worker.environment}`, worker.slots ? `${count(bundles.length)} of ${count(worker.slots)} slots` : '',
       worker.connected_ms ? `since ${clock(worker.connected_ms)}` : ''].filter(Boolean).join(' · '));
     button.disabled = !worker.has_status;
