@@ -59,7 +59,8 @@ enum style style_of_state(const char *state) {
 }
 
 void terminal_write(struct buf *out) {
-    fwrite(buf_data(out), 1, out->size, stdout);
+    if (out->size)
+        fwrite(buf_data(out), 1, out->size, stdout);
     fflush(stdout);
     buf_clear(out);
 }

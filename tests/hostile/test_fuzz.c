@@ -94,7 +94,7 @@ static void expect_harmless(void (*send)(struct rng *rng)) {
         send(&rng);
     }
     expect_service();
-    ck_assert_msg(process_memory_bytes(test_daemon.pid) < before + (256 << 20), "memory has grown after seed %llu",
+    ck_assert_msg(process_memory_bytes(test_daemon.pid) < before + MAX_GROWTH_BYTES, "memory has grown after seed %llu",
                   (unsigned long long)seed);
 }
 

@@ -145,11 +145,13 @@ void world_run_prepared(struct world *world) {
 
 static char *transcript_of(const struct job *watched) {
     struct buf text = {0};
+    char *transcript;
 
     vec_foreach (line, &watched->lines)
         buf_printf(&text, "%s\n", line->text);
-    buf_add_u8(&text, '\0');
-    return (char *)memcpy(xmalloc(text.size), buf_data(&text), text.size);
+    transcript = xmemdup0(buf_data(&text), text.size);
+    buf_clear(&text);
+    return transcript;
 }
 
 /* Whether the stream told of the job's end; it is over. */
