@@ -37,7 +37,9 @@ struct rpc_server {
     rpc_admit_fn admit; /* NULL: everybody may call */
     void *admit_user;
     struct rpc_tag shut_down_tag;
-    bool is_shut_down; /* under the queues' mutex */
+    /* Under the queues' mutex. */
+    bool is_shut_down;
+    unsigned open_accepts; /* those that gRPC, or a thread that has just taken a call, still holds */
 };
 
 /* --- Unary methods --- */
@@ -144,6 +146,13 @@ static void request_call(struct accept *accept) {
     (void)error;
 }
 
+static void accept_ended(struct rpc_server *server) {
+    pthread_mutex_lock(&server->queues->mutex);
+    server->open_accepts--;
+    pthread_cond_broadcast(&server->queues->changed);
+    pthread_mutex_unlock(&server->queues->mutex);
+}
+
 static void on_accepted(struct rpc_tag *tag, bool ok) {
     struct accept *accept = CONTAINER_OF(tag, struct accept, tag);
     struct rpc_server *server = accept->server;
@@ -154,6 +163,7 @@ static void on_accepted(struct rpc_tag *tag, bool ok) {
     if (!ok) { /* the server is shutting down */
         grpc_call_details_destroy(&accept->details);
         grpc_metadata_array_destroy(&accept->metadata);
+        accept_ended(server);
         return;
     }
     stream = rpc_stream_create(server->queues, accept->call, false, &unknown_handler, NULL);
@@ -335,6 +345,7 @@ bool rpc_stream_is_tls(const struct rpc_stream *stream) {
 
 void rpc_server_start(struct rpc_server *server) {
     grpc_server_start(server->server);
+    server->open_accepts = server->queues->count;
     for (unsigned i = 0; i < server->queues->count; i++)
         request_call(&server->accepts[i]);
 }
@@ -351,6 +362,14 @@ static bool wait_shut_down(struct rpc_server *server, const struct timespec *unt
     is_shut_down = server->is_shut_down;
     pthread_mutex_unlock(&server->queues->mutex);
     return is_shut_down;
+}
+
+/* A thread that took a call just before the end wants the next one yet: the queues must be there. */
+static void wait_for_accepts(struct rpc_server *server) {
+    pthread_mutex_lock(&server->queues->mutex);
+    while (server->open_accepts)
+        pthread_cond_wait(&server->queues->changed, &server->queues->mutex);
+    pthread_mutex_unlock(&server->queues->mutex);
 }
 
 static struct timespec from_now(unsigned ms) {
@@ -377,6 +396,7 @@ void rpc_server_stop(struct rpc_server *server, unsigned grace_ms) {
         grpc_server_cancel_all_calls(server->server);
         wait_shut_down(server, NULL);
     }
+    wait_for_accepts(server);
     rpc_queues_wait_empty(server->queues);
     rpc_queues_destroy(server->queues);
     grpc_server_destroy(server->server);
