@@ -194,7 +194,7 @@ static struct rpc_server *server;
 static struct connection *client;
 static char endpoint[64];
 
-static char *authorization; /* of the last call */
+static char *_Atomic authorization; /* of the last call */
 
 static char *slice_to_text(struct slice slice) {
     return xmemdup0(slice.data, slice.size);

@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,9 +17,10 @@ enum { LIMIT_S = 30 };
 static struct rpc_server *server;
 static struct rpc_client *client;
 static char *address;
-static unsigned watermarks_to_send; /* events, with the watermarks 1000, 2000 ... */
-static const char *tag;             /* in those */
-static int end_code;                /* of the call; -1: it stays open */
+/* Set before the call that they are for; the server's thread reads them. */
+static atomic_uint watermarks_to_send; /* events, with the watermarks 1000, 2000 ... */
+static const char *_Atomic tag;        /* in those */
+static atomic_int end_code;            /* of the call; -1: it stays open */
 
 static void send_watermark(struct rpc_stream *stream, int64_t watermark) {
     Beam__TestStreamPayload__Event event = BEAM__TEST_STREAM_PAYLOAD__EVENT__INIT;
