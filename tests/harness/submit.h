@@ -3,6 +3,7 @@
 #define HARNESS_SUBMIT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/vec.h"
 #include "beam_job_api.pb-c.h"
@@ -37,8 +38,8 @@ struct job {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct rpc_stream *stream;
-    Job__JobState__Enum state;
-    bool is_over;
+    _Atomic Job__JobState__Enum state; /* these two are looked at without the lock as well */
+    atomic_bool is_over;
 };
 
 void job_clear(struct job *job);
