@@ -49,10 +49,10 @@ bool http2_read(int fd, struct http2_frame *ret);
 /* Until a frame of the stream ends it (trailers or RST_STREAM), or GOAWAY comes, or the connection ends. False: nothing of that came. */
 bool http2_wait_end(int fd, uint32_t stream);
 
-/* By how much the daemon's memory may grow under attack. AddressSanitizer keeps what was freed for a while, some 256 MiB of it;
+/* By how much the daemon's memory may grow under attack. AddressSanitizer keeps what was freed for a while, and pads it;
  * ThreadSanitizer's own notes are several times as large as what they are about. */
 #if defined(__SANITIZE_ADDRESS__)
-#define MAX_GROWTH_BYTES ((size_t)768 << 20)
+#define MAX_GROWTH_BYTES ((size_t)2 << 30)
 #elif defined(__SANITIZE_THREAD__)
 #define MAX_GROWTH_BYTES ((size_t)4 << 30)
 #else
