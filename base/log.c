@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 
 static const struct {
@@ -154,13 +155,6 @@ static bool send_to_journal(const struct log_origin *origin, enum log_level leve
 }
 
 /* ---- writing ---- */
-
-static int64_t wall_clock_ns(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static void write_line(const struct buf *line) {
     size_t done = 0;

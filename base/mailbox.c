@@ -54,10 +54,3 @@ bool mailbox_take(struct mailbox *mailbox, int64_t deadline_ns, struct list *ret
     pthread_mutex_unlock(&mailbox->mutex);
     return any;
 }
-
-int64_t monotonic_now_ns(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}

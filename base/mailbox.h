@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 
 struct mailbox {
@@ -22,7 +23,5 @@ void mailbox_post(struct mailbox *mailbox, struct list *message);
 /* Moves all messages, in order, to the end of `ret`; waits for the first one until `deadline_ns` of CLOCK_MONOTONIC (INT64_MAX: for
  * ever; 0: not at all). Returns whether there were any. */
 bool mailbox_take(struct mailbox *mailbox, int64_t deadline_ns, struct list *ret);
-
-int64_t monotonic_now_ns(void);
 
 #endif

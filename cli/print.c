@@ -1,8 +1,8 @@
 #include "cli/print.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "cli/format.h"
 #include "cli/table.h"
 #include "jobserver/job.h"
@@ -53,7 +53,7 @@ void add_jobs(const struct terminal *terminal, Trestle__V1__JobSummary *const *j
         {.title = "SDK", .may_shrink = true},
         {.title = "ERROR", .may_shrink = true},
     };
-    int64_t now = now_ms();
+    int64_t now = wall_clock_ms();
     struct table table;
 
     table_init(&table, columns, ARRAY_COUNT(columns));
@@ -70,13 +70,6 @@ void add_jobs(const struct terminal *terminal, Trestle__V1__JobSummary *const *j
         table_add_copy(&table, STYLE_BAD, job->error);
     }
     table_print(&table, terminal, 0, out);
-}
-
-int64_t now_ms(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 bool state_is_terminal(const char *state) {

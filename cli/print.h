@@ -17,7 +17,6 @@ char *describe_duration(const Trestle__V1__JobSummary *job, int64_t now_ms);
 /* The table of jobs. */
 void add_jobs(const struct terminal *terminal, Trestle__V1__JobSummary *const *jobs, size_t count, struct buf *out);
 
-int64_t now_ms(void);
 /* Whether a state, by name, is a job's last one. */
 bool state_is_terminal(const char *state);
 

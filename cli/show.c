@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/find_job.h"
 #include "cli/format.h"
 #include "cli/print.h"
@@ -32,7 +33,7 @@ static void add_field(const struct terminal *terminal, const char *label, const 
 
 static void add_time(const struct terminal *terminal, const char *label, int64_t ms, struct buf *out) {
     CLEANUP(freep) char *time = format_time(ms, false);
-    CLEANUP(freep) char *ago = format_duration(MAX(now_ms() - ms, (int64_t)0));
+    CLEANUP(freep) char *ago = format_duration(MAX(wall_clock_ms() - ms, (int64_t)0));
     CLEANUP(freep) char *text = xasprintf("%s (%s ago)", time, ago);
 
     if (ms)
@@ -41,7 +42,7 @@ static void add_time(const struct terminal *terminal, const char *label, int64_t
 
 static void add_title(const struct terminal *terminal, const Trestle__V1__JobSummary *job, struct buf *out) {
     CLEANUP(freep) char *state = describe_state(job);
-    CLEANUP(freep) char *duration = describe_duration(job, now_ms());
+    CLEANUP(freep) char *duration = describe_duration(job, wall_clock_ms());
 
     terminal_add(terminal, STYLE_BOLD, job->name, out);
     buf_printf(out, " (");

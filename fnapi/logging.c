@@ -3,7 +3,8 @@
 #include "fnapi/internal.h"
 
 #include <string.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 static enum fn_log_severity severity_of(Fn__LogEntry__Severity__Enum severity) {
     int value = (int)severity;
@@ -31,15 +32,13 @@ static void refuse_log(struct fn_worker *worker, struct rpc_stream *rpc, const s
     CLEANUP(freep)
     char *text = xasprintf("the SDK harness's log ends here, because it sent nonsense on its Logging stream: %s",
                            status_message(why));
-    struct timespec now;
 
     rpc_stream_finish(rpc, STATUS_INVALID_ARGUMENT, text);
     if (!worker->handler->log)
         return;
-    clock_gettime(CLOCK_REALTIME, &now);
     worker->handler->log(worker->user, &(struct fn_log_entry){
                                            .severity = FN_LOG_WARN,
-                                           .time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                                           .time_ms = wall_clock_ms(),
                                            .message = text,
                                            .trace = "",
                                            .instruction_id = "",

@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "jobserver/catalogue_internal.h"
 #include "jobserver/job_journal.h"
 
@@ -110,13 +110,6 @@ bool catalogue_is_closed(struct catalogue *catalogue) {
     is_closed = catalogue->is_closed;
     pthread_mutex_unlock(&catalogue->mutex);
     return is_closed;
-}
-
-static int64_t wall_clock_ms(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ------------------------------------------------------------------ preparations */

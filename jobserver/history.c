@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 
 static const char cut_mark[] = "... [cut]";
@@ -60,12 +60,9 @@ static struct history_record *record_create(struct history *history, const char 
 
 /* Times of a history never go back, whatever the clock does. */
 static int64_t next_time_ms(struct history *history) {
-    struct timespec now;
-    int64_t ms;
+    int64_t now_ms = wall_clock_ms();
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    history->last_time_ms = MAX(history->last_time_ms, ms);
+    history->last_time_ms = MAX(history->last_time_ms, now_ms);
     return history->last_time_ms;
 }
 

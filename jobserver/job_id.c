@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 static void fill_random(void *bytes, size_t size) {
@@ -38,14 +39,11 @@ static size_t readable_piece(char *out, size_t room, const char *name) {
 void mint_job_id(int64_t *last_ms, const char *prefix, const char *name, char out[JOB_ID_SIZE]) {
     static const char alphabet[] = "0123456789abcdefghijklmnopqrstuv";
     unsigned char random[4];
-    struct timespec now;
     struct tm parts;
     time_t seconds;
-    int64_t ms;
+    int64_t ms = wall_clock_ms();
     size_t n;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     ms = MAX(ms, *last_ms + 1);
     *last_ms = ms;
     seconds = (time_t)(ms / 1000);

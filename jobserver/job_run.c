@@ -1,20 +1,13 @@
 #include "jobserver/job_run.h"
 
+#include "base/clock.h"
 #include "jobserver/inspection/graph.h"
 #include "jobserver/run_limits.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MAX_SLEEP_MS = 24 * 60 * 60 * 1000 };
-
-static event_time wall_clock_ms(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (event_time)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 event_time run_now_ms(const struct job_run *run) {
     return run->start_ms + (monotonic_now_ns() - run->start_ns) / 1000000;

@@ -49,7 +49,7 @@ FORBIDDEN_HEADERS = re.compile(
     r'|(sys/(time|socket|random|stat|mman|epoll|eventfd|timerfd|un|wait|file|uio|ioctl|syscall)|netinet/.*|arpa/.*)\.h$')
 FORBIDDEN_CALLS = re.compile(
     r'(?<![\w.>])(fopen|fdopen|open|openat|socket|connect|clock_gettime|gettimeofday|time|clock|rand|rand_r|random|drand48'
-    r'|srand|getrandom|arc4random|pthread_create|thrd_create|fork|sleep|usleep|nanosleep|printf|fprintf|puts|getenv|tmpfile)'
+    r'|srand|getrandom|arc4random|pthread_create|thrd_create|monotonic_now_ns|wall_clock_ns|wall_clock_ms|fork|sleep|usleep|nanosleep|printf|fprintf|puts|getenv|tmpfile)'
     r'\s*\(')
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)

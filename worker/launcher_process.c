@@ -26,9 +26,9 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "worker/launcher_child.h"
 #include "worker/launcher_procfs.h"
@@ -74,10 +74,7 @@ struct launcher_loop {
 };
 
 static int64_t now_ms(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return monotonic_now_ns() / 1000000;
 }
 
 static void close_fd(int *fd) {

@@ -6,19 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "cli/doctor/doctor.h"
 
 enum { SAID_BYTES = 4096 };
 
 static int64_t monotonic_ms(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return monotonic_now_ns() / 1000000;
 }
 
 /* In a process group of its own, so that what it starts ends with it. 0 or an errno. */

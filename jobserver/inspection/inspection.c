@@ -2,14 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-int64_t inspection_now_ms(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#include "base/clock.h"
 
 struct inspection *inspection_create(const struct inspection_options *options) {
     struct inspection *inspection = xcalloc(1, sizeof(*inspection));
@@ -17,7 +11,7 @@ struct inspection *inspection_create(const struct inspection_options *options) {
     inspection->options = *options;
     inspection->options.endpoint = inspection->endpoint = xstrdup(options->endpoint);
     inspection->options.state_directory = inspection->state_directory = xstrdup(options->state_directory);
-    inspection->started_ms = inspection_now_ms();
+    inspection->started_ms = wall_clock_ms();
     digests_init(&inspection->digests);
     stored_plan_init(&inspection->stored_plan);
     return inspection;

@@ -54,9 +54,6 @@ int inspect_worker_status(struct inspection *inspection, const ProtobufCMessage 
 int inspect_samples(struct inspection *inspection, const ProtobufCMessage *request, struct arena *arena,
                     ProtobufCMessage **ret, struct status *st);
 
-/* Milliseconds since 1970. */
-int64_t inspection_now_ms(void);
-
 /* Of this process; 0 where the kernel does not say. */
 struct process_memory {
     uint64_t resident_bytes, virtual_bytes;

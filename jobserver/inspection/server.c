@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "jobserver/host.h"
 #include "jobserver/inspection/internal.h"
 
@@ -45,7 +46,7 @@ int inspect_server(struct inspection *inspection, const ProtobufCMessage *reques
     server->version = (char *)TRESTLE_VERSION;
     server->endpoint = inspection->endpoint;
     server->started_ms = inspection->started_ms;
-    server->now_ms = inspection_now_ms();
+    server->now_ms = wall_clock_ms();
     server->memory_bytes = account_used(options->memory);
     server->memory_limit_bytes = options->memory->budget_bytes;
     server->disk_bytes = account_used(options->disk);

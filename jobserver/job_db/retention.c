@@ -1,7 +1,8 @@
 #include <stdlib.h>
-#include <time.h>
 
 #include "jobserver/job_db/job_db_internal.h"
+
+#include "base/clock.h"
 
 /* A walk over the finished jobs, from the newest end to the oldest: once a limit is reached, all further ones go. */
 struct walk {
@@ -11,13 +12,6 @@ struct walk {
     struct map artifacts; /* those that were counted */
     bool is_full;
 };
-
-static int64_t wall_clock_ms(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The files that no newer job uses. */
 static int count_artifacts(struct sql *sql, struct walk *walk, int64_t key, struct status *st) {
