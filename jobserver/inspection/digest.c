@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "jobserver/inspection/sdk_name.h"
+#include "jobserver/pipeline_options.h"
 #include "trestle_inspection.pb-c.h"
 #include "wire/pb.h"
 
@@ -66,6 +68,28 @@ int64_t digest_end(const struct digest *digest) {
     return digest->state_count && job_state_is_terminal(digest->states[last].state) ? digest->states[last].time_ms : 0;
 }
 
+static int32_t priority_of(struct slice bytes) {
+    struct pipeline_options *options;
+    int64_t priority = 0;
+
+    if (pipeline_options_create(bytes, &options, NULL) < 0)
+        return 0;
+    pipeline_options_int(options, "trestle_priority", &priority, NULL);
+    pipeline_options_destroy(options);
+    return (int32_t)priority;
+}
+
+/* A job that was read back from disk has no plan: its last graph says the rest. */
+static void read_specification(struct digest *digest, struct job *job) {
+    const struct job_spec *spec = job_specification(job);
+    struct arena arena = {0};
+
+    digest->priority = priority_of(spec->pipeline_options);
+    digest->is_streaming = spec->plan && plan_is_streaming(spec->plan);
+    digest->sdk = xstrdup(sdk_names(spec->plan, &arena));
+    arena_clear(&arena);
+}
+
 static void read_last_graph(struct digest *digest, struct job *job) {
     CLEANUP_SLICE struct slice packed = job_last_graph(job);
     Trestle__V1__Graph *graph;
@@ -75,6 +99,7 @@ static void read_last_graph(struct digest *digest, struct job *job) {
         PB_UNPACK(Trestle__V1__Graph, trestle__v1__graph, packed, PB_STRINGS_LENIENT, &arena, &graph, NULL) == 0) {
         digest->retries = graph->retries;
         digest->peak_memory_bytes = graph->peak_memory_bytes;
+        free(digest->sdk);
         digest->sdk = xstrdup(graph->sdk);
         for (size_t i = 0; i < graph->n_stages; i++)
             digest->is_streaming |= graph->stages[i]->is_streaming;
@@ -90,8 +115,17 @@ static void read_on(struct digest *digest, struct job *job) {
     if (was_over || !digest_end(digest))
         return;
     digest_clear(digest);
+    read_specification(digest, job);
     job_read_history(job, 0, take_event, digest);
     read_last_graph(digest, job);
+}
+
+static struct digest copy_of(const struct digest *digest) {
+    struct digest copy = *digest;
+
+    copy.error = digest->error ? xstrdup(digest->error) : NULL;
+    copy.sdk = xstrdup(digest->sdk);
+    return copy;
 }
 
 struct digest digests_get(struct digests *digests, struct job *job) {
@@ -103,12 +137,24 @@ struct digest digests_get(struct digests *digests, struct job *job) {
         if (digests->by_id.count == MAX_DIGESTS)
             map_clear(&digests->by_id, free_digest);
         digest = xcalloc(1, sizeof(*digest));
+        read_specification(digest, job);
         map_set_string(&digests->by_id, job_id(job), digest);
     }
     read_on(digest, job);
-    copy = *digest;
-    copy.error = digest->error ? xstrdup(digest->error) : NULL;
-    copy.sdk = digest->sdk ? xstrdup(digest->sdk) : NULL;
+    copy = copy_of(digest);
     pthread_mutex_unlock(&digests->mutex);
     return copy;
+}
+
+bool digests_get_ended(struct digests *digests, const char *job_id, struct digest *ret) {
+    const struct digest *digest;
+    bool is_known;
+
+    pthread_mutex_lock(&digests->mutex);
+    digest = map_get_string(&digests->by_id, job_id);
+    is_known = digest && digest_end(digest) != 0;
+    if (is_known)
+        *ret = copy_of(digest);
+    pthread_mutex_unlock(&digests->mutex);
+    return is_known;
 }

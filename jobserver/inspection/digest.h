@@ -1,4 +1,5 @@
-/* What a job's history says in short: kept for each job that was looked at, and brought up to date by reading on from where it ended. */
+/* What a job is and what its history says, in short: kept for each job that was looked at, and brought up to date by reading on from where the
+ * history ended. Of a job that is over nothing changes any more, and the digest is enough. */
 #ifndef JOBSERVER_INSPECTION_DIGEST_H
 #define JOBSERVER_INSPECTION_DIGEST_H
 
@@ -20,10 +21,11 @@ struct digest {
     size_t state_count;
     unsigned warnings;
     char *error; /* owned; what failed it, or NULL */
+    int32_t priority;
+    bool is_streaming;
+    char *sdk; /* owned; "": not known */
     /* Of a job that is over, by its last graph: */
     unsigned retries;
-    bool is_streaming;
-    char *sdk; /* owned, or NULL */
     uint64_t peak_memory_bytes;
 };
 
@@ -37,6 +39,8 @@ void digests_init(struct digests *digests);
 void digests_finish(struct digests *digests);
 /* A copy as of now; clear it. */
 struct digest digests_get(struct digests *digests, struct job *job);
+/* The same of a job that was looked at when it was over: without the job, which may be on disk only. False: it was not. */
+bool digests_get_ended(struct digests *digests, const char *job_id, struct digest *ret);
 void digest_clear(struct digest *digest);
 
 /* When the state was entered first, 0: never. */

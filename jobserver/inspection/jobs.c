@@ -9,7 +9,6 @@
 #include "jobserver/inspection/headline.h"
 #include "jobserver/inspection/internal.h"
 #include "jobserver/inspection/sdk_name.h"
-#include "jobserver/pipeline_options.h"
 #include "wire/struct_json.h"
 #include "worker/worker.h"
 
@@ -19,17 +18,6 @@ typedef Trestle__V1__JobSummary summary_t;
 typedef Trestle__V1__JobDetail detail_t;
 
 /* ---- summaries ---- */
-
-static int32_t priority_of(struct slice bytes) {
-    struct pipeline_options *options;
-    int64_t priority = 0;
-
-    if (pipeline_options_create(bytes, &options, NULL) < 0)
-        return 0;
-    pipeline_options_int(options, "trestle_priority", &priority, NULL);
-    pipeline_options_destroy(options);
-    return (int32_t)priority;
-}
 
 /* `snapshot` NULL: nothing runs. */
 static double progress_of(bool has_no_end, const struct plan *plan, enum job_state state,
@@ -41,23 +29,34 @@ static double progress_of(bool has_no_end, const struct plan *plan, enum job_sta
     return snapshot && plan ? inspection_progress(plan, &snapshot->engine) : -1;
 }
 
-static void fill_summary(struct job *job, const struct digest *digest, const struct run_snapshot *snapshot,
-                         struct arena *arena, summary_t *summary) {
-    const struct job_spec *spec = job_specification(job);
-
+/* All that the digest knows. */
+static void fill_digest(const char *id, const char *name, enum job_state state, const struct digest *digest,
+                        struct arena *arena, summary_t *summary) {
     trestle__v1__job_summary__init(summary);
-    summary->id = arena_string(arena, job_id(job));
-    summary->name = arena_string(arena, spec->name);
-    summary->state = (char *)job_state_name(job_current_state(job));
+    summary->id = arena_string(arena, id);
+    summary->name = arena_string(arena, name);
+    summary->state = (char *)job_state_name(state);
     summary->submitted_ms = digest_time_of(digest, JOB_STOPPED);
     summary->started_ms = digest_time_of(digest, JOB_STARTING);
     summary->ended_ms = digest_end(digest);
-    summary->is_streaming = digest->is_streaming || (spec->plan && plan_is_streaming(spec->plan));
-    summary->progress = progress_of(summary->is_streaming, spec->plan, job_current_state(job), snapshot);
-    summary->retries = snapshot ? (uint32_t)snapshot->engine.retries : digest->retries;
+    summary->is_streaming = digest->is_streaming;
+    summary->progress = progress_of(digest->is_streaming, NULL, state, NULL);
+    summary->retries = digest->retries;
     summary->error = headline(arena, digest->error);
-    summary->sdk = digest->sdk ? arena_string(arena, digest->sdk) : sdk_names(spec->plan, arena);
-    summary->priority = priority_of(spec->pipeline_options);
+    summary->sdk = arena_string(arena, digest->sdk);
+    summary->priority = digest->priority;
+}
+
+static void fill_summary(struct job *job, const struct digest *digest, const struct run_snapshot *snapshot,
+                         struct arena *arena, summary_t *summary) {
+    const struct job_spec *spec = job_specification(job);
+    enum job_state state = job_current_state(job);
+
+    fill_digest(job_id(job), spec->name, state, digest, arena, summary);
+    if (!snapshot)
+        return;
+    summary->progress = progress_of(digest->is_streaming, spec->plan, state, snapshot);
+    summary->retries = (uint32_t)snapshot->engine.retries;
 }
 
 /* ---- the list ---- */
@@ -88,7 +87,7 @@ static int check_states(const Trestle__V1__ListJobsRequest *request, struct stat
     return 0;
 }
 
-static summary_t *make_summary(struct inspection *inspection, struct job *job, struct arena *arena) {
+static summary_t *summary_of_job(struct inspection *inspection, struct job *job, struct arena *arena) {
     summary_t *summary = arena_new(arena, summary_t);
     struct digest digest = digests_get(&inspection->digests, job);
     struct run_snapshot *snapshot = host_inspect_job(inspection->options.host, job, 0);
@@ -98,6 +97,23 @@ static summary_t *make_summary(struct inspection *inspection, struct job *job, s
         summary->queue_place = host_queue_place(inspection->options.host, job);
     run_snapshot_unref(snapshot);
     digest_clear(&digest);
+    return summary;
+}
+
+/* Of a job that is known to be over nothing is read again, from disk least of all. NULL: it is gone since it was listed. */
+static summary_t *make_summary(struct inspection *inspection, const struct job_summary *listed, struct arena *arena) {
+    summary_t *summary = NULL;
+    struct digest digest;
+    struct job *job;
+
+    if (digests_get_ended(&inspection->digests, listed->id, &digest)) {
+        summary = arena_new(arena, summary_t);
+        fill_digest(listed->id, listed->name, digest.states[digest.state_count - 1].state, &digest, arena, summary);
+        digest_clear(&digest);
+    } else if (catalogue_find_job(inspection->options.catalogue, listed->id, &job, NULL) == 0) {
+        summary = summary_of_job(inspection, job, arena);
+        job_unref(job);
+    }
     return summary;
 }
 
@@ -117,17 +133,15 @@ int inspect_jobs(struct inspection *inspection, const ProtobufCMessage *base, st
     for (size_t i = 0; i < count; i++) {
         /* Ids are ordered by time. */
         bool is_on_page = !request->before_id[0] || strcmp(jobs[i].id, request->before_id) < 0;
-        struct job *job;
+        summary_t *summary;
 
         if (!job_fits(request, &jobs[i]))
             continue;
         response->total++;
         if (is_on_page && response->n_jobs == limit)
             response->has_more = true;
-        else if (is_on_page && catalogue_find_job(inspection->options.catalogue, jobs[i].id, &job, NULL) == 0) {
-            response->jobs[response->n_jobs++] = make_summary(inspection, job, arena);
-            job_unref(job);
-        }
+        else if (is_on_page && (summary = make_summary(inspection, &jobs[i], arena)))
+            response->jobs[response->n_jobs++] = summary;
     }
     job_summaries_free(jobs, count);
     *ret = &response->base;
