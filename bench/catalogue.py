@@ -13,37 +13,11 @@ import tempfile
 import time
 import urllib.request
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'tests', 'cli'))
+import pipeline_file
+
 TIMES = 30
 LIMIT_MS = 100
-
-PIPELINE = '''
-components {
-  transforms { key: "impulse" value { unique_name: "Begin" spec { urn: "beam:transform:impulse:v1" } outputs { key: "out" value: "begin" } } }
-  %s
-  pcollections { key: "begin" value { unique_name: "Begin.out" coder_id: "bytes" is_bounded: BOUNDED windowing_strategy_id: "global" } }
-  windowing_strategies { key: "global" value {
-    window_fn { urn: "beam:window_fn:global_windows:v1" } merge_status: NON_MERGING window_coder_id: "window"
-    trigger { default {} } accumulation_mode: DISCARDING output_time: END_OF_WINDOW closing_behavior: EMIT_IF_NONEMPTY
-    on_time_behavior: FIRE_IF_NONEMPTY environment_id: "worker" } }
-  coders { key: "bytes" value { spec { urn: "beam:coder:bytes:v1" } } }
-  coders { key: "window" value { spec { urn: "beam:coder:global_window:v1" } } }
-  environments { key: "worker" value { urn: "beam:env:process:v1" payload: "%s" } }
-}
-root_transform_ids: "impulse"
-%s
-'''
-WORK = '''
-  transforms { key: "work" value { unique_name: "Work" spec { urn: "beam:transform:pardo:v1" payload: "\\n\\006\\n\\004test" }
-    inputs { key: "in" value: "begin" } environment_id: "worker" } }
-'''
-
-
-def make_pipeline(protos, path, command, works):
-  payload = ''.join('\\%03o' % byte for byte in bytes([0x1a, len(command)]) + command.encode())  # ProcessPayload.command = 3
-  text = PIPELINE % (WORK if works else '', payload, 'root_transform_ids: "work"' if works else '')
-  with open(path, 'wb') as out:
-    subprocess.run(['protoc', '--proto_path', protos, '--encode=org.apache.beam.model.pipeline.v1.Pipeline', 'beam_runner_api.proto'],
-                   input=text.encode(), stdout=out, check=True)
 
 
 def times_ms(action):
@@ -72,7 +46,7 @@ def measure(trestle, endpoint, page):
   print('| what | median | slowest of %d |\n| --- | ---: | ---: |' % TIMES)
   for name, action in works.items():
     found = times_ms(action)
-    if '--all' not in name: # which fetches every page
+    if '--all' not in name:  # which fetches every page
       worst = max(worst, statistics.median(found))
     print('| `%s` | %.1f ms | %.1f ms |' % (name, statistics.median(found), max(found)))
   return worst
@@ -104,8 +78,8 @@ def main():
     try:
       endpoint = daemon.stdout.readline().split()[-1]
       page = wait_for(r'web page on (\S+)', log)
-      make_pipeline(protos, home + '/done', silent, False)
-      make_pipeline(protos, home + '/runs', silent, True)
+      pipeline_file.write(protos, home + '/done', None)
+      pipeline_file.write(protos, home + '/runs', silent)
       for number in range(jobs):
         subprocess.run([trestle, 'submit', home + '/done', '--endpoint', endpoint, '--name', 'done-%d' % number], check=True, stdout=subprocess.DEVNULL)
       for number in range(running):

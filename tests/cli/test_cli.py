@@ -22,30 +22,10 @@ import termios
 import time
 import unittest
 
+import pipeline_file
+
 TRESTLE = MANUAL = PROTOS = None
 DEADLINE_S = 60
-
-PIPELINE = '''
-components {
-  transforms { key: "impulse" value { unique_name: "Begin" spec { urn: "beam:transform:impulse:v1" } outputs { key: "out" value: "begin" } } }
-  %s
-  pcollections { key: "begin" value { unique_name: "Begin.out" coder_id: "bytes" is_bounded: BOUNDED windowing_strategy_id: "global" } }
-  windowing_strategies { key: "global" value {
-    window_fn { urn: "beam:window_fn:global_windows:v1" } merge_status: NON_MERGING window_coder_id: "window"
-    trigger { default {} } accumulation_mode: DISCARDING output_time: END_OF_WINDOW closing_behavior: EMIT_IF_NONEMPTY
-    on_time_behavior: FIRE_IF_NONEMPTY environment_id: "worker" } }
-  coders { key: "bytes" value { spec { urn: "beam:coder:bytes:v1" } } }
-  coders { key: "window" value { spec { urn: "beam:coder:global_window:v1" } } }
-  environments { key: "worker" value { urn: "beam:env:process:v1" payload: "%s" } }
-}
-root_transform_ids: "impulse"
-%s
-'''
-WORK = '''
-  transforms { key: "work" value { unique_name: "Work" spec { urn: "beam:transform:pardo:v1" payload: "\\n\\006\\n\\004test" }
-    inputs { key: "in" value: "begin" } environment_id: "worker" } }
-'''
-
 
 def run(*words, env=None, check=None, input=None):
   """(exit code, standard output, standard error)"""
@@ -133,17 +113,8 @@ class Commands(unittest.TestCase):
 
   @classmethod
   def make_pipeline(cls, name, command):
-    payload = subprocess.run(
-        ['protoc', '-I', PROTOS, '--encode=org.apache.beam.model.pipeline.v1.ProcessPayload', 'beam_runner_api.proto'],
-        input=f'command: "{command}"', capture_output=True, text=True, check=True).stdout
-    payload = ''.join(f'\\{ord(c):03o}' for c in payload)
-    text = PIPELINE % (WORK if command else '', payload, 'root_transform_ids: "work"' if command else '')
     path = os.path.join(cls.daemon.directory, name + '.pb')
-    with open(path, 'wb') as file:
-      encoded = subprocess.run(['protoc', '-I', PROTOS, '--encode=org.apache.beam.model.pipeline.v1.Pipeline', 'beam_runner_api.proto'],
-                               input=text.encode(), capture_output=True)
-      assert encoded.returncode == 0, encoded.stderr.decode()
-      file.write(encoded.stdout)
+    pipeline_file.write(PROTOS, path, command)
     return path
 
   def hang(self):

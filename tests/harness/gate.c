@@ -17,6 +17,24 @@ void gate_destroy(void) {
     gate = NULL;
 }
 
+void gated_daemon_start(const char *yaml) {
+    ck_assert(daemon_start(&test_daemon, yaml));
+    fixture_setup();
+    gate_create();
+}
+
+void gated_daemon_stop(void) {
+    fixture_teardown();
+    ck_assert(daemon_stop(&test_daemon));
+    gate_destroy();
+}
+
+void gated_daemon_launch_again(void) {
+    submitter_clear(&test_client);
+    ck_assert(daemon_restart(&test_daemon));
+    submitter_init(&test_client, test_daemon.endpoint);
+}
+
 void begin_gated(struct pipeline *p) {
     CLEANUP(freep) char *function = xasprintf("until_opened:%s", gate);
 

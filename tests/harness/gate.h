@@ -7,6 +7,12 @@
 void gate_create(void);
 void gate_destroy(void);
 
+/* A daemon of the test's own, as test_daemon, with test_client and the gate. */
+void gated_daemon_start(const char *yaml);
+void gated_daemon_stop(void);
+/* After it has ended, however that was. */
+void gated_daemon_launch_again(void);
+
 /* The good pipeline (fixture.h) behind the gate. */
 void begin_gated(struct pipeline *p);
 /* The same as a stream: it does all at once, but could go on. */

@@ -18,26 +18,12 @@ static const char configuration[] = "http: {listen: \"\"}\n"
                                     "jobs: {max_runs: 2}\n";
 
 static void setup(void) {
-    ck_assert(daemon_start(&test_daemon, configuration));
-    fixture_setup();
-    gate_create();
-}
-
-static void teardown(void) {
-    fixture_teardown();
-    ck_assert(daemon_stop(&test_daemon));
-    gate_destroy();
-}
-
-static void launch_again(void) {
-    submitter_clear(&test_client);
-    ck_assert(daemon_restart(&test_daemon));
-    submitter_init(&test_client, test_daemon.endpoint);
+    gated_daemon_start(configuration);
 }
 
 static void kill_and_launch(void) {
     ck_assert(daemon_crash(&test_daemon));
-    launch_again();
+    gated_daemon_launch_again();
 }
 
 /* The answer to a call about a job, as bytes. */
@@ -223,7 +209,7 @@ START_TEST(a_job_that_ran_at_a_shutdown_is_cancelled_and_stays_so)
     begin_gated(&p);
     id = start_running(&p);
     ck_assert(daemon_end(&test_daemon));
-    launch_again();
+    gated_daemon_launch_again();
     job_watch(&test_client, id, &job);
     job_wait(&job);
     ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__CANCELLED);
@@ -259,7 +245,7 @@ int main(void) {
     int failed;
 
     tcase_set_timeout(tests, 120);
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, setup, gated_daemon_stop);
     tcase_add_test(tests, a_finished_job_answers_as_before);
     tcase_add_test(tests, a_prepared_job_can_still_be_run);
     tcase_add_test(tests, a_running_batch_job_is_run_again);

@@ -20,26 +20,12 @@ static void start_daemon(const char *shutdown) {
                            "shutdown: %s\n",
                            shutdown);
 
-    ck_assert(daemon_start(&test_daemon, yaml));
-    fixture_setup();
-    gate_create();
-}
-
-static void stop_daemon(void) {
-    fixture_teardown();
-    ck_assert(daemon_stop(&test_daemon));
-    gate_destroy();
-}
-
-static void launch_again(void) {
-    submitter_clear(&test_client);
-    ck_assert(daemon_restart(&test_daemon));
-    submitter_init(&test_client, test_daemon.endpoint);
+    gated_daemon_start(yaml);
 }
 
 static void end_and_launch(void) {
     ck_assert(daemon_end(&test_daemon));
-    launch_again();
+    gated_daemon_launch_again();
 }
 
 /* A job that runs until the gate is opened, and is watched. */
@@ -108,8 +94,8 @@ START_TEST(a_job_that_ends_in_time_is_done_and_nothing_new_is_taken)
     open_gate();
     expect_good_end(&job);
     ck_assert(daemon_await_end(&test_daemon));
-    launch_again();
-    stop_daemon();
+    gated_daemon_launch_again();
+    gated_daemon_stop();
 }
 END_TEST
 
@@ -124,7 +110,7 @@ START_TEST(a_batch_job_that_does_not_end_in_time_is_run_again_however_often)
     for (unsigned i = 0; i < 3; i++) { /* more than jobs.max_runs, which is about crashes */
         ck_assert(daemon_end(&test_daemon));
         expect_interrupted(&job);
-        launch_again();
+        gated_daemon_launch_again();
         job_watch(&test_client, id, &job);
         job_wait_for_lines(&job, "while this job waited for its turn", i + 1);
     }
@@ -132,7 +118,7 @@ START_TEST(a_batch_job_that_does_not_end_in_time_is_run_again_however_often)
     job_wait(&job);
     ck_assert_uint_eq(job_count_lines(&job, "run again from its start"), 3);
     expect_good_end(&job);
-    stop_daemon();
+    gated_daemon_stop();
 }
 END_TEST
 
@@ -154,7 +140,7 @@ START_TEST(waiting_and_prepared_jobs_are_there_again)
     ck_assert(daemon_end(&test_daemon));
     expect_interrupted(&first);
     expect_interrupted(&second);
-    launch_again();
+    gated_daemon_launch_again();
     job_watch(&test_client, first_id, &first);
     job_watch(&test_client, second_id, &second);
     job_run_prepared(&test_client, preparation, &third);
@@ -162,7 +148,7 @@ START_TEST(waiting_and_prepared_jobs_are_there_again)
     expect_good_end(&first);
     expect_good_end(&second);
     expect_good_end(&third);
-    stop_daemon();
+    gated_daemon_stop();
 }
 END_TEST
 
@@ -184,11 +170,11 @@ START_TEST(a_waiting_job_can_be_cancelled_while_the_daemon_drains)
     expect_end(&first, JOB__JOB_STATE__ENUM__DONE);
     job_clear(&first);
     ck_assert(daemon_await_end(&test_daemon));
-    launch_again();
+    gated_daemon_launch_again();
     job_watch(&test_client, id, &second);
     expect_end(&second, JOB__JOB_STATE__ENUM__CANCELLED);
     job_clear(&second);
-    stop_daemon();
+    gated_daemon_stop();
 }
 END_TEST
 
@@ -204,8 +190,8 @@ START_TEST(a_stream_is_drained)
     expect_end(&job, JOB__JOB_STATE__ENUM__DRAINED);
     job_clear(&job);
     ck_assert(daemon_await_end(&test_daemon));
-    launch_again();
-    stop_daemon();
+    gated_daemon_launch_again();
+    gated_daemon_stop();
 }
 END_TEST
 
@@ -219,7 +205,7 @@ START_TEST(a_stream_that_does_not_drain_in_time_is_cancelled)
     expect_end(&job, JOB__JOB_STATE__ENUM__CANCELLED);
     ck_assert_msg(job.error && strstr(job.error, "has not drained in time (shutdown.drain)"), "%s", job.error);
     job_clear(&job);
-    stop_daemon();
+    gated_daemon_stop();
 }
 END_TEST
 
@@ -247,8 +233,8 @@ START_TEST(a_job_whose_client_is_its_worker_is_cancelled)
     kill(pool.pid, SIGKILL);
     ck_assert_int_eq(waitpid(pool.pid, NULL, 0), pool.pid);
     ck_assert(daemon_await_end(&test_daemon));
-    launch_again();
-    stop_daemon();
+    gated_daemon_launch_again();
+    gated_daemon_stop();
 }
 END_TEST
 
@@ -270,12 +256,12 @@ START_TEST(a_second_signal_ends_at_once)
         ;
     job_wait(&job);
     job_clear(&job);
-    launch_again();
+    gated_daemon_launch_again();
     job_watch(&test_client, id, &job);
     job_wait_for_line(&job, "run 2 of at most 2");
     open_gate();
     expect_good_end(&job);
-    stop_daemon();
+    gated_daemon_stop();
 }
 END_TEST
 
