@@ -1,20 +1,16 @@
 /* Settings and limits of worker processes: rlimits and affinity for real; control groups and systemd as far as files and commands go. */
 #include <check.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "beam_runner_api.pb-c.h"
 #include "temp_dir.h"
 #include "wire/pb.h"
 #include "worker/cgroup.h"
-#include "worker/worker.h"
-
-enum { LIMIT_S = 30 };
+#include "worker_end.h"
 
 static struct launcher *launcher;
 static struct rpc_client *client;
@@ -22,39 +18,6 @@ static struct worker_manager *manager;
 static char *directory;
 static struct cgroups *cgroups;
 static char *read_text;
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool has_stopped;
-static char *failure;
-
-static void on_failed(void *user, const struct status *why) {
-    (void)user;
-    pthread_mutex_lock(&lock);
-    failure = xstrdup(status_message(why));
-    pthread_mutex_unlock(&lock);
-}
-
-static void on_stopped(void *user) {
-    (void)user;
-    pthread_mutex_lock(&lock);
-    has_stopped = true;
-    pthread_cond_signal(&changed);
-    pthread_mutex_unlock(&lock);
-}
-
-static void await_stopped(void) {
-    struct timespec limit;
-    int error = 0;
-
-    clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_sec += LIMIT_S;
-    pthread_mutex_lock(&lock);
-    while (!has_stopped && !error)
-        error = pthread_cond_timedwait(&changed, &lock, &limit);
-    pthread_mutex_unlock(&lock);
-    ck_assert_int_eq(error, 0);
-}
 
 static void write_file(const char *name, const char *text) {
     CLEANUP(freep) char *path = xasprintf("%s/%s", directory, name);
