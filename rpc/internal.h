@@ -5,8 +5,10 @@
  *   message.c   bytes, metadata and status texts, from our types to gRPC's and back
  *   address.c   what is wrong with an address one cannot listen on
  *   server.c    listening, accepting, stopping
- *   accept.c    why the listening sockets outlive a shortage of descriptors
  *   channel.c   client calls
+ *   sockets.c   accept4() and recvmsg() for gRPC: why the port outlives a shortage of descriptors, and floods
+ *   frames.c    which bytes of a connection are messages'
+ *   connection.c  what sockets.c and server.c know of a connection: one that opens calls in vain is cut
  *
  * Names carry the prefix rpc_ because a static library has one name space. */
 #ifndef RPC_INTERNAL_H
@@ -17,8 +19,10 @@
 #include <grpc/slice_buffer.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 #include "base/list.h"
+#include "rpc/frames.h"
 #include "rpc/rpc.h"
 
 static inline grpc_arg rpc_int_arg(const char *key, int value) {
@@ -61,6 +65,11 @@ struct rpc_queues {
     unsigned count;
     struct rpc_queue queue[];
 };
+
+/* Starts the thread. With GRPC_CQ_NON_POLLING it gets what belongs to it and never does any of gRPC's work. */
+void rpc_queue_start(struct rpc_queue *queue, const char *name, grpc_cq_polling_type polling);
+/* Drains the queue and joins the thread. */
+void rpc_queue_stop(struct rpc_queue *queue);
 
 struct rpc_queues *rpc_queues_create(const char *name, unsigned threads, struct account *account);
 /* No stream may be left. Drains the queues, joins the threads, frees. */
@@ -126,11 +135,30 @@ void rpc_status_receive(struct status *st, grpc_status_code code, grpc_slice det
 /* Fails when `address` is no address, or when somebody listens there already. */
 int rpc_address_check(const char *address, struct status *st);
 
-/* --- accept.c --- */
-
-/* Does nothing but put accept.c, whose accept4() gRPC is to use, into the program. */
-void rpc_accept_guard(void);
 bool rpc_address_is_unix(const char *address);
+
+/* --- sockets.c --- */
+
+/* Does nothing but put sockets.c, whose accept4() and recvmsg() gRPC is to use, into the program. */
+void rpc_sockets_guard(void);
+
+/* --- connection.c --- */
+
+/* Somebody connected to one of the process's listening sockets. Any thread, as the next. */
+void rpc_connection_accepted(int fd);
+/* The first size_bytes of these. May close the connection: when too much has come that is part of nothing. */
+void rpc_connection_received(int fd, const struct iovec *pieces, size_t count, size_t size_bytes);
+/* Whether so much was received that others come first now; if so, the next turn begins. False for descriptors that are no connections. */
+bool rpc_connection_has_had_its_turn(int fd);
+/* A call of `peer` (grpc_call_get_peer()) has come. NULL where nothing is counted: on Unix sockets, which only those reach whom the file's mode
+ * lets in. May close the connection, as the next: beyond max_calls, which HTTP/2 should have kept it from, and some. */
+struct rpc_connection *rpc_connection_call_opened(const char *peer, unsigned max_calls);
+/* A whole message came or was sent; NULL is fine, here and below. */
+void rpc_connection_made_sense(struct rpc_connection *connection);
+/* A call of it was let in: it may now have sent as much as this of messages that are not whole yet. */
+void rpc_connection_admitted(struct rpc_connection *connection, size_t max_receiving_bytes);
+/* Once for each that was opened. `is_wasted`: it was cancelled by the peer, or refused unseen. */
+void rpc_connection_call_closed(struct rpc_connection *connection, bool is_wasted);
 
 /* --- stream.c --- */
 
@@ -153,18 +181,20 @@ struct rpc_stream {
     bool is_client;
 
     /* Of the RPC thread. */
-    struct list wait_link;        /* in rpc_queue->waiting */
-    struct rpc_queue *awaited_by; /* the queue in whose list it is, or NULL */
-    int64_t message_due_ns;       /* CLOCK_MONOTONIC */
-    bool is_refused;              /* its messages are dropped */
-    grpc_byte_buffer *incoming;   /* written by the outstanding receive */
+    struct list wait_link;             /* in rpc_queue->waiting */
+    struct rpc_queue *awaited_by;      /* the queue in whose list it is, or NULL */
+    int64_t message_due_ns;            /* CLOCK_MONOTONIC */
+    bool is_refused;                   /* its messages are dropped */
+    struct rpc_connection *connection; /* server: the one it came on, or NULL */
+    grpc_byte_buffer *incoming;        /* written by the outstanding receive */
     grpc_metadata_array initial_metadata;
     grpc_metadata_array trailing_metadata;
     bool want_initial_metadata; /* client: the next receive asks for it */
     struct rpc_metadata_copy metadata;
     grpc_status_code end_code; /* client */
     grpc_slice end_details;
-    int end_cancelled; /* server */
+    int end_cancelled;   /* server */
+    bool is_turned_away; /* server: before anybody had served it */
 
     /* Of the thread that answers a unary call. */
     bool awaits_answer;

@@ -103,10 +103,12 @@ static void *queue_thread(void *user) {
     }
 }
 
-static void start_thread(struct rpc_queue *queue, const char *name) {
+void rpc_queue_start(struct rpc_queue *queue, const char *name, grpc_cq_polling_type polling) {
+    grpc_completion_queue_attributes attributes = {
+        .version = GRPC_CQ_CURRENT_VERSION, .cq_completion_type = GRPC_CQ_NEXT, .cq_polling_type = polling};
     sigset_t all, old;
 
-    queue->cq = grpc_completion_queue_create_for_next(NULL);
+    queue->cq = grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&attributes), &attributes, NULL);
     list_init(&queue->waiting);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -114,6 +116,12 @@ static void start_thread(struct rpc_queue *queue, const char *name) {
         abort(); /* a machine that cannot start a handful of threads at start-up */
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_setname_np(queue->thread, name);
+}
+
+void rpc_queue_stop(struct rpc_queue *queue) {
+    grpc_completion_queue_shutdown(queue->cq);
+    pthread_join(queue->thread, NULL);
+    grpc_completion_queue_destroy(queue->cq);
 }
 
 struct rpc_queues *rpc_queues_create(const char *name, unsigned threads, struct account *account) {
@@ -129,18 +137,14 @@ struct rpc_queues *rpc_queues_create(const char *name, unsigned threads, struct 
     queues->account = account ? account_ref(account) : NULL;
     queues->count = threads;
     for (unsigned i = 0; i < threads; i++)
-        start_thread(&queues->queue[i], name);
+        rpc_queue_start(&queues->queue[i], name, GRPC_CQ_DEFAULT_POLLING);
     return queues;
 }
 
 void rpc_queues_destroy(struct rpc_queues *queues) {
     assert(list_empty(&queues->streams));
     for (unsigned i = 0; i < queues->count; i++)
-        grpc_completion_queue_shutdown(queues->queue[i].cq);
-    for (unsigned i = 0; i < queues->count; i++) {
-        pthread_join(queues->queue[i].thread, NULL);
-        grpc_completion_queue_destroy(queues->queue[i].cq);
-    }
+        rpc_queue_stop(&queues->queue[i]);
     account_unref(queues->account);
     pthread_cond_destroy(&queues->changed);
     pthread_mutex_destroy(&queues->mutex);

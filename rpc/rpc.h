@@ -1,6 +1,6 @@
 /* gRPC's C core as a few C objects. No Beam word in here.
  *
- *   struct rpc_server    one port, a table of methods, a few threads, each with its own completion queue
+ *   struct rpc_server    one port, a table of methods, a few threads, each with its own completion queue, and one that takes calls
  *   struct rpc_stream    one call, seen from either side, unary or streaming: messages in, messages out, an end
  *   struct rpc_channel   a connection to somebody else's server, on which streams are opened
  *

@@ -1,7 +1,10 @@
-/* Each queue has one request for a call outstanding, for whatever path; the path is looked up here. */
+/* Calls are taken by a thread of their own, the acceptor, which does none of gRPC's work: a thread that polls reads from a connection for as long
+ * as there is something to read, and a peer that floods the port keeps it from everything else. The acceptor counts the call (connection.c)
+ * and hands it to the next of the polling threads, where it lives. One request for a call, of whatever path, is outstanding at a time. */
 #include <assert.h>
 #include <errno.h>
 #include <grpc/grpc_security.h>
+#include <grpc/support/alloc.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +21,12 @@ struct method {
     void *context;
 };
 
-/* The outstanding request of one queue. */
-struct accept {
+/* A call from when it is asked for until it is opened. */
+struct arrival {
     struct rpc_tag tag;
     struct rpc_server *server;
-    struct rpc_queue *queue;
+    struct rpc_queue *queue; /* where it is to live */
+    struct rpc_stream *stream;
     grpc_call *call;
     grpc_call_details details;
     grpc_metadata_array metadata;
@@ -32,14 +36,14 @@ struct rpc_server {
     grpc_server *server;
     struct rpc_queues *queues;
     struct map methods; /* path -> struct method */
-    struct accept *accepts;
+    struct rpc_queue acceptor;
     struct rpc_server_limits limits;
     rpc_admit_fn admit; /* NULL: everybody may call */
     void *admit_user;
     struct rpc_tag shut_down_tag;
     /* Under the queues' mutex. */
     bool is_shut_down;
-    unsigned open_accepts; /* those that gRPC, or a thread that has just taken a call, still holds */
+    bool is_accepting; /* gRPC, or the acceptor, which has just taken a call, still holds a request for one */
 };
 
 /* --- Unary methods --- */
@@ -81,6 +85,7 @@ void rpc_fail(struct rpc_stream *call, enum status_code code, const char *messag
 static const struct rpc_handler unknown_handler = {0};
 
 static void refuse(struct rpc_stream *stream, enum status_code code, const char *text) {
+    stream->is_turned_away = true;
     rpc_stream_finish(stream, code, text);
     rpc_stream_start_sending(stream);
 }
@@ -125,6 +130,7 @@ static void open_unary(struct rpc_stream *stream, struct method *method) {
 
 static void open_call(struct rpc_server *server, struct rpc_queue *queue, struct method *method,
                       struct rpc_stream *stream) {
+    rpc_connection_admitted(stream->connection, server->limits.receiving_bytes);
     if (is_message_due(method))
         rpc_queue_await_message(queue, stream, server->limits.request_timeout_ms,
                                 server->limits.max_waiting_calls / server->queues->count);
@@ -134,53 +140,90 @@ static void open_call(struct rpc_server *server, struct rpc_queue *queue, struct
         open_streaming(stream, method);
 }
 
-static void request_call(struct accept *accept) {
+static void on_accepted(struct rpc_tag *tag, bool ok);
+
+static void request_call(struct rpc_server *server) {
+    struct arrival *arrival = xcalloc(1, sizeof(*arrival));
     grpc_call_error error;
 
-    grpc_call_details_init(&accept->details);
-    grpc_metadata_array_init(&accept->metadata);
-    RPC_GIVEN_TO_GRPC(&accept->tag);
-    error = grpc_server_request_call(accept->server->server, &accept->call, &accept->details, &accept->metadata,
-                                     accept->queue->cq, accept->queue->cq, &accept->tag);
+    arrival->server = server;
+    arrival->queue = rpc_queues_pick(server->queues);
+    arrival->tag.complete = on_accepted;
+    grpc_call_details_init(&arrival->details);
+    grpc_metadata_array_init(&arrival->metadata);
+    RPC_GIVEN_TO_GRPC(&arrival->tag);
+    error = grpc_server_request_call(server->server, &arrival->call, &arrival->details, &arrival->metadata,
+                                     arrival->queue->cq, server->acceptor.cq, &arrival->tag);
     assert(error == GRPC_CALL_OK);
     (void)error;
 }
 
-static void accept_ended(struct rpc_server *server) {
-    pthread_mutex_lock(&server->queues->mutex);
-    server->open_accepts--;
-    pthread_cond_broadcast(&server->queues->changed);
-    pthread_mutex_unlock(&server->queues->mutex);
+static void arrival_free(struct arrival *arrival) {
+    grpc_call_details_destroy(&arrival->details);
+    grpc_metadata_array_destroy(&arrival->metadata);
+    free(arrival);
 }
 
-static void on_accepted(struct rpc_tag *tag, bool ok) {
-    struct accept *accept = CONTAINER_OF(tag, struct accept, tag);
-    struct rpc_server *server = accept->server;
-    struct rpc_stream *stream;
+/* On the thread of the call's queue. */
+static void on_handed_over(struct rpc_tag *tag, bool ok) {
+    struct arrival *arrival = CONTAINER_OF(tag, struct arrival, tag);
+    grpc_slice path = arrival->details.method;
+    struct rpc_server *server = arrival->server;
+    struct rpc_stream *stream = arrival->stream;
     struct method *method;
-    grpc_slice path;
 
-    if (!ok) { /* the server is shutting down */
-        grpc_call_details_destroy(&accept->details);
-        grpc_metadata_array_destroy(&accept->metadata);
-        accept_ended(server);
-        return;
-    }
-    stream = rpc_stream_create(server->queues, accept->call, false, &unknown_handler, NULL);
-    stream->metadata = rpc_metadata_copy(&accept->metadata, &accept->details.host);
-    path = grpc_slice_ref(accept->details.method);
-    grpc_call_details_destroy(&accept->details);
-    grpc_metadata_array_destroy(&accept->metadata);
-    rpc_queues_add(server->queues, stream);
-    request_call(accept);
-
+    (void)ok;
+    stream->metadata = rpc_metadata_copy(&arrival->metadata, &arrival->details.host);
     rpc_stream_watch_end(stream);
     method = map_get(&server->methods, GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
     if (!method)
         refuse_path(stream, path);
     else if (is_admitted(server, method, stream))
-        open_call(server, accept->queue, method, stream);
-    grpc_slice_unref(path);
+        open_call(server, arrival->queue, method, stream);
+    arrival_free(arrival);
+}
+
+/* A batch of nothing is complete at once, on the queue of its call. */
+static void hand_over(struct arrival *arrival) {
+    grpc_call_error error;
+
+    arrival->tag.complete = on_handed_over;
+    RPC_GIVEN_TO_GRPC(&arrival->tag);
+    error = grpc_call_start_batch(arrival->call, NULL, 0, &arrival->tag, NULL);
+    assert(error == GRPC_CALL_OK);
+    (void)error;
+}
+
+static struct rpc_connection *connection_of(const struct rpc_server *server, grpc_call *call) {
+    char *peer = grpc_call_get_peer(call);
+    struct rpc_connection *connection = rpc_connection_call_opened(peer, server->limits.connection_streams);
+
+    gpr_free(peer);
+    return connection;
+}
+
+static void accepting_ended(struct rpc_server *server) {
+    pthread_mutex_lock(&server->queues->mutex);
+    server->is_accepting = false;
+    pthread_cond_broadcast(&server->queues->changed);
+    pthread_mutex_unlock(&server->queues->mutex);
+}
+
+/* On the acceptor. */
+static void on_accepted(struct rpc_tag *tag, bool ok) {
+    struct arrival *arrival = CONTAINER_OF(tag, struct arrival, tag);
+    struct rpc_server *server = arrival->server;
+
+    if (!ok) { /* the server is shutting down */
+        arrival_free(arrival);
+        accepting_ended(server);
+        return;
+    }
+    arrival->stream = rpc_stream_create(server->queues, arrival->call, false, &unknown_handler, NULL);
+    arrival->stream->connection = connection_of(server, arrival->call);
+    rpc_queues_add(server->queues, arrival->stream);
+    request_call(server);
+    hand_over(arrival);
 }
 
 /* --- The server --- */
@@ -261,18 +304,15 @@ struct rpc_server *rpc_server_create(const struct rpc_server_options *options) {
     struct rpc_server *server = xcalloc(1, sizeof(*server));
     unsigned threads = options->threads ? options->threads : DEFAULT_THREADS;
 
-    rpc_accept_guard();
+    rpc_sockets_guard();
     set_limits(&server->limits, &options->limits);
     server->server = create_grpc_server(options->max_message_bytes, &server->limits);
     server->queues = rpc_queues_create("rpc-server", threads, options->account);
-    server->accepts = xcalloc(threads, sizeof(server->accepts[0]));
+    rpc_queue_start(&server->acceptor, "rpc-acceptor", GRPC_CQ_NON_POLLING);
     server->shut_down_tag.complete = on_shut_down;
-    for (unsigned i = 0; i < threads; i++) {
-        server->accepts[i].tag.complete = on_accepted;
-        server->accepts[i].server = server;
-        server->accepts[i].queue = &server->queues->queue[i];
+    for (unsigned i = 0; i < threads; i++)
         grpc_server_register_completion_queue(server->server, server->queues->queue[i].cq, NULL);
-    }
+    grpc_server_register_completion_queue(server->server, server->acceptor.cq, NULL);
     return server;
 }
 
@@ -345,9 +385,8 @@ bool rpc_stream_is_tls(const struct rpc_stream *stream) {
 
 void rpc_server_start(struct rpc_server *server) {
     grpc_server_start(server->server);
-    server->open_accepts = server->queues->count;
-    for (unsigned i = 0; i < server->queues->count; i++)
-        request_call(&server->accepts[i]);
+    server->is_accepting = true;
+    request_call(server);
 }
 
 /* Returns false when the time is over before gRPC has no call and no connection left. */
@@ -364,10 +403,10 @@ static bool wait_shut_down(struct rpc_server *server, const struct timespec *unt
     return is_shut_down;
 }
 
-/* A thread that took a call just before the end wants the next one yet: the queues must be there. */
-static void wait_for_accepts(struct rpc_server *server) {
+/* The acceptor, when it took a call just before the end, wants the next one yet: the queues must be there. */
+static void wait_for_acceptor(struct rpc_server *server) {
     pthread_mutex_lock(&server->queues->mutex);
-    while (server->open_accepts)
+    while (server->is_accepting)
         pthread_cond_wait(&server->queues->changed, &server->queues->mutex);
     pthread_mutex_unlock(&server->queues->mutex);
 }
@@ -396,11 +435,11 @@ void rpc_server_stop(struct rpc_server *server, unsigned grace_ms) {
         grpc_server_cancel_all_calls(server->server);
         wait_shut_down(server, NULL);
     }
-    wait_for_accepts(server);
+    wait_for_acceptor(server);
     rpc_queues_wait_empty(server->queues);
+    rpc_queue_stop(&server->acceptor);
     rpc_queues_destroy(server->queues);
     grpc_server_destroy(server->server);
     map_clear(&server->methods, free);
-    free(server->accepts);
     free(server);
 }

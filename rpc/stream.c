@@ -79,6 +79,7 @@ static void close_if_over(struct rpc_stream *stream) {
     end_status(stream, &st);
     if (stream->handler->closed)
         stream->handler->closed(stream, stream->user, &st);
+    rpc_connection_call_closed(stream->connection, stream->end_cancelled || stream->is_turned_away);
     /* Not kept for those who hold references: a server does not shut down while one of its calls exists. */
     grpc_call_unref(call);
     rpc_queues_remove(queues, stream);
@@ -170,6 +171,7 @@ static void deliver(struct rpc_stream *stream, grpc_byte_buffer *buffer) {
     struct slice message;
 
     rpc_queue_message_came(stream);
+    rpc_connection_made_sense(stream->connection);
     if (rpc_message_is_compressed(buffer))
         rpc_stream_refuse(stream, STATUS_UNIMPLEMENTED, "compressed messages are not accepted");
     message = rpc_message_receive(buffer, stream->queues->account);
@@ -325,6 +327,7 @@ static void on_sent(struct rpc_tag *tag, bool ok) {
     size_t report_bytes;
     bool has_next;
 
+    rpc_connection_made_sense(stream->connection);
     pthread_mutex_lock(&stream->mutex);
     report_bytes = count_sent(stream);
     if (!ok && !stream->is_send_over) {

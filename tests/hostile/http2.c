@@ -12,8 +12,6 @@
 
 #include "base/mem.h"
 
-enum { FRAME_HEADER_SIZE = 9 };
-
 int raw_connect(const char *endpoint) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -40,6 +38,34 @@ bool raw_send(int fd, const void *bytes, size_t size) {
     return true;
 }
 
+/* False: the peer has closed. */
+static bool drain(int fd) {
+    char dropped[65536];
+    ssize_t got;
+
+    while ((got = recv(fd, dropped, sizeof(dropped), MSG_DONTWAIT)) > 0)
+        ;
+    return got < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+bool raw_send_draining(int fd, const void *bytes, size_t size) {
+    const char *at = bytes;
+
+    while (size > 0) {
+        struct pollfd poller = {.fd = fd, .events = POLLIN | POLLOUT};
+        ssize_t sent;
+
+        if (poll(&poller, 1, -1) != 1 || !drain(fd))
+            return false;
+        sent = send(fd, at, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR)
+            return false;
+        at += MAX(sent, 0);
+        size -= (size_t)MAX(sent, 0);
+    }
+    return true;
+}
+
 bool raw_wait_close(int fd, int ms) {
     struct pollfd poller = {.fd = fd, .events = POLLIN};
     char dropped[4096];
@@ -55,11 +81,18 @@ bool raw_wait_close(int fd, int ms) {
     }
 }
 
-bool http2_send(int fd, enum http2_frame_type type, uint8_t flags, uint32_t stream, const void *payload, size_t size) {
-    uint8_t header[FRAME_HEADER_SIZE] = {
-        (uint8_t)(size >> 16),   (uint8_t)(size >> 8),    (uint8_t)size,          (uint8_t)type,  flags,
-        (uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8), (uint8_t)stream};
+void http2_frame_header(uint8_t out[HTTP2_FRAME_HEADER_SIZE], enum http2_frame_type type, uint8_t flags,
+                        uint32_t stream, size_t size) {
+    memcpy(out,
+           (const uint8_t[]){(uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size, (uint8_t)type, flags,
+                             (uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8), (uint8_t)stream},
+           HTTP2_FRAME_HEADER_SIZE);
+}
 
+bool http2_send(int fd, enum http2_frame_type type, uint8_t flags, uint32_t stream, const void *payload, size_t size) {
+    uint8_t header[HTTP2_FRAME_HEADER_SIZE];
+
+    http2_frame_header(header, type, flags, stream, size);
     return raw_send(fd, header, sizeof(header)) && raw_send(fd, payload, size);
 }
 
@@ -84,19 +117,24 @@ static size_t add_literal(uint8_t *out, const char *name, const char *value) {
     return size;
 }
 
-bool http2_call(int fd, uint32_t stream, const char *path, const char *encoding, uint8_t flags) {
-    uint8_t block[600];
+size_t http2_call_block(uint8_t out[HTTP2_CALL_BLOCK_SIZE], const char *path, const char *encoding) {
     size_t size = 0;
 
-    size += add_literal(block + size, ":method", "POST");
-    size += add_literal(block + size, ":scheme", "http");
-    size += add_literal(block + size, ":path", path);
-    size += add_literal(block + size, ":authority", "localhost:1");
-    size += add_literal(block + size, "te", "trailers");
-    size += add_literal(block + size, "content-type", "application/grpc");
+    size += add_literal(out + size, ":method", "POST");
+    size += add_literal(out + size, ":scheme", "http");
+    size += add_literal(out + size, ":path", path);
+    size += add_literal(out + size, ":authority", "localhost:1");
+    size += add_literal(out + size, "te", "trailers");
+    size += add_literal(out + size, "content-type", "application/grpc");
     if (encoding)
-        size += add_literal(block + size, "grpc-encoding", encoding);
-    return http2_send(fd, HTTP2_HEADERS, flags, stream, block, size);
+        size += add_literal(out + size, "grpc-encoding", encoding);
+    return size;
+}
+
+bool http2_call(int fd, uint32_t stream, const char *path, const char *encoding, uint8_t flags) {
+    uint8_t block[HTTP2_CALL_BLOCK_SIZE];
+
+    return http2_send(fd, HTTP2_HEADERS, flags, stream, block, http2_call_block(block, path, encoding));
 }
 
 static bool read_exactly(int fd, uint8_t *out, size_t size) {
@@ -116,7 +154,7 @@ static bool read_exactly(int fd, uint8_t *out, size_t size) {
 }
 
 static bool read_frame(int fd, struct http2_frame *ret) {
-    uint8_t header[FRAME_HEADER_SIZE], dropped[1];
+    uint8_t header[HTTP2_FRAME_HEADER_SIZE], dropped[1];
 
     if (!read_exactly(fd, header, sizeof(header)))
         return false;

@@ -13,6 +13,7 @@ enum { PATIENCE_MS = 30000 };
 enum http2_frame_type {
     HTTP2_DATA = 0,
     HTTP2_HEADERS = 1,
+    HTTP2_PRIORITY = 2,
     HTTP2_RST_STREAM = 3,
     HTTP2_SETTINGS = 4,
     HTTP2_PING = 6,
@@ -21,6 +22,7 @@ enum http2_frame_type {
     HTTP2_CONTINUATION = 9,
 };
 enum { HTTP2_ACK = 1, HTTP2_END_STREAM = 1, HTTP2_END_HEADERS = 4 };
+enum { HTTP2_FRAME_HEADER_SIZE = 9, HTTP2_CALL_BLOCK_SIZE = 600 };
 enum { HTTP2_ENHANCE_YOUR_CALM = 11 };
 
 struct http2_frame {
@@ -34,13 +36,21 @@ struct http2_frame {
 int raw_connect(const char *endpoint);
 /* False: the peer has closed the connection. */
 bool raw_send(int fd, const void *bytes, size_t size);
+/* The same, reading and dropping meanwhile what the peer sends, so that it is not the one that waits. */
+bool raw_send_draining(int fd, const void *bytes, size_t size);
 /* True when the peer closes the connection; false when it is still open after `ms`. What it sends is dropped. */
 bool raw_wait_close(int fd, int ms);
+
+/* What starts a frame. */
+void http2_frame_header(uint8_t out[HTTP2_FRAME_HEADER_SIZE], enum http2_frame_type type, uint8_t flags,
+                        uint32_t stream, size_t size);
+/* The payload of a gRPC call's HEADERS; `encoding` (NULL: none) is its grpc-encoding. Returns its size. */
+size_t http2_call_block(uint8_t out[HTTP2_CALL_BLOCK_SIZE], const char *path, const char *encoding);
 
 /* Connects and sends the preface and empty settings. */
 int http2_connect(const char *endpoint);
 bool http2_send(int fd, enum http2_frame_type type, uint8_t flags, uint32_t stream, const void *payload, size_t size);
-/* The headers of a gRPC call; `encoding` (NULL: none) is its grpc-encoding. */
+/* The headers of a gRPC call. */
 bool http2_call(int fd, uint32_t stream, const char *path, const char *encoding, uint8_t flags);
 /* The next frame, whatever it is; answers pings and settings. False: closed, or nothing came in PATIENCE_MS. */
 bool http2_read_any(int fd, struct http2_frame *ret);
@@ -50,14 +60,13 @@ bool http2_read(int fd, struct http2_frame *ret);
 bool http2_wait_end(int fd, uint32_t stream);
 
 /* By how much the daemon's memory may grow under attack. AddressSanitizer keeps what was freed for a while, and pads it;
- * ThreadSanitizer's own notes are several times as large as what they are about. Without them random frames take it to some 460 MiB, where it
- * stays. */
+ * ThreadSanitizer's own notes are several times as large as what they are about. Without them random frames take it to some 60 MiB. */
 #if defined(__SANITIZE_ADDRESS__)
 #define MAX_GROWTH_BYTES ((size_t)2 << 30)
 #elif defined(__SANITIZE_THREAD__)
 #define MAX_GROWTH_BYTES ((size_t)4 << 30)
 #else
-#define MAX_GROWTH_BYTES ((size_t)512 << 20)
+#define MAX_GROWTH_BYTES ((size_t)128 << 20)
 #endif
 /* Resident memory of a process. */
 size_t process_memory_bytes(int pid);

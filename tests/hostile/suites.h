@@ -17,6 +17,7 @@ enum {
 void expect_service(void);
 
 void add_connection_tests(Suite *suite);
+void add_flood_tests(Suite *suite);
 void add_fuzz_tests(Suite *suite);
 void add_message_tests(Suite *suite);
 void add_tls_tests(Suite *suite);

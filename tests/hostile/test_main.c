@@ -60,6 +60,7 @@ int main(void) {
         return EXIT_FAILURE;
     add_connection_tests(suite);
     add_message_tests(suite);
+    add_flood_tests(suite);
     add_fuzz_tests(suite);
     add_worker_tests(suite);
     add_token_tests(suite);
