@@ -63,7 +63,7 @@ const char *connection_endpoint(const struct connection *connection) {
 
 static int explain_unavailable(const struct connection *connection, const struct status *why, struct status *st) {
     if (handshake_explain(connection->endpoint, connection->credentials, st))
-        return -(int)st->code;
+        return -STATUS_FAILED_PRECONDITION;
     return status_set(st, why->code,
                       "no server answers at %s: %s. Is it running (trestle serve)? --endpoint says where it is",
                       connection->endpoint, status_message(why));

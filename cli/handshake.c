@@ -25,7 +25,6 @@ struct handshake {
     unsigned long error;        /* OpenSSL's, that ended it */
     bool is_late;               /* the deadline has passed: then nothing is known */
     bool is_certificate_wanted; /* the server has asked for ours */
-    bool is_done;               /* as far as we are concerned */
     bool is_served;             /* the server has gone on to speak HTTP/2 */
 };
 
@@ -110,16 +109,18 @@ static bool dial(struct handshake *handshake, BIO *socket) {
     return true;
 }
 
-/* With TLS 1.3 a client learns at its first read whether its certificate is taken. */
+/* Whether only the server's next words tell: with TLS 1.3 a client learns at its first read whether its certificate is taken. */
+static bool is_open_question(const struct handshake *handshake) {
+    return handshake->credentials->has_tls && SSL_get_verify_result(handshake->ssl) == X509_V_OK;
+}
+
 static void shake_hands(struct handshake *handshake) {
     char first;
 
-    while (!handshake->is_done)
-        if (BIO_do_handshake(handshake->bio) == 1)
-            handshake->is_done = true;
-        else if (!await(handshake, handshake->bio))
+    while (BIO_do_handshake(handshake->bio) != 1)
+        if (!await(handshake, handshake->bio))
             return;
-    while (!handshake->is_served)
+    while (is_open_question(handshake) && !handshake->is_served)
         if (BIO_read(handshake->bio, &first, 1) == 1)
             handshake->is_served = true;
         else if (!await(handshake, handshake->bio))
@@ -267,13 +268,14 @@ static void add_explanation(const struct handshake *handshake, enum diagnosis di
 }
 
 static bool tell(const struct handshake *handshake, struct status *st) {
+    enum diagnosis diagnosis = diagnose(handshake);
     struct buf text = {0};
 
-    add_explanation(handshake, diagnose(handshake), &text);
-    if (text.size > 0)
+    add_explanation(handshake, diagnosis, &text);
+    if (diagnosis != NOTHING_KNOWN)
         status_set(st, STATUS_FAILED_PRECONDITION, "%.*s", (int)text.size, (const char *)buf_data(&text));
     buf_clear(&text);
-    return st->code != STATUS_OK;
+    return diagnosis != NOTHING_KNOWN;
 }
 
 /* Takes the socket, which is connected. OpenSSL writes to it as to a pipe. */
