@@ -183,6 +183,9 @@ class Commands(unittest.TestCase):
     self.assertIn('needs a JOB', run('show', check=2)[2])
     self.assertIn('is not an address', run('jobs', '--endpoint', 'here', check=2)[2])
 
+  def test_an_error_does_not_write_on_the_terminal(self):
+    self.assertIn('"\\x1b[31mred" is not an address', run('jobs', '--endpoint', '\033[31mred', check=2)[2])
+
   def test_every_command_has_help(self):
     commands = re.findall(r'^  trestle ([a-z]+)', run('help', check=0)[1], re.M)
     self.assertIn('doctor', commands)

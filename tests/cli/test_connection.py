@@ -93,12 +93,12 @@ class Connections(unittest.TestCase):
     pipeline_file.write(PROTOS, cls.pipeline, None)
     tls = {'certificate': cls.path('server.pem'), 'key': cls.path('server.key')}
     auth = {'tokens_file': cls.path('tokens')}
-    cls.configurations = {
+    configurations = {
         'plain': {}, 'tls': {'tls': tls}, 'mutual': {'tls': {**tls, 'client_ca': cls.path('authority.pem')}},
         'tokens': {'tls': tls, 'auth': auth}, 'plain-tokens': {'auth': auth},
         'expired': {'tls': {'certificate': cls.path('expired.pem'), 'key': cls.path('expired.key')}},
     }
-    for name, configuration in cls.configurations.items():
+    for name, configuration in configurations.items():
       cls.daemons[name] = Daemon(config=json.dumps(configuration))  # YAML takes JSON
 
   @classmethod
