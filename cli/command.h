@@ -11,7 +11,7 @@
  *        find_job       which job is meant by JOB
  *        inspection, job_client   the calls of the two services, over a
  *        connection     to a running daemon
- *        credentials, handshake   who asks, over TLS; and why a server and we do not come together
+ *        credentials, tls_context, handshake   who asks, with TLS; and why a server and we do not come together
  *        terminal, table, format, progress, print   what it looks like
  *
  * One thread. */

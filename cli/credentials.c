@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/tls_context.h"
 #include "jobserver/pem.h"
 
 /* ------------------------------------------------------------------ the token */
@@ -111,6 +112,16 @@ static int load_tls_switch(const struct arguments *arguments, struct credentials
                       arguments_source(arguments, "--tls"), text);
 }
 
+/* What OpenSSL has against the certificate, if anything. */
+static int check_certificate(const struct credentials *credentials, struct status *st) {
+    SSL_CTX *context;
+    int r = tls_context_create(credentials, &context, st);
+
+    if (r == 0)
+        SSL_CTX_free(context);
+    return r;
+}
+
 static int load(const struct arguments *arguments, struct credentials *credentials, struct status *st) {
     int r = load_token(arguments, credentials, st);
 
@@ -120,6 +131,8 @@ static int load(const struct arguments *arguments, struct credentials *credentia
         r = load_ca(arguments, credentials, st);
     if (r == 0)
         r = load_certificate(arguments, credentials, st);
+    if (r == 0 && credentials->certificate)
+        r = check_certificate(credentials, st);
     credentials->server_name = arguments_value(arguments, "--tls-server-name");
     credentials->has_tls |= credentials->server_name != NULL;
     return r;

@@ -2,14 +2,13 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <signal.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "cli/tls_context.h"
 
 enum { PATIENCE_S = 5, POLL_MS = 100, MAX_NAMES = 8 };
 
@@ -18,9 +17,7 @@ struct handshake {
     const char *endpoint;
     const struct credentials *credentials;
     const char *server_name; /* whom the certificate is to name; borrowed */
-    SSL_CTX *context;
-    BIO *bio; /* TLS over a socket */
-    SSL *ssl; /* the bio's */
+    SSL *ssl;
     time_t deadline;
     unsigned long error;        /* OpenSSL's, that ended it */
     bool is_late;               /* the deadline has passed: then nothing is known */
@@ -46,53 +43,6 @@ static int note_certificate_wanted(SSL *ssl, void *user) {
     return 1;
 }
 
-static void trust(SSL_CTX *context, const char *pem) {
-    X509_STORE *store = SSL_CTX_get_cert_store(context);
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    X509 *certificate;
-
-    while ((certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-        X509_STORE_add_cert(store, certificate);
-        X509_free(certificate);
-    }
-    BIO_free(bio);
-}
-
-/* The first certificate is ours, those behind it lead to its root. */
-static void show(SSL_CTX *context, const char *pem, const char *key_pem) {
-    BIO *bio = BIO_new_mem_buf(pem, -1), *key_bio = BIO_new_mem_buf(key_pem, -1);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(key_bio, NULL, NULL, (void *)"");
-    X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-
-    SSL_CTX_use_certificate(context, certificate);
-    SSL_CTX_use_PrivateKey(context, key);
-    X509_free(certificate);
-    while ((certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
-        if (SSL_CTX_add0_chain_cert(context, certificate) != 1)
-            X509_free(certificate);
-    EVP_PKEY_free(key);
-    BIO_free(key_bio);
-    BIO_free(bio);
-}
-
-/* As gRPC's channels have it, but that the handshake goes on whatever the server's certificate is, so that the rest of it is seen as well. */
-static SSL_CTX *create_context(struct handshake *handshake) {
-    const struct credentials *credentials = handshake->credentials;
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-
-    SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x02h2", 3);
-    SSL_CTX_set_cert_cb(context, note_certificate_wanted, handshake);
-    X509_STORE_set_flags(SSL_CTX_get_cert_store(context), X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
-    if (credentials->ca)
-        trust(context, credentials->ca);
-    else
-        SSL_CTX_set_default_verify_paths(context);
-    if (credentials->certificate)
-        show(context, credentials->certificate, credentials->key);
-    return context;
-}
-
 static void expect_name(SSL *ssl, const char *name) {
     if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1)
         return;
@@ -114,16 +64,16 @@ static bool is_open_question(const struct handshake *handshake) {
     return handshake->credentials->has_tls && SSL_get_verify_result(handshake->ssl) == X509_V_OK;
 }
 
-static void shake_hands(struct handshake *handshake) {
+static void shake_hands(struct handshake *handshake, BIO *bio) {
     char first;
 
-    while (BIO_do_handshake(handshake->bio) != 1)
-        if (!await(handshake, handshake->bio))
+    while (BIO_do_handshake(bio) != 1)
+        if (!await(handshake, bio))
             return;
     while (is_open_question(handshake) && !handshake->is_served)
-        if (BIO_read(handshake->bio, &first, 1) == 1)
+        if (BIO_read(bio, &first, 1) == 1)
             handshake->is_served = true;
-        else if (!await(handshake, handshake->bio))
+        else if (!await(handshake, bio))
             return;
 }
 
@@ -278,21 +228,24 @@ static bool tell(const struct handshake *handshake, struct status *st) {
     return diagnosis != NOTHING_KNOWN;
 }
 
-/* Takes the socket, which is connected. OpenSSL writes to it as to a pipe. */
-static bool examine(struct handshake *handshake, BIO *socket, struct status *st) {
+/* Takes the context, and the socket, which is connected. The handshake goes on whatever the server's certificate is, so that the rest of it is seen as
+ * well. OpenSSL writes to a socket as to a pipe. */
+static bool examine(struct handshake *handshake, SSL_CTX *context, BIO *socket, struct status *st) {
     void (*on_pipe)(int) = signal(SIGPIPE, SIG_IGN);
+    BIO *bio;
     bool is_known;
 
-    handshake->context = create_context(handshake);
-    handshake->bio = BIO_push(BIO_new_ssl(handshake->context, 1), socket);
-    BIO_get_ssl(handshake->bio, &handshake->ssl);
+    SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_cert_cb(context, note_certificate_wanted, handshake);
+    bio = BIO_push(BIO_new_ssl(context, 1), socket);
+    BIO_get_ssl(bio, &handshake->ssl);
     expect_name(handshake->ssl, handshake->server_name);
     ERR_clear_error();
-    shake_hands(handshake);
+    shake_hands(handshake, bio);
     handshake->error = ERR_peek_error();
     is_known = tell(handshake, st);
-    BIO_free_all(handshake->bio);
-    SSL_CTX_free(handshake->context);
+    BIO_free_all(bio);
+    SSL_CTX_free(context);
     signal(SIGPIPE, on_pipe);
     return is_known;
 }
@@ -301,19 +254,17 @@ bool handshake_explain(const char *endpoint, const struct credentials *credentia
     struct handshake handshake = {
         .endpoint = endpoint,
         .credentials = credentials,
-        .server_name = credentials->server_name,
         .deadline = (time_t)(wall_clock_ms() / 1000) + PATIENCE_S,
     };
-    BIO *socket;
+    BIO *socket = NULL;
+    SSL_CTX *context;
 
-    if (strncmp(endpoint, "unix:", strlen("unix:")) == 0)
-        return false;
-    socket = BIO_new_connect(endpoint);
-    if (!socket || !dial(&handshake, socket)) {
+    if (strncmp(endpoint, "unix:", strlen("unix:")) != 0)
+        socket = BIO_new_connect(endpoint);
+    if (!socket || !dial(&handshake, socket) || tls_context_create(credentials, &context, NULL) < 0) {
         BIO_free_all(socket);
         return false;
     }
-    if (!handshake.server_name)
-        handshake.server_name = BIO_get_conn_hostname(socket);
-    return examine(&handshake, socket, st);
+    handshake.server_name = credentials->server_name ? credentials->server_name : BIO_get_conn_hostname(socket);
+    return examine(&handshake, context, socket, st);
 }

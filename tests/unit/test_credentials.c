@@ -23,6 +23,7 @@ static void set_up(void) {
     run("for name in own other; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "
         "/CN=$name "
         "-keyout $name.key -out $name.pem >/dev/null 2>&1 || exit 1; done; cat own.key own.pem >both.pem; "
+        "openssl req -x509 -newkey rsa:512 -nodes -subj /CN=weak -keyout weak.key -out weak.pem >/dev/null 2>&1; "
         "openssl pkey -in own.key -aes128 -passout pass:secret -out locked.key; "
         "echo file-token >token; printf 'token: a\\nline: b\\n' >no-token; : >empty; head -c 1100000 /dev/zero >large");
 }
@@ -153,6 +154,8 @@ START_TEST(a_wrong_file_is_named)
             "--tls-key", "locked.key");
     REFUSED("--tls-key: the key in other.key is not that of the certificate in own.pem", "--tls-cert", "own.pem",
             "--tls-key", "other.key");
+    REFUSED("the certificate in weak.pem is not good enough for TLS: ee key too small", "--tls-cert", "weak.pem",
+            "--tls-key", "weak.key");
     REFUSED("--tls-key needs --tls-cert, the certificate that the key is of", "--tls-key", "own.key");
     setenv("TRESTLE_TLS_CA", "absent", 1);
     REFUSED("TRESTLE_TLS_CA: cannot read absent: No such file or directory");
