@@ -5,9 +5,8 @@
 #include "cli/command.h"
 
 struct credentials {
-    char *token; /* NULL: none */
-    const char
-        *token_source; /* where it came from, for messages: "--token", "TRESTLE_TOKEN" or a file's path; borrowed */
+    char *token;              /* NULL: none */
+    const char *token_source; /* for messages: a flag, a variable, or a file's path; borrowed */
     bool has_tls;
     char *ca, *certificate, *key;           /* PEM; NULL: the system's authorities, and no certificate of our own */
     const char *ca_path, *certificate_path; /* where those came from; borrowed */

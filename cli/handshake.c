@@ -174,6 +174,11 @@ enum diagnosis {
     SERVER_HAS_NO_TLS
 };
 
+/* Whether it is one that the server has sent. */
+static bool is_alert(unsigned long error) {
+    return ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET;
+}
+
 static enum diagnosis diagnose(const struct handshake *handshake) {
     bool has_tls = SSL_get0_peer_certificate(handshake->ssl) != NULL;
 
@@ -187,7 +192,12 @@ static enum diagnosis diagnose(const struct handshake *handshake) {
         return CLIENT_IS_NOT_TRUSTED;
     if (has_tls)
         return NOTHING_KNOWN;
-    return ERR_GET_REASON(handshake->error) >= SSL_AD_REASON_OFFSET ? TLS_IS_REFUSED : SERVER_HAS_NO_TLS;
+    return is_alert(handshake->error) ? TLS_IS_REFUSED : SERVER_HAS_NO_TLS;
+}
+
+/* Whether nothing came from the server, rather than nonsense. */
+static bool is_end(unsigned long error) {
+    return ERR_GET_LIB(error) != ERR_LIB_SSL || ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
 }
 
 static void add_explanation(const struct handshake *handshake, enum diagnosis diagnosis, struct buf *out) {
@@ -211,8 +221,9 @@ static void add_explanation(const struct handshake *handshake, enum diagnosis di
                    ERR_reason_error_string(handshake->error));
         break;
     case SERVER_HAS_NO_TLS:
-        buf_printf(out, "the server at %s does not speak TLS; leave out --tls and the like (TRESTLE_TLS...)",
-                   handshake->endpoint);
+        buf_printf(out, "the server at %s %s; leave out --tls and the like (TRESTLE_TLS...)", handshake->endpoint,
+                   is_end(handshake->error) ? "ends the connection where TLS begins, so it likely does not speak TLS"
+                                            : "does not speak TLS");
         break;
     }
 }
