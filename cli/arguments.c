@@ -108,21 +108,36 @@ const char *flag_default(const struct flag *flag) {
     return key && key->default_text[0] ? key->default_text : NULL;
 }
 
-const char *arguments_value(const struct arguments *arguments, const char *name) {
-    const struct command *command = arguments->command;
-
-    for (size_t i = 0; i < command->flag_count; i++) {
-        const struct flag *flag = &command->flags[i];
-        const char *preset;
-
-        if (strcmp(flag->name, name) != 0)
-            continue;
-        preset = flag->variable ? getenv(flag->variable) : NULL;
-        if (arguments->values[i])
-            return arguments->values[i];
-        return preset && preset[0] ? preset : flag_default(flag);
-    }
+/* NULL: the command has none of that name. */
+static const struct flag *flag_of(const struct command *command, const char *name) {
+    for (size_t i = 0; i < command->flag_count; i++)
+        if (strcmp(command->flags[i].name, name) == 0)
+            return &command->flags[i];
     return NULL;
+}
+
+const char *arguments_value(const struct arguments *arguments, const char *name) {
+    const struct flag *flag = flag_of(arguments->command, name);
+    const char *preset = flag && flag->variable ? getenv(flag->variable) : NULL;
+
+    if (!flag)
+        return NULL;
+    if (arguments->values[flag - arguments->command->flags])
+        return arguments->values[flag - arguments->command->flags];
+    return preset && preset[0] ? preset : flag_default(flag);
+}
+
+bool arguments_is_given(const struct arguments *arguments, const char *name) {
+    const struct flag *flag = flag_of(arguments->command, name);
+
+    return flag && arguments->values[flag - arguments->command->flags];
+}
+
+const char *arguments_source(const struct arguments *arguments, const char *name) {
+    const struct flag *flag = flag_of(arguments->command, name);
+    const char *preset = flag && flag->variable ? getenv(flag->variable) : NULL;
+
+    return preset && preset[0] && !arguments_is_given(arguments, name) ? flag->variable : name;
 }
 
 int arguments_number(const struct arguments *arguments, const char *name, uint32_t max, uint32_t *ret,

@@ -11,6 +11,7 @@
  *        find_job       which job is meant by JOB
  *        inspection, job_client   the calls of the two services, over a
  *        connection     to a running daemon
+ *        credentials, tls_context, handshake   who asks, with TLS; and why a server and we do not come together
  *        terminal, table, format, progress, print   what it looks like
  *
  * One thread. */
@@ -30,7 +31,7 @@ enum {
     EXIT_NOT_FOUND = 4, /* there is no such job */
     EXIT_NO_DAEMON = 5, /* nobody answers at the endpoint */
 };
-enum { MAX_FLAGS = 12, MAX_OPERANDS = 2, MAX_REPEATED = 64 }; /* of one command */
+enum { MAX_FLAGS = 16, MAX_OPERANDS = 2, MAX_REPEATED = 64 }; /* of one command */
 
 struct flag {
     const char *name;  /* "--listen" */
@@ -41,6 +42,8 @@ struct flag {
     const char *choices;    /* for completion: what the value may be, with blanks between them; NULL: anything */
     char letter;            /* 'f': -f is the same; 0: none */
     bool is_repeatable;     /* one flag of a command may be; arguments.repeated has its values */
+    bool
+        is_shared; /* of all commands that ask a daemon: told of behind the command's own, and once in the manual page */
 };
 
 struct command;
@@ -79,6 +82,10 @@ int arguments_parse(const struct command *command, int argc, char *const *argv, 
                     struct status *st);
 /* The value of a flag of the command: as given, else its variable's, else its default, else NULL; "" for one that is given and takes no value. */
 const char *arguments_value(const struct arguments *arguments, const char *flag);
+/* Among the words, that is, not by its variable or default. */
+bool arguments_is_given(const struct arguments *arguments, const char *flag);
+/* For messages about the value: the name of the variable that it came from, else the flag's. */
+const char *arguments_source(const struct arguments *arguments, const char *flag);
 /* Of a flag that takes a number from 1 to `max`: INVALID_ARGUMENT names the flag. *ret is untouched where it is not given. */
 int arguments_number(const struct arguments *arguments, const char *flag, uint32_t max, uint32_t *ret,
                      struct status *st);

@@ -102,8 +102,26 @@ char *command_help_all(void) {
     return finish(&out);
 }
 
-char *command_help(const struct command *command) {
+/* Those that are shared, or those that are not, below a title. */
+static void add_flags(struct buf *out, const struct command *command, bool is_shared, const char *title) {
     enum { WIDTH = 22 };
+    bool is_first = true;
+
+    for (size_t i = 0; i < command->flag_count; i++) {
+        const struct flag *flag = &command->flags[i];
+        CLEANUP(freep) char *left = flag_usage(flag);
+        CLEANUP(freep) char *right = flag_meaning(flag);
+
+        if (flag->is_shared != is_shared)
+            continue;
+        if (is_first)
+            add_text(out, title);
+        is_first = false;
+        add_row(out, WIDTH, left, right);
+    }
+}
+
+char *command_help(const struct command *command) {
     CLEANUP(freep) char *usage = usage_of(command);
     CLEANUP(freep) char *summary = xasprintf("%s\n\n  %s\n", usage, command->summary);
     struct buf out = {0};
@@ -111,13 +129,7 @@ char *command_help(const struct command *command) {
     add_text(&out, summary);
     if (command->more)
         add_text(&out, command->more);
-    if (command->flag_count)
-        add_text(&out, "\nFlags:\n");
-    for (size_t i = 0; i < command->flag_count; i++) {
-        CLEANUP(freep) char *left = flag_usage(&command->flags[i]);
-        CLEANUP(freep) char *right = flag_meaning(&command->flags[i]);
-
-        add_row(&out, WIDTH, left, right);
-    }
+    add_flags(&out, command, false, "\nFlags:\n");
+    add_flags(&out, command, true, "\nFlags of the connection:\n");
     return finish(&out);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/format.h"
 
 #ifndef TRESTLE_VERSION
 #define TRESTLE_VERSION "unknown"
@@ -55,11 +56,20 @@ static int run(int argc, char **argv, struct status *st) {
     return arguments.wants_help ? print_help(command) : command->run(&arguments, st);
 }
 
+/* Servers, whoever they are, and jobs have a say in it. */
+static void print_error(const struct status *st) {
+    struct buf text = {0};
+
+    add_printable(&text, status_message(st));
+    fprintf(stderr, "trestle: %.*s\n", (int)text.size, (const char *)buf_data(&text));
+    buf_clear(&text);
+}
+
 int main(int argc, char **argv) {
     CLEANUP_STATUS struct status st = {0};
     int result = run(argc, argv, &st);
 
     if (st.code)
-        fprintf(stderr, "trestle: %s\n", status_message(&st));
+        print_error(&st);
     return result;
 }

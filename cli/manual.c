@@ -1,5 +1,5 @@
-/* Writes trestle.1: the file that is its argument, with each line "@COMMANDS@" in it replaced by the commands of the table, as mdoc(7). Run when
- * building. */
+/* Writes trestle.1: the file that is its argument, with the line "@COMMANDS@" in it replaced by the commands of the table, and "@CONNECTION@" by the
+ * flags that those share which ask a daemon, as mdoc(7). Run when building. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +47,29 @@ static void add_flag(const struct flag *flag, struct buf *out) {
     buf_printf(out, "\n");
 }
 
+static bool has_shared_flags(const struct command *command) {
+    for (size_t i = 0; i < command->flag_count; i++)
+        if (command->flags[i].is_shared)
+            return true;
+    return false;
+}
+
+/* Those that are shared, or those that are not. */
+static void add_flags(const struct command *command, bool is_shared, struct buf *out) {
+    bool is_first = true;
+
+    for (size_t i = 0; i < command->flag_count; i++) {
+        if (command->flags[i].is_shared != is_shared)
+            continue;
+        if (is_first)
+            buf_printf(out, ".Bl -tag -width Ds\n");
+        is_first = false;
+        add_flag(&command->flags[i], out);
+    }
+    if (!is_first)
+        buf_printf(out, ".El\n");
+}
+
 static void add_command(const struct command *command, struct buf *out) {
     buf_printf(out, ".Ss trestle %s", command->name);
     for (size_t i = 0; i < MAX_OPERANDS && command->operands[i]; i++)
@@ -58,18 +81,34 @@ static void add_command(const struct command *command, struct buf *out) {
         buf_printf(out, ".Pp\n");
         add_text(out, command->more);
     }
-    if (command->flag_count == 0)
-        return;
-    buf_printf(out, ".Bl -tag -width Ds\n");
-    for (size_t i = 0; i < command->flag_count; i++)
-        add_flag(&command->flags[i], out);
-    buf_printf(out, ".El\n");
+    add_flags(command, false, out);
+    if (has_shared_flags(command))
+        buf_printf(out, ".Pp\nFlags of the connection: see\n.Sx CONNECTION .\n");
+}
+
+static void add_commands(struct buf *out) {
+    size_t count;
+    const struct command *const *commands = command_list(&count);
+
+    for (size_t i = 0; i < count; i++)
+        add_command(commands[i], out);
+}
+
+static void add_connection(struct buf *out) {
+    add_flags(&command_jobs, true, out);
+}
+
+static void add_line(const char *line, struct buf *out) {
+    if (strcmp(line, "@COMMANDS@\n") == 0)
+        add_commands(out);
+    else if (strcmp(line, "@CONNECTION@\n") == 0)
+        add_connection(out);
+    else
+        buf_add(out, line, strlen(line));
 }
 
 int main(int argc, char **argv) {
     FILE *file = argc == 2 ? fopen(argv[1], "re") : NULL;
-    size_t count;
-    const struct command *const *commands = command_list(&count);
     struct buf out = {0};
     char line[1024];
 
@@ -77,13 +116,8 @@ int main(int argc, char **argv) {
         perror(argc == 2 ? argv[1] : "one file is needed");
         return EXIT_FAILURE;
     }
-    while (fgets(line, sizeof(line), file)) {
-        if (strcmp(line, "@COMMANDS@\n") != 0)
-            buf_add(&out, line, strlen(line));
-        else
-            for (size_t i = 0; i < count; i++)
-                add_command(commands[i], &out);
-    }
+    while (fgets(line, sizeof(line), file))
+        add_line(line, &out);
     fclose(file);
     fwrite(buf_data(&out), 1, out.size, stdout);
     buf_clear(&out);

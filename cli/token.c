@@ -22,6 +22,7 @@ const struct command command_token = {
     .summary = "make a bearer token, and its line for the server's auth.tokens_file",
     .more =
         "  The token is shown once and kept nowhere. Clients send it as the metadata `authorization: Bearer TOKEN`;\n"
-        "  commands of this program take it from the variable TRESTLE_TOKEN.\n",
+        "  commands of this program take it from the variable TRESTLE_TOKEN, or from the file that TRESTLE_TOKEN_FILE "
+        "names.\n",
     .run = run,
 };

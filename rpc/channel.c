@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "rpc/internal.h"
+#include "rpc/tls.h"
 
 /* How long gRPC waits before it tries to connect again: what we connect to is often just starting. */
 #define RECONNECT_FIRST_MS 100
@@ -33,9 +34,10 @@ void rpc_client_destroy(struct rpc_client *client) {
     free(client);
 }
 
-struct rpc_channel *rpc_channel_create(struct rpc_client *client, const char *target) {
+/* Takes the credentials. `server_name` may be NULL. */
+static struct rpc_channel *create_channel(struct rpc_client *client, const char *target,
+                                          grpc_channel_credentials *credentials, const char *server_name) {
     struct rpc_channel *channel = xcalloc(1, sizeof(*channel));
-    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
     grpc_arg args[] = {
         rpc_int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
         rpc_int_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
@@ -53,13 +55,30 @@ struct rpc_channel *rpc_channel_create(struct rpc_client *client, const char *ta
         /* In 1.51 a call cancelled while it sends can hang for ever in the retry filter (test_rpc:
          * cancelling_drops_what_is_queued, about once in 200). Without it a call costs less, too. */
         rpc_int_arg(GRPC_ARG_ENABLE_RETRIES, 0),
+        /* Last, for it is left out where there is none. */
+        {.type = GRPC_ARG_STRING,
+         .key = (char *)(uintptr_t)GRPC_SSL_TARGET_NAME_OVERRIDE_ARG,
+         .value.string = (char *)(uintptr_t)server_name},
     };
+    grpc_channel_args all = {.num_args = ARRAY_COUNT(args) - (server_name ? 0 : 1), .args = args};
 
     channel->client = client;
-    channel->channel =
-        grpc_channel_create(target, credentials, &(grpc_channel_args){.num_args = ARRAY_COUNT(args), .args = args});
+    channel->channel = grpc_channel_create(target, credentials, &all);
     grpc_channel_credentials_release(credentials);
     return channel;
+}
+
+struct rpc_channel *rpc_channel_create(struct rpc_client *client, const char *target) {
+    return create_channel(client, target, grpc_insecure_credentials_create(), NULL);
+}
+
+struct rpc_channel *rpc_channel_create_tls(struct rpc_client *client, const char *target,
+                                           const struct rpc_client_tls *tls) {
+    grpc_ssl_pem_key_cert_pair pair = {.private_key = tls->key, .cert_chain = tls->certificate};
+    grpc_channel_credentials *credentials =
+        grpc_ssl_credentials_create_ex(tls->ca, tls->certificate ? &pair : NULL, NULL, NULL);
+
+    return create_channel(client, target, credentials, tls->server_name);
 }
 
 void rpc_channel_destroy(struct rpc_channel *channel) {

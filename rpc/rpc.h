@@ -130,7 +130,7 @@ struct rpc_client *rpc_client_create(unsigned threads);
  * RPC thread. NULL is fine. */
 void rpc_client_destroy(struct rpc_client *client);
 
-/* Never fails: the connection is made when the first call needs it. Plaintext HTTP/2, no proxy. `target` as for listen.
+/* Never fails: the connection is made when the first call needs it. Plaintext HTTP/2 (TLS: rpc/tls.h), no proxy. `target` as for listen.
  * Destroying it does not end the streams that were opened on it. */
 struct rpc_channel *rpc_channel_create(struct rpc_client *client, const char *target);
 void rpc_channel_destroy(struct rpc_channel *channel);

@@ -1,4 +1,5 @@
-/* TLS on a server's listeners. One server may listen with it and without at once; which of them a call came in by, it can be asked. */
+/* TLS, on a server's listeners and on a client's channels. One server may listen with it and without at once; which of them a call came in by, it
+ * can be asked. */
 #ifndef RPC_TLS_H
 #define RPC_TLS_H
 
@@ -16,5 +17,20 @@ int rpc_server_listen_tls(struct rpc_server *server, const char *address, const 
                           struct status *st);
 /* Server side, from `opened` on and before `closed`. */
 bool rpc_stream_is_tls(const struct rpc_stream *stream);
+
+/* PEM texts; any may be NULL. */
+struct rpc_client_tls {
+    const char *
+        ca; /* one of these, or of those between them and the server, signed its certificate; NULL: the system's authorities */
+    const char
+        *certificate; /* the client's, for servers that ask for one, and those between it and its root; NULL: none */
+    const char *key;  /* the certificate's */
+    const char *server_name; /* whom the server's certificate is to name; NULL: the target's host */
+};
+
+/* As rpc_channel_create(), with TLS: a server that cannot show such a certificate is as one that does not answer, and nothing is sent to it.
+ * All texts are copied. */
+struct rpc_channel *rpc_channel_create_tls(struct rpc_client *client, const char *target,
+                                           const struct rpc_client_tls *tls);
 
 #endif

@@ -12,34 +12,39 @@ static const char area[] = "address";
 
 /* ------------------------------------------------------------------ asking */
 
-/* What is at an address. */
-enum served { SERVED_BY_NOBODY, SERVED_BY_TRESTLE, SERVED_BY_OTHERS };
+/* What is at an address. SERVED_TO_OTHERS: something that TLS keeps from us. */
+enum served { SERVED_BY_NOBODY, SERVED_BY_TRESTLE, SERVED_BY_OTHERS, SERVED_TO_OTHERS };
+
+static enum served who_said(enum status_code code) {
+    switch (code) {
+    case STATUS_UNAVAILABLE:
+        return SERVED_BY_NOBODY;
+    case STATUS_OK:
+    case STATUS_UNAUTHENTICATED: /* that it wants a token says who it is as well */
+        return SERVED_BY_TRESTLE;
+    case STATUS_FAILED_PRECONDITION:
+        return SERVED_TO_OTHERS;
+    default:
+        return SERVED_BY_OTHERS;
+    }
+}
 
 /* *ret_said: its version, or why it is none; the caller frees. */
-static enum served ask(const struct doctor *doctor, const char *address, char **ret_said) {
+static enum served ask(const struct credentials *credentials, const char *address, char **ret_said) {
     CLEANUP_STATUS struct status st = {0};
     struct connection *connection;
     Trestle__V1__Server *server;
     struct arena arena = {0};
-    enum served served;
 
-    if (connection_create(address, doctor->token, &connection, &st) < 0) {
+    if (connection_create(address, credentials, &connection, &st) < 0) {
         *ret_said = xstrdup(status_message(&st));
         return SERVED_BY_NOBODY;
     }
-    if (inspection_server(connection, &arena, &server, &st) == 0) {
-        served = SERVED_BY_TRESTLE;
-        *ret_said = xstrdup(server->version);
-    } else {
-        /* That it wants a token says who it is as well. */
-        served = st.code == STATUS_UNAVAILABLE       ? SERVED_BY_NOBODY
-                 : st.code == STATUS_UNAUTHENTICATED ? SERVED_BY_TRESTLE
-                                                     : SERVED_BY_OTHERS;
-        *ret_said = xstrdup(status_message(&st));
-    }
+    *ret_said =
+        xstrdup(inspection_server(connection, &arena, &server, &st) == 0 ? server->version : status_message(&st));
     arena_clear(&arena);
     connection_destroy(connection);
-    return served;
+    return who_said(st.code);
 }
 
 /* ------------------------------------------------------------------ listening */
@@ -85,16 +90,25 @@ static void check_free(struct doctor *doctor, const char *key, const char *addre
 /* Whether a daemon serves. */
 static bool check_endpoint(struct doctor *doctor) {
     CLEANUP(freep) char *said = NULL;
-    enum served served = ask(doctor, doctor->endpoint, &said);
+    enum served served = ask(doctor->credentials, doctor->endpoint, &said);
 
-    if (served == SERVED_BY_TRESTLE)
+    switch (served) {
+    case SERVED_BY_TRESTLE:
         doctor_say(doctor, DOCTOR_OK, area, NULL, "a Trestle serves at %s: %s", doctor->endpoint, said);
-    else if (served == SERVED_BY_OTHERS)
+        break;
+    case SERVED_TO_OTHERS:
+        doctor_say(doctor, DOCTOR_WARN, area, "give this command the --tls... flags of a client",
+                   "something serves at %s that cannot be asked what it is: %s", doctor->endpoint, said);
+        break;
+    case SERVED_BY_OTHERS:
         doctor_say(doctor, DOCTOR_FAIL, area, "stop it, or set listen to another port",
                    "something else serves at %s: %s", doctor->endpoint, said);
-    else
+        break;
+    case SERVED_BY_NOBODY:
         check_free(doctor, "listen", doctor->config->listen);
-    return served == SERVED_BY_TRESTLE;
+        break;
+    }
+    return served == SERVED_BY_TRESTLE || served == SERVED_TO_OTHERS;
 }
 
 /* ------------------------------------------------------------------ advertised */
@@ -110,17 +124,31 @@ static bool can_be_dialled(const char *address) {
     return !colon || strcmp(colon, ":0") != 0;
 }
 
+/* Where workers connect that are told nothing else. */
+static const char *workers_address(const struct doctor *doctor) {
+    const struct config *config = doctor->config;
+
+    if (config->workers_listen[0])
+        return config->workers_listen;
+    return config->tls_certificate[0] ? "127.0.0.1:0" : doctor->endpoint;
+}
+
+/* As workers dial it: in plaintext. The token is for daemons that serve the rest there as well. */
 static void check_advertised(struct doctor *doctor, const char *urn, const char *who, const char *key) {
+    const struct credentials plain = {
+        .token = doctor->credentials->token,
+        .token_source = doctor->credentials->token_source,
+    };
     const char *told = config_advertise(doctor->config, urn);
     CLEANUP(freep) char *advice = xasprintf("set %s to an address that such workers reach the daemon by", key);
     CLEANUP(freep) char *said = NULL;
 
     if (!told)
-        told = doctor->endpoint;
+        told = workers_address(doctor);
     if (!can_be_dialled(told))
         doctor_say(doctor, DOCTOR_OK, area, NULL, "%s are told the address on this machine, since %s is none to dial",
                    who, told);
-    else if (ask(doctor, told, &said) == SERVED_BY_TRESTLE)
+    else if (ask(&plain, told, &said) == SERVED_BY_TRESTLE)
         doctor_say(doctor, DOCTOR_OK, area, NULL, "%s are told %s, where the daemon answers", who, told);
     else
         doctor_say(doctor, DOCTOR_FAIL, area, advice, "%s are told %s, where no Trestle answers: %s", who, told, said);

@@ -120,26 +120,51 @@ static int load(const char *path, struct config *ret, struct status *st) {
     return r;
 }
 
-static int run(const struct arguments *arguments, struct status *st) {
-    const char *path = arguments_value(arguments, "--config");
-    const char *endpoint = arguments_value(arguments, "--endpoint");
-    struct doctor doctor = {.token = arguments_value(arguments, "--token")};
-    struct config config;
-    bool is_well;
+/* A daemon that serves TLS is trusted by the certificate that its configuration names, if the flags do not say by what. */
+static int load_credentials(const struct arguments *arguments, const struct config *config, struct credentials *ret,
+                            struct status *st) {
+    int r = credentials_load(arguments, ret, st);
 
-    if (load(path, &config, st) < 0)
-        return EXIT_USAGE;
-    doctor.config = &config;
-    doctor.endpoint = endpoint ? endpoint : config.listen;
-    is_well = examine(&doctor);
+    if (r < 0 || ret->ca || !config->tls_certificate[0])
+        return r;
+    r = credentials_trust(ret, config->tls_certificate, st);
+    if (r < 0)
+        credentials_clear(ret);
+    return r < 0 ? status_prefix(st, "tls.certificate") : 0;
+}
+
+static int report(const struct arguments *arguments, const struct config *config,
+                  const struct credentials *credentials) {
+    const char *endpoint = arguments_value(arguments, "--endpoint");
+    struct doctor doctor = {
+        .config = config,
+        .endpoint = endpoint ? endpoint : config->listen,
+        .credentials = credentials,
+    };
+    bool is_well = examine(&doctor);
+
     print(&doctor, is_well, arguments_value(arguments, "--json"));
     vec_foreach (finding, &doctor.findings) {
         free(finding->text);
         free(finding->advice);
     }
     vec_free(&doctor.findings);
-    config_clear(&config);
     return is_well ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int run(const struct arguments *arguments, struct status *st) {
+    struct credentials credentials;
+    struct config config;
+    int result = EXIT_USAGE;
+
+    if (load(arguments_value(arguments, "--config"), &config, st) < 0)
+        return EXIT_USAGE;
+    if (load_credentials(arguments, &config, &credentials, st) == 0) {
+        result = report(arguments, &config, &credentials);
+        credentials_clear(&credentials);
+    }
+    config_clear(&config);
+    return result;
 }
 
 static const struct flag flags[] = {
@@ -149,7 +174,7 @@ static const struct flag flags[] = {
      .value = "ADDRESS",
      .doc = "where a daemon may serve, if not where the configuration says",
      .variable = "TRESTLE_ENDPOINT"},
-    {.name = "--token", .value = "TOKEN", .doc = "says who is asking", .variable = "TRESTLE_TOKEN"},
+    CREDENTIALS_FLAGS,
 };
 
 const struct command command_doctor = {

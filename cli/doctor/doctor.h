@@ -26,7 +26,7 @@ struct finding {
 struct doctor {
     const struct config *config;
     const char *endpoint; /* where a daemon is looked for */
-    const char *token;    /* NULL: none */
+    const struct credentials *credentials;
     VEC(struct finding) findings;
 };
 

@@ -19,67 +19,13 @@ import subprocess
 import sys
 import tempfile
 import termios
-import time
 import unittest
 
 import pipeline_file
+import running
+from running import DEADLINE_S, Daemon, run, wait_until
 
 TRESTLE = MANUAL = PROTOS = None
-DEADLINE_S = 60
-
-def run(*words, env=None, check=None, input=None):
-  """(exit code, standard output, standard error)"""
-  done = subprocess.run([TRESTLE, *words], capture_output=True, text=True, timeout=DEADLINE_S, input=input,
-                        env={**os.environ, 'TZ': 'UTC', 'LC_ALL': 'C.UTF-8', **(env or {})})
-  if check is not None and done.returncode != check:
-    raise AssertionError(f'{words}: exit code {done.returncode}, not {check}\n{done.stdout}{done.stderr}')
-  return done.returncode, done.stdout, done.stderr
-
-
-def wait_until(condition, what):
-  """The daemon says nothing by itself to those who only ask it; so ask again, up to the deadline."""
-  end = time.monotonic() + DEADLINE_S
-  while not condition():
-    if time.monotonic() > end:
-      raise AssertionError('it never came that ' + what)
-    time.sleep(0.02)
-
-
-class Daemon:
-
-  def __init__(self, *words):
-    self.directory = tempfile.mkdtemp(prefix='trestle-cli-')
-    self.config = os.path.join(self.directory, 'trestle.yaml')
-    self.write_config('')
-    self.log = open(os.path.join(self.directory, 'log'), 'w+')
-    self.process = subprocess.Popen(
-        [TRESTLE, 'serve', '--listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0', '--state-dir', self.directory + '/state',
-         '--cache-dir', self.directory + '/cache', '--config', self.config, *words],
-        stdout=subprocess.PIPE, stderr=self.log, text=True)
-    line = self.process.stdout.readline()
-    self.endpoint = line.removeprefix('listening on ').strip()
-    if not self.endpoint:
-      raise AssertionError('the daemon did not start: ' + self.log_text())
-
-  def write_config(self, text):
-    with open(self.config, 'w') as file:
-      file.write(text)
-
-  def log_text(self):
-    with open(self.log.name) as file:
-      return file.read()
-
-  def stop(self):
-    self.process.terminate()
-    try:
-      code = self.process.wait(DEADLINE_S)
-    except subprocess.TimeoutExpired:
-      self.process.kill()
-      code = self.process.wait()
-    self.process.stdout.close()
-    self.log.close()
-    shutil.rmtree(self.directory, ignore_errors=True)
-    return code
 
 
 class Commands(unittest.TestCase):
@@ -237,6 +183,9 @@ class Commands(unittest.TestCase):
     self.assertIn('needs a JOB', run('show', check=2)[2])
     self.assertIn('is not an address', run('jobs', '--endpoint', 'here', check=2)[2])
 
+  def test_an_error_does_not_write_on_the_terminal(self):
+    self.assertIn('"\\x1b[31mred" is not an address', run('jobs', '--endpoint', '\033[31mred', check=2)[2])
+
   def test_every_command_has_help(self):
     commands = re.findall(r'^  trestle ([a-z]+)', run('help', check=0)[1], re.M)
     self.assertIn('doctor', commands)
@@ -313,6 +262,7 @@ class Commands(unittest.TestCase):
     self.assertEqual(complete('show', self.failed[:-3]), [self.failed])
     self.assertEqual(complete('serve', '--config', ''), ['FILES'])
     self.assertEqual(complete('submit', ''), ['FILES'])
+    self.assertEqual(complete('jobs', '--tls-ca', ''), ['FILES'])
     self.assertEqual(complete('completion', 'z'), ['zsh'])
 
   def test_the_other_shells_take_their_completions(self):
@@ -380,9 +330,7 @@ class Configuration(unittest.TestCase):
 
 if __name__ == '__main__':
   TRESTLE, MANUAL, PROTOS = map(os.path.abspath, sys.argv[1:4])
+  running.TRESTLE = TRESTLE
   os.environ.pop('NO_COLOR', None)
   os.environ['PATH'] = os.path.dirname(TRESTLE) + ':' + os.environ['PATH']
-  program = unittest.main(argv=[sys.argv[0], '-v', *sys.argv[4:]], exit=False)
-  result = program.result
-  print(f'100%: Checks: {result.testsRun}, Failures: {len(result.failures)}, Errors: {len(result.errors)}')
-  sys.exit(not result.wasSuccessful())
+  running.main(sys.argv[4:])

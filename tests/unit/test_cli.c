@@ -191,6 +191,7 @@ END_TEST
 /* ------------------------------------------------------------------ the client */
 
 static struct rpc_server *server;
+static const struct credentials credentials = {.token = (char *)"a-token", .token_source = "TRESTLE_TOKEN"};
 static struct connection *client;
 static char endpoint[64];
 
@@ -275,7 +276,7 @@ static void set_up(void) {
     ck_assert_int_eq(rpc_server_listen(server, "127.0.0.1:0", &port, NULL), 0);
     rpc_server_start(server);
     snprintf(endpoint, sizeof(endpoint), "127.0.0.1:%d", port);
-    ck_assert_int_eq(connection_create(endpoint, "a-token", &client, NULL), 0);
+    ck_assert_int_eq(connection_create(endpoint, &credentials, &client, NULL), 0);
 }
 
 static void tear_down(void) {
@@ -354,7 +355,7 @@ START_TEST(an_address_without_a_port_is_refused)
     struct connection *none;
 
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
-        ck_assert_int_eq(connection_create(wrong[i], NULL, &none, &st), -STATUS_INVALID_ARGUMENT);
+        ck_assert_int_eq(connection_create(wrong[i], &credentials, &none, &st), -STATUS_INVALID_ARGUMENT);
         ck_assert_msg(says("is not an address"), "%s", status_message(&st));
     }
 }
