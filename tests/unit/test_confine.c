@@ -286,6 +286,16 @@ START_TEST(a_users_service_is_the_users_managers)
 }
 END_TEST
 
+START_TEST(a_service_without_grace_is_killed_soon_rather_than_never)
+{
+    isolate(WORKER_ISOLATION_SYSTEMD);
+    worker_manager_set_isolation(manager, &(struct worker_isolation){.way = WORKER_ISOLATION_SYSTEMD});
+    start("exit 7", (struct worker_settings){0});
+    await_stopped();
+    ck_assert_ptr_nonnull(strstr(read_file("options"), "--property=TimeoutStopSec=1ms\n"));
+}
+END_TEST
+
 START_TEST(a_service_that_ran_out_of_memory_says_so)
 {
     isolate(WORKER_ISOLATION_SYSTEMD);
@@ -327,6 +337,7 @@ int main(void) {
     tcase_add_test(tests, a_group_that_cannot_be_made_is_a_failure_that_names_it);
     tcase_add_test(tests, an_isolated_worker_is_a_service_with_its_limits_and_its_environment);
     tcase_add_test(tests, a_users_service_is_the_users_managers);
+    tcase_add_test(tests, a_service_without_grace_is_killed_soon_rather_than_never);
     tcase_add_test(tests, a_service_that_ran_out_of_memory_says_so);
     tcase_add_test(tests, an_isolated_worker_that_is_stopped_is_stopped_as_a_service);
     suite_add_tcase(suite, tests);
