@@ -256,10 +256,19 @@ END_TEST
 
 START_TEST(a_certificate_that_expires_soon_is_warned_of)
 {
-    run("cd %s && openssl x509 -req -days 13 -in old-server.csr -CA old-ca.pem -CAkey old-ca.key -CAcreateserial "
-        "-out server.pem 2>/dev/null",
-        directory);
-    ck_assert(daemon_reread(&guarded, "/server.pem expires in "));
+    static const struct {
+        const char *days;
+        const char *says;
+    } cases[] = {{"16", "INFO    tls: the certificate in "},
+                 {"13", "/server.pem expires in "},
+                 {"-1", "/server.pem is no longer valid since "}};
+
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        run("cd %s && openssl x509 -req -days %s -in old-server.csr -CA old-ca.pem -CAkey old-ca.key -CAcreateserial "
+            "-out server.pem 2>/dev/null",
+            directory, cases[i].days);
+        ck_assert(daemon_reread(&guarded, cases[i].says));
+    }
 }
 END_TEST
 
