@@ -1,5 +1,6 @@
 #include "jobserver/access.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,42 +8,53 @@
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "jobserver/inspection/inspection.h"
-#include "jobserver/tokens.h"
 #include "rpc/tls.h"
 
 enum { REFUSAL_PAUSE_NS = 1000000000 };
 
 struct access {
-    struct tokens *tokens; /* NULL: none are wanted */
+    pthread_mutex_t mutex;
+    struct tokens *tokens; /* guarded; NULL: none are wanted */
     bool has_tls;
     bool has_client_ca;
     atomic_int_least64_t refusal_told_ns;
 };
 
-int access_create(const struct config *config, struct access **ret, struct status *st) {
+struct access *access_create(const struct config *config, struct tokens *tokens) {
     struct access *access = xcalloc(1, sizeof(*access));
-    const char *path = config->auth_tokens_file;
-    int r = path[0] ? tokens_load(path, &access->tokens, st) : 0;
 
-    if (r < 0) {
-        access_destroy(access);
-        return status_prefix(st, "auth.tokens_file");
-    }
+    pthread_mutex_init(&access->mutex, NULL);
+    access->tokens = tokens_ref(tokens);
     access->has_tls = config->tls_certificate[0] != '\0';
     access->has_client_ca = config->tls_client_ca[0] != '\0';
-    *ret = access;
-    return 0;
+    return access;
 }
 
 void access_destroy(struct access *access) {
     if (!access)
         return;
-    tokens_destroy(access->tokens);
+    tokens_unref(access->tokens);
+    pthread_mutex_destroy(&access->mutex);
     free(access);
 }
 
-bool access_wants_tokens(const struct access *access) {
-    return access->tokens != NULL;
+void access_renew(struct access *access, struct tokens *tokens) {
+    struct tokens *old;
+
+    pthread_mutex_lock(&access->mutex);
+    old = access->tokens;
+    access->tokens = tokens_ref(tokens);
+    pthread_mutex_unlock(&access->mutex);
+    tokens_unref(old);
+}
+
+static struct tokens *get_tokens(struct access *access) {
+    struct tokens *tokens;
+
+    pthread_mutex_lock(&access->mutex);
+    tokens = tokens_ref(access->tokens);
+    pthread_mutex_unlock(&access->mutex);
+    return tokens;
 }
 
 /* Once a second at most: whoever is refused is not to fill the log instead. */
@@ -54,15 +66,17 @@ static void tell_refused(struct access *access, const char *peer, const char *wh
         log_warning("auth", "a call from %s was refused: %s", peer, why);
 }
 
-static int admit(void *user, const struct rpc_stream *stream, struct status *st) {
-    struct access *access = user;
+static int admit_by_connection(const struct access *access, const struct rpc_stream *stream, struct status *st) {
+    if (!access->has_tls || rpc_stream_is_tls(stream))
+        return 0;
+    return status_set(st, STATUS_UNAUTHENTICATED, "this address is for workers; the Job API is served with TLS");
+}
+
+static int admit_by_token(struct access *access, const struct tokens *tokens, const struct rpc_stream *stream,
+                          struct status *st) {
     struct slice authorization = rpc_stream_metadata(stream, "authorization");
 
-    if (!access->tokens && rpc_stream_is_tls(stream))
-        return 0;
-    if (!access->tokens)
-        return status_set(st, STATUS_UNAUTHENTICATED, "this address is for workers; the Job API is served with TLS");
-    if (tokens_find(access->tokens, authorization))
+    if (tokens_find(tokens, authorization))
         return 0;
     tell_refused(access, rpc_stream_peer(stream), authorization.size ? "its token is none of ours" : "it has no token");
     return status_set(st, STATUS_UNAUTHENTICATED, "%s",
@@ -70,26 +84,50 @@ static int admit(void *user, const struct rpc_stream *stream, struct status *st)
                                          : "the server wants a token: the metadata `authorization: Bearer TOKEN`");
 }
 
+static int admit(void *user, const struct rpc_stream *stream, struct status *st) {
+    struct access *access = user;
+    struct tokens *tokens = get_tokens(access);
+    int r = tokens ? admit_by_token(access, tokens, stream, st) : admit_by_connection(access, stream, st);
+
+    tokens_unref(tokens);
+    return r;
+}
+
 void access_guard(struct access *access, struct rpc_server *server) {
-    if (access->tokens || access->has_tls)
-        rpc_server_guard(server, admit, access);
+    rpc_server_guard(server, admit, access);
+}
+
+static bool has_token(const struct tokens *tokens, const char *authorization) {
+    return authorization && tokens_find(tokens, slice_of_static(authorization, strlen(authorization))) != NULL;
 }
 
 bool access_admits_http(void *user, const struct http_request *request, const char *authorization) {
-    const struct access *access = user;
+    struct tokens *tokens;
+    bool is_admitted;
 
     if (inspection_is_for_everyone(request))
         return true;
-    return authorization && tokens_find(access->tokens, slice_of_static(authorization, strlen(authorization))) != NULL;
+    tokens = get_tokens(user);
+    is_admitted = !tokens || has_token(tokens, authorization);
+    tokens_unref(tokens);
+    return is_admitted;
 }
 
-void access_warn(const struct access *access, const char *endpoint) {
+static bool is_open_to_all(struct access *access) {
+    struct tokens *tokens = get_tokens(access);
+    bool is_open = !tokens && !access->has_client_ca;
+
+    tokens_unref(tokens);
+    return is_open;
+}
+
+void access_warn(struct access *access, const char *endpoint) {
     static const char *const local[] = {"127.", "localhost:", "[::1]:", "unix:"};
 
     for (size_t i = 0; i < ARRAY_COUNT(local); i++)
         if (strncmp(endpoint, local[i], strlen(local[i])) == 0)
             return;
-    if (!access->tokens && !access->has_client_ca)
+    if (is_open_to_all(access))
         log_warning("auth",
                     "everybody who reaches %s may submit jobs, and so run programs on this machine: set "
                     "auth.tokens_file or tls.client_ca (docs/security.md)",

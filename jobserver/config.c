@@ -215,6 +215,20 @@ static int check_isolation(const struct config_loader *loader) {
                       loader->path);
 }
 
+static int check_tls(const struct config_loader *loader) {
+    const struct config *config = loader->config;
+
+    if (!config->tls_certificate[0] != !config->tls_key[0])
+        return status_set(loader->st, STATUS_INVALID_ARGUMENT,
+                          "%s: tls.certificate and tls.key go together; one of them is missing", loader->path);
+    if (config->tls_client_ca[0] && !config->tls_certificate[0])
+        return status_set(loader->st, STATUS_INVALID_ARGUMENT,
+                          "%s: tls.client_ca: clients show no certificates without TLS; set tls.certificate and "
+                          "tls.key",
+                          loader->path);
+    return 0;
+}
+
 static int refuse_yaml(const struct config_loader *loader, const yaml_parser_t *parser) {
     return status_set(loader->st, STATUS_INVALID_ARGUMENT, "%s:%zu: not YAML: %s%s%s", loader->path,
                       parser->problem_mark.line + 1, parser->problem ? parser->problem : "cannot be read",
@@ -288,5 +302,7 @@ int config_load(struct config *config, const char *path, struct status *st) {
         error = check_limits(&loader);
     if (!error)
         error = check_isolation(&loader);
+    if (!error)
+        error = check_tls(&loader);
     return error ? status_move(st, &errors) : 0;
 }

@@ -148,6 +148,7 @@ struct config_key {
     const char *const *choices; /* NULL-terminated */
     const char *doc;
     bool is_reloadable; /* for what begins after SIGHUP (live_config.h) */
+    bool is_switch;     /* of a reloadable text: whether it is empty waits for a restart all the same */
 };
 
 const struct config_key *config_keys(size_t *ret_count);

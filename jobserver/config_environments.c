@@ -13,6 +13,8 @@
 #define SECTION "environments"
 #define FIELD(name) offsetof(struct config_settings, name)
 
+/* Rows leave out what is false at their ends. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 static const struct config_key settings[] = {
     {SECTION ".workers", CONFIG_NUMBER, FIELD(workers), 1, 1024, "", NULL, "as workers.per_environment", true},
     {SECTION ".slots", CONFIG_NUMBER, FIELD(slots), 1, 1024, "", NULL, "as workers.slots", true},

@@ -17,9 +17,10 @@
 #include "jobserver/machine.h"
 #include "jobserver/native/native.h"
 #include "jobserver/recovery.h"
+#include "jobserver/secrets.h"
 #include "jobserver/state_dir.h"
-#include "jobserver/tls_files.h"
 #include "jobserver/worker_setup.h"
+#include "rpc/tls.h"
 #include "worker/orphans.h"
 
 enum {
@@ -88,19 +89,9 @@ static size_t max_receiving_bytes(const struct config *config) {
     return (size_t)MAX(2 * config->limits_max_message_bytes, UINT64_C(1) << 30);
 }
 
-static int listen_tls(struct daemon *daemon, const char *address, int *ret_port, struct status *st) {
-    const struct config *config = daemon->config;
-    struct tls_files files = {0};
-    int r = tls_files_load(config->tls_certificate, config->tls_key, config->tls_client_ca, &files, st);
-
-    if (r < 0)
-        return status_prefix(st, "tls");
-    r = rpc_server_listen_tls(
-        daemon->server, address,
-        &(struct rpc_tls){.certificate = files.certificate, .key = files.key, .client_ca = files.client_ca}, ret_port,
-        st);
-    tls_files_clear(&files);
-    return r;
+static struct rpc_tls tls_of(const struct secrets *secrets) {
+    return (struct rpc_tls){
+        .certificate = secrets->tls.certificate, .key = secrets->tls.key, .client_ca = secrets->tls.client_ca};
 }
 
 static int listen_for_workers(struct daemon *daemon, struct status *st) {
@@ -119,8 +110,9 @@ static int listen_for_workers(struct daemon *daemon, struct status *st) {
     return 0;
 }
 
-static int listen_on(struct daemon *daemon, const char *address, struct status *st) {
+static int listen_on(struct daemon *daemon, const struct secrets *secrets, struct status *st) {
     const struct config *config = daemon->config;
+    struct rpc_tls tls = tls_of(secrets);
     int port = 0, r;
 
     daemon->server = rpc_server_create(&(struct rpc_server_options){
@@ -132,10 +124,10 @@ static int listen_on(struct daemon *daemon, const char *address, struct status *
                    .request_timeout_ms = (unsigned)config->limits_request_timeout_ms,
                    .handshake_timeout_ms = (unsigned)config->limits_handshake_timeout_ms},
     });
-    r = config->tls_certificate[0] ? listen_tls(daemon, address, &port, st)
-                                   : rpc_server_listen(daemon->server, address, &port, st);
+    r = tls.certificate ? rpc_server_listen_tls(daemon->server, config->listen, &tls, &port, st)
+                        : rpc_server_listen(daemon->server, config->listen, &port, st);
     if (r == 0)
-        daemon->endpoint = endpoint_of(address, port);
+        daemon->endpoint = endpoint_of(config->listen, port);
     return r < 0 ? r : listen_for_workers(daemon, st);
 }
 
@@ -191,7 +183,7 @@ static void serve_http(struct daemon *daemon) {
                 .pool = daemon->inspection_pool,
                 .handler = inspection_serve_http,
                 .context = daemon->inspection,
-                .admit = access_wants_tokens(daemon->access) ? access_admits_http : NULL,
+                .admit = access_admits_http,
                 .admit_context = daemon->access,
             },
             &daemon->http, &st) < 0)
@@ -299,6 +291,7 @@ static void serve(struct daemon *daemon, struct launcher *launcher) {
 
 int daemon_create(const struct config *config, struct launcher *launcher, struct daemon **ret, struct status *st) {
     struct daemon *daemon = xcalloc(1, sizeof(*daemon));
+    struct secrets secrets = {0};
     int r;
 
     daemon->config = config;
@@ -306,13 +299,15 @@ int daemon_create(const struct config *config, struct launcher *launcher, struct
     daemon->account = account_create(
         "memory.total", NULL, config->memory_total_bytes ? config->memory_total_bytes : machine_memory_bytes() / 2);
     daemon->disk = account_create("disk.total", NULL, config->disk_total_bytes);
-    r = access_create(config, &daemon->access, st);
+    r = secrets_load(config, &secrets, st);
+    daemon->access = access_create(config, secrets.tokens);
     if (r == 0)
         r = open_state(daemon, st);
     if (r == 0)
         take_over_workers(daemon, launcher);
     if (r == 0)
-        r = listen_on(daemon, config->listen, st);
+        r = listen_on(daemon, &secrets, st);
+    secrets_clear(&secrets);
     if (r == 0)
         r = open_catalogue(daemon, st);
     if (r < 0) {
@@ -348,18 +343,47 @@ static void log_names(const char *what, struct buf *names) {
     buf_clear(names);
 }
 
-void daemon_reload(struct daemon *daemon, const struct config *next) {
-    struct buf changed = {0}, waiting = {0};
-    bool is_same;
+static int load_secrets(const struct daemon *daemon, const struct config *config, struct secrets *ret,
+                        struct status *st) {
+    int r = 0;
 
-    live_config_reload(daemon->live_config, next, &changed, &waiting);
-    is_same = changed.size == 0 && waiting.size == 0;
-    log_set_level((enum log_level)next->log_level);
+    if (daemon->user.name)
+        r = worker_setup_check_user(config, state_dir_path(daemon->state_dir), &daemon->user, st);
+    return r < 0 ? r : secrets_load(config, ret, st);
+}
+
+/* Takes the snapshot. What new calls and connections are judged by, and the configuration, change together. */
+static void put_in_force(struct daemon *daemon, struct config_snapshot *snapshot, const struct secrets *secrets) {
+    struct rpc_tls tls = tls_of(secrets);
+
+    access_renew(daemon->access, secrets->tokens);
+    access_warn(daemon->access, daemon->endpoint);
+    if (tls.certificate)
+        rpc_server_renew_tls(daemon->server, &tls);
+    log_set_level((enum log_level)snapshot->config.log_level);
+    live_config_put(daemon->live_config, snapshot);
     host_reconfigure(daemon->host);
-    log_names("changed, for jobs from now on", &changed);
-    log_names("changed in the file, and waits for a restart", &waiting);
-    if (is_same)
+}
+
+void daemon_reload(struct daemon *daemon, const struct config *next) {
+    CLEANUP_STATUS struct status st = {0};
+    struct buf changed = {0}, waiting = {0};
+    struct config_snapshot *snapshot = live_config_prepare(daemon->live_config, next, &changed, &waiting);
+    struct secrets secrets = {0};
+
+    if (load_secrets(daemon, &snapshot->config, &secrets, &st) < 0) {
+        config_snapshot_unref(snapshot);
+        buf_clear(&changed);
+        buf_clear(&waiting);
+        log_error("trestle", "the configuration is not reloaded: %s", status_message(&st));
+        return;
+    }
+    put_in_force(daemon, snapshot, &secrets);
+    secrets_clear(&secrets);
+    if (changed.size == 0 && waiting.size == 0)
         log_info("trestle", "the configuration is as it was");
+    log_names("changed, from now on", &changed);
+    log_names("changed in the file, and waits for a restart", &waiting);
 }
 
 uint64_t daemon_drain(struct daemon *daemon) {

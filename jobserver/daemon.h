@@ -23,7 +23,8 @@ const char *daemon_endpoint(const struct daemon *daemon);
 /* Asks the pool's threads and the catalogue for a sign of life, and never waits for it: whether they have given the one that was asked for
  * the last time. */
 bool daemon_beat(struct daemon *daemon);
-/* Puts a configuration in force for what begins from now on, as far as that can be, and logs which keys have changed and which wait for a restart. */
+/* Puts a configuration in force for what begins from now on, as far as that can be, with the tokens and certificates that its files hold now, and logs
+ * which keys have changed and which wait for a restart. Where one of those files is no good it changes nothing, and logs why. */
 void daemon_reload(struct daemon *daemon, const struct config *next);
 /* The beginning of the end: from now on no job is taken (UNAVAILABLE) or begun, and streams that run are drained. Returns at once, and for how long the
  * others may go on: shutdown.drain in milliseconds; 0: not at all. */

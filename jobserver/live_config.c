@@ -57,15 +57,25 @@ static void add_name(struct buf *names, const char *name) {
     buf_printf(names, "%s%s", names->size ? ", " : "", name);
 }
 
+static bool is_text_empty(const struct config_key *key, const struct config *config) {
+    return (*(char *const *)((const char *)config + key->offset))[0] == '\0';
+}
+
+static bool can_change(const struct config_key *key, const struct config *config, const struct config *next) {
+    return key->is_reloadable && !(key->is_switch && is_text_empty(key, config) != is_text_empty(key, next));
+}
+
 static void take_changes(struct config *config, const struct config *next, struct buf *changed, struct buf *waiting) {
     size_t count;
     const struct config_key *keys = config_keys(&count);
 
     for (size_t i = 0; i < count; i++) {
+        bool is_taken = can_change(&keys[i], config, next);
+
         if (config_key_is_equal(&keys[i], config, next))
             continue;
-        add_name(keys[i].is_reloadable ? changed : waiting, keys[i].path);
-        if (keys[i].is_reloadable)
+        add_name(is_taken ? changed : waiting, keys[i].path);
+        if (is_taken)
             config_copy_key(&keys[i], config, next);
     }
     if (!config_environments_are_equal(config, next)) {
@@ -74,12 +84,19 @@ static void take_changes(struct config *config, const struct config *next, struc
     }
 }
 
-void live_config_reload(struct live_config *live, const struct config *next, struct buf *changed, struct buf *waiting) {
+struct config_snapshot *live_config_prepare(struct live_config *live, const struct config *next, struct buf *changed,
+                                            struct buf *waiting) {
     struct config_snapshot *before = live_config_get(live);
     struct config_snapshot *snapshot = snapshot_create(&before->config);
 
     config_snapshot_unref(before);
     take_changes(&snapshot->config, next, changed, waiting);
+    return snapshot;
+}
+
+void live_config_put(struct live_config *live, struct config_snapshot *snapshot) {
+    struct config_snapshot *before;
+
     pthread_mutex_lock(&live->mutex);
     before = live->newest;
     live->newest = snapshot;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct entry {
 };
 
 struct tokens {
+    atomic_uint refs;
     VEC(struct entry) entries;
 };
 
@@ -108,26 +110,37 @@ int tokens_load(const char *path, struct tokens **ret, struct status *st) {
     if (!file)
         return status_set_errno(st, errno, "cannot read the tokens in %s", path);
     tokens = xcalloc(1, sizeof(*tokens));
+    atomic_init(&tokens->refs, 1);
     for (unsigned number = 1; r == 0 && fgets(line, sizeof(line), file); number++)
         r = add_line(tokens, path, number, line, st);
     if (r == 0 && ferror(file))
         r = status_set_errno(st, errno, "cannot read the tokens in %s", path);
     fclose(file);
     if (r < 0) {
-        tokens_destroy(tokens);
+        tokens_unref(tokens);
         return r;
     }
     *ret = tokens;
     return 0;
 }
 
-void tokens_destroy(struct tokens *tokens) {
-    if (!tokens)
+struct tokens *tokens_ref(struct tokens *tokens) {
+    if (tokens)
+        atomic_fetch_add_explicit(&tokens->refs, 1, memory_order_relaxed);
+    return tokens;
+}
+
+void tokens_unref(struct tokens *tokens) {
+    if (!tokens || atomic_fetch_sub_explicit(&tokens->refs, 1, memory_order_acq_rel) > 1)
         return;
     vec_foreach (entry, &tokens->entries)
         free(entry->name);
     vec_free(&tokens->entries);
     free(tokens);
+}
+
+unsigned tokens_count(const struct tokens *tokens) {
+    return (unsigned)tokens->entries.count;
 }
 
 /* ------------------------------------------------------------------ what calls carry */

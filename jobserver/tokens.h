@@ -19,10 +19,12 @@ enum { TOKENS_MAX = 1000 }; /* lines: each is tried for each call */
 
 struct tokens;
 
-/* Errors name file and line. */
+/* With a reference for the caller. Errors name file and line. */
 int tokens_load(const char *path, struct tokens **ret, struct status *st);
-/* NULL is fine. */
-void tokens_destroy(struct tokens *tokens);
+struct tokens *tokens_ref(struct tokens *tokens);
+/* NULL is fine, for both. */
+void tokens_unref(struct tokens *tokens);
+unsigned tokens_count(const struct tokens *tokens);
 /* Whose the value of the metadata or header `authorization` is, borrowed; NULL: nobody's. "Bearer TOKEN", or what browsers make of a token that
  * is typed as a password, "Basic base64(ANYTHING:TOKEN)". Takes the same time for any token. */
 const char *tokens_find(const struct tokens *tokens, struct slice authorization);

@@ -75,24 +75,33 @@ static void set_isolation(struct worker_setup *setup, const struct config *confi
 
 /* ---- the user ---- */
 
+int worker_setup_check_user(const struct config *config, const char *state_directory, const struct worker_user *user,
+                            struct status *st) {
+    const char *const own[] = {state_directory, config->auth_tokens_file, config->tls_key};
+
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++)
+        if (own[i][0] && worker_user_has_access(user, own[i]))
+            return status_set(st, STATUS_FAILED_PRECONDITION,
+                              "workers.user: %s is open to the user %s; take away the permissions (chmod go= %s)",
+                              own[i], user->name, own[i]);
+    return 0;
+}
+
 int worker_setup_find_user(const struct config *config, const char *state_directory, struct worker_user *ret,
                            struct status *st) {
-    const char *const own[] = {state_directory, config->auth_tokens_file, config->tls_key};
     struct worker_user user = {0};
+    int r;
 
     if (!config->workers_user[0])
         return 0;
     if (worker_user_find(config->workers_user, &user, st) < 0)
         return status_prefix(st, "workers.user");
-    for (size_t i = 0; i < ARRAY_COUNT(own); i++)
-        if (own[i][0] && worker_user_has_access(&user, own[i])) {
-            worker_user_clear(&user);
-            return status_set(st, STATUS_FAILED_PRECONDITION,
-                              "workers.user: %s is open to the user %s; take away the permissions (chmod go= %s)",
-                              own[i], config->workers_user, own[i]);
-        }
-    *ret = user;
-    return 0;
+    r = worker_setup_check_user(config, state_directory, &user, st);
+    if (r < 0)
+        worker_user_clear(&user);
+    else
+        *ret = user;
+    return r;
 }
 
 /* ---- the object ---- */

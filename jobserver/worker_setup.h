@@ -11,6 +11,9 @@ struct worker_setup;
  * to that user. */
 int worker_setup_find_user(const struct config *config, const char *state_directory, struct worker_user *ret,
                            struct status *st);
+/* Whether the state directory and those files, as this configuration names them, are closed to the user. */
+int worker_setup_check_user(const struct config *config, const char *state_directory, const struct worker_user *user,
+                            struct status *st);
 /* For what `workers` starts from then on. `instance` names this daemon among all (its state directory). What is left of an earlier one of that
  * name is removed. `config`, `instance` and `user` (NULL: the daemon's) are borrowed and outlive the setup. */
 struct worker_setup *worker_setup_create(const struct config *config, const char *instance,

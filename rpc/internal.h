@@ -5,6 +5,7 @@
  *   message.c   bytes, metadata and status texts, from our types to gRPC's and back
  *   address.c   what is wrong with an address one cannot listen on
  *   server.c    listening, accepting, stopping
+ *   tls.c       what a listener's TLS is served with, and how that is replaced
  *   channel.c   client calls
  *   sockets.c   accept4() and recvmsg() for gRPC: why the port outlives a shortage of descriptors, and floods
  *   frames.c    which bytes of a connection are messages'
@@ -242,5 +243,18 @@ void rpc_stream_send_last(struct rpc_stream *stream, struct rpc_message *message
 void rpc_stream_refuse(struct rpc_stream *stream, enum status_code code, const char *message);
 /* Cancels with a status of our own choice (client). */
 void rpc_stream_cancel_with(struct rpc_stream *stream, const struct status *status);
+
+/* --- tls.c --- */
+
+struct rpc_tls;
+struct rpc_tls_source;
+
+struct rpc_tls_source *rpc_tls_source_create(const struct rpc_tls *tls);
+/* After the server that listens with its credentials. NULL is fine. */
+void rpc_tls_source_destroy(struct rpc_tls_source *source);
+/* For one listener; the caller releases them. */
+grpc_server_credentials *rpc_tls_source_credentials(struct rpc_tls_source *source);
+/* rpc_server_renew_tls(). */
+void rpc_tls_source_renew(struct rpc_tls_source *source, const struct rpc_tls *tls);
 
 #endif

@@ -37,6 +37,7 @@ struct rpc_server {
     struct rpc_queues *queues;
     struct map methods; /* path -> struct method */
     struct rpc_queue acceptor;
+    struct rpc_tls_source *tls; /* NULL: it does not listen with TLS */
     struct rpc_server_limits limits;
     rpc_admit_fn admit; /* NULL: everybody may call */
     void *admit_user;
@@ -356,31 +357,13 @@ int rpc_server_listen(struct rpc_server *server, const char *address, int *ret_p
 
 int rpc_server_listen_tls(struct rpc_server *server, const char *address, const struct rpc_tls *tls, int *ret_port,
                           struct status *st) {
-    grpc_ssl_pem_key_cert_pair pair = {.private_key = tls->key, .cert_chain = tls->certificate};
-    grpc_server_credentials *credentials = grpc_ssl_server_credentials_create_ex(
-        tls->client_ca, &pair, 1,
-        tls->client_ca ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-                       : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
-        NULL);
-
-    if (!credentials)
-        return status_set(st, STATUS_INVALID_ARGUMENT, "cannot listen on %s: the certificate or its key is not usable",
-                          address);
-    return listen_with(server, address, credentials, ret_port, st);
+    assert(!server->tls);
+    server->tls = rpc_tls_source_create(tls);
+    return listen_with(server, address, rpc_tls_source_credentials(server->tls), ret_port, st);
 }
 
-bool rpc_stream_is_tls(const struct rpc_stream *stream) {
-    grpc_auth_context *context = stream->call ? grpc_call_auth_context(stream->call) : NULL;
-    const grpc_auth_property *property = NULL;
-    grpc_auth_property_iterator properties;
-
-    if (context) {
-        properties = grpc_auth_context_find_properties_by_name(context, GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
-        property = grpc_auth_property_iterator_next(&properties);
-    }
-    property = property && strcmp(property->value, GRPC_SSL_TRANSPORT_SECURITY_TYPE) == 0 ? property : NULL;
-    grpc_auth_context_release(context);
-    return property != NULL;
+void rpc_server_renew_tls(struct rpc_server *server, const struct rpc_tls *tls) {
+    rpc_tls_source_renew(server->tls, tls);
 }
 
 void rpc_server_start(struct rpc_server *server) {
@@ -440,6 +423,7 @@ void rpc_server_stop(struct rpc_server *server, unsigned grace_ms) {
     rpc_queue_stop(&server->acceptor);
     rpc_queues_destroy(server->queues);
     grpc_server_destroy(server->server);
+    rpc_tls_source_destroy(server->tls);
     map_clear(&server->methods, free);
     free(server);
 }

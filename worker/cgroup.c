@@ -16,7 +16,7 @@
 #define MOUNT "/sys/fs/cgroup"
 #define WORKER_PREFIX "worker-"
 
-enum { CPU_PERIOD_US = 100000, MAX_MOVES = 1000 };
+enum { CPU_PERIOD_US = 100000, MAX_PASSES = 1000 };
 
 struct cgroups {
     char *directory;
@@ -25,14 +25,21 @@ struct cgroups {
 
 /* ---- files ---- */
 
-static int write_value(const char *directory, const char *file, const char *value, struct status *st) {
-    CLEANUP(freep) char *path = xasprintf("%s/%s", directory, file);
+/* 0, or errno. */
+static int try_write(const char *path, const char *value) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : write(fd, value, strlen(value));
     int error_number = n < 0 ? errno : 0;
 
     if (fd >= 0)
         close(fd);
+    return error_number;
+}
+
+static int write_value(const char *directory, const char *file, const char *value, struct status *st) {
+    CLEANUP(freep) char *path = xasprintf("%s/%s", directory, file);
+    int error_number = try_write(path, value);
+
     return error_number ? status_set_errno(st, error_number, "cannot write \"%s\" to %s", value, path) : 0;
 }
 
@@ -80,21 +87,35 @@ char *cgroups_find(void) {
     return found;
 }
 
-/* Until there is none left: a process may start others while it is being moved. */
-static int move_processes(const char *from, const char *to, struct status *st) {
-    CLEANUP(freep) char *path = xasprintf("%s/cgroup.procs", from);
-    int r = 0, pid = 0;
+/* All that are in the list; those that end meanwhile need not be. */
+static int move_listed(const char *from, const char *to, unsigned *ret_moved, struct status *st) {
+    FILE *file = fopen(from, "re");
+    unsigned moved = 0;
+    int error_number = 0, pid;
+    char text[32];
 
-    for (unsigned moves = 0; r == 0 && moves < MAX_MOVES; moves++) {
-        FILE *file = fopen(path, "re");
-        bool is_empty = !file || fscanf(file, "%d", &pid) != 1;
-
-        if (file)
-            fclose(file);
-        if (is_empty)
-            break;
-        r = write_number(to, "cgroup.procs", (uint64_t)pid, st);
+    while (file && (error_number == 0 || error_number == ESRCH) && fscanf(file, "%d", &pid) == 1) {
+        snprintf(text, sizeof(text), "%d", pid);
+        error_number = try_write(to, text);
+        moved += error_number == 0;
     }
+    if (file)
+        fclose(file);
+    if (error_number && error_number != ESRCH)
+        return status_set_errno(st, error_number, "cannot write \"%s\" to %s", text, to);
+    *ret_moved = moved;
+    return 0;
+}
+
+/* Until there is none left: a process may start others while it is being moved. */
+static int move_processes(const char *from_directory, const char *to_directory, struct status *st) {
+    CLEANUP(freep) char *from = xasprintf("%s/cgroup.procs", from_directory);
+    CLEANUP(freep) char *to = xasprintf("%s/cgroup.procs", to_directory);
+    unsigned moved = 1;
+    int r = 0;
+
+    for (unsigned passes = 0; r == 0 && moved > 0 && passes < MAX_PASSES; passes++)
+        r = move_listed(from, to, &moved, st);
     return r;
 }
 

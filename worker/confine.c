@@ -89,7 +89,8 @@ static const char **service_arguments(struct worker *worker, const struct proces
     if (spec->user)
         argv[count++] = "--property=NoNewPrivileges=yes";
     argv[count++] = "--property=OOMPolicy=kill";
-    argv[count++] = arena_printf(&worker->arena, "--property=TimeoutStopSec=%ums", isolation->stop_grace_ms);
+    /* 0 would be no time-out at all. */
+    argv[count++] = arena_printf(&worker->arena, "--property=TimeoutStopSec=%ums", MAX(isolation->stop_grace_ms, 1u));
     if (worker->settings.memory_bytes)
         argv[count++] = arena_printf(&worker->arena, "--property=MemoryMax=%llu",
                                      (unsigned long long)worker->settings.memory_bytes);

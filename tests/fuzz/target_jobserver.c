@@ -258,7 +258,7 @@ static void tokens(struct rng *rng) {
     } else {
         HOLDS(st.code == STATUS_INVALID_ARGUMENT && strncmp(status_message(&st), path, strlen(path)) == 0);
     }
-    tokens_destroy(loaded);
+    tokens_unref(loaded);
     close(fd);
     buf_clear(&file);
     buf_clear(&header);

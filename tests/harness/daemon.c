@@ -3,16 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+
+enum { LOG_WAIT_MS = 10000 };
 
 /* ---- children ---- */
 
@@ -156,6 +160,51 @@ pid_t daemon_launcher(const struct daemon_process *daemon) {
         fclose(file);
     return (pid_t)pid;
 }
+
+/* ---- its log ---- */
+
+/* Whether it holds the text, from there on. */
+static bool is_in_log(const char *path, long from, const char *text) {
+    FILE *file = fopen(path, "re");
+    char line[1000];
+    bool is_there = false;
+
+    if (file && fseek(file, from, SEEK_SET) == 0)
+        while (!is_there && fgets(line, sizeof(line), file))
+            is_there = strstr(line, text) != NULL;
+    if (file)
+        fclose(file);
+    return is_there;
+}
+
+/* Until then it is read again each time that something was written. */
+static bool wait_for_log(const char *path, int changes, long from, const char *text) {
+    struct pollfd poll_fd = {.fd = changes, .events = POLLIN};
+    char events[4096];
+
+    while (!is_in_log(path, from, text))
+        if (poll(&poll_fd, 1, LOG_WAIT_MS) <= 0 || read(changes, events, sizeof(events)) < 0)
+            return false;
+    return true;
+}
+
+bool daemon_reread(const struct daemon_process *daemon, const char *says) {
+    CLEANUP(freep) char *path = xasprintf("%s/log", daemon->directory);
+    int changes = inotify_init1(IN_CLOEXEC);
+    bool good = inotify_add_watch(changes, path, IN_MODIFY) >= 0;
+    struct stat before;
+
+    good = good && stat(path, &before) == 0 && kill(daemon->pid, SIGHUP) == 0 &&
+           wait_for_log(path, changes, before.st_size, says);
+    close(changes);
+    if (!good) {
+        fprintf(stderr, "at SIGHUP the daemon did not say: %s\n", says);
+        show_log(daemon);
+    }
+    return good;
+}
+
+/* ---- its end ---- */
 
 /* With PR_SET_CHILD_SUBREAPER what the daemon leaves behind is ours now. */
 static bool nothing_is_left(void) {

@@ -31,6 +31,9 @@ bool daemon_restart(struct daemon_process *daemon);
 /* The files of one that was ended. */
 void daemon_remove(struct daemon_process *daemon);
 
+/* SIGHUP, and waits until the log says this of it. False, with the log on standard error, if it does not for ten seconds. */
+bool daemon_reread(const struct daemon_process *daemon, const char *says);
+
 /* A child with pipes on its standard input and output. */
 struct child {
     pid_t pid;

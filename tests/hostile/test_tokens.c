@@ -1,7 +1,9 @@
-/* A daemon that wants tokens: what is refused without one. */
+/* A daemon that wants tokens: what is refused without one, and how they are given and taken away. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "suites.h"
 #include "tests/harness/fixture.h"
@@ -10,31 +12,42 @@
 #define JOB_SERVICE "/org.apache.beam.model.job_management.v1.JobService/"
 #define INSPECTION "/trestle.v1.Inspection/"
 
-/* sha256 of sixteen zero bytes and "trestle_test". */
+/* sha256 of sixteen zero bytes and "trestle_test"; and "trestle_other". */
 static const char line[] =
     "tester:00000000000000000000000000000000:cccc28370dad20f00d85b32c4a5e07ce7e8c32d9b4c7828c0998bc064ef05d0f\n";
+static const char other_line[] =
+    "other:00000000000000000000000000000000:006924c950a4545aad9594416f188b1b722784e20f2b932d26d04e003b52f17c\n";
 
 static struct daemon_process guarded;
 static struct submitter client;
 static char tokens_path[] = "/tmp/trestle-tokens-XXXXXX";
 
-static void setup(void) {
-    CLEANUP(freep) char *yaml = NULL;
-    int fd = mkstemp(tokens_path);
-    FILE *file = fdopen(fd, "w");
+/* In one step, so that the daemon never reads half of it. */
+static void write_tokens(const char *first, const char *second) {
+    CLEANUP(freep) char *next = xasprintf("%s.next", tokens_path);
+    FILE *file = fopen(next, "w");
 
     ck_assert_ptr_nonnull(file);
-    fputs(line, file);
+    fputs(first, file);
+    fputs(second, file);
     fclose(file);
+    ck_assert_int_eq(rename(next, tokens_path), 0);
+}
+
+static void setup(void) {
+    CLEANUP(freep) char *yaml = NULL;
+
+    close(mkstemp(tokens_path));
+    write_tokens(line, "");
     yaml = xasprintf("auth: {tokens_file: %s}\n", tokens_path);
     ck_assert(daemon_start(&guarded, yaml));
-    remove(tokens_path); /* it is read at start */
     rpc_init();
     submitter_init(&client, guarded.endpoint);
 }
 
 static void teardown(void) {
     submitter_clear(&client);
+    remove(tokens_path);
     ck_assert(daemon_stop(&guarded));
 }
 
@@ -130,6 +143,56 @@ START_TEST(who_has_a_token_runs_a_job)
 }
 END_TEST
 
+/* By both ways in. */
+static void expect_known(const char *token, bool is_known) {
+    CLEANUP(freep) char *authorization = xasprintf("Bearer %s", token);
+    CLEANUP(freep) char *header = xasprintf("Authorization: %s\r\n", authorization);
+
+    ck_assert_msg(call(JOB_SERVICE "GetJobs", authorization) == (is_known ? STATUS_OK : STATUS_UNAUTHENTICATED), "%s",
+                  token);
+    expect_page("GET", "/metrics", header, is_known ? 200 : 401);
+}
+
+START_TEST(tokens_are_added_and_taken_away_without_a_restart)
+{
+    expect_known("trestle_test", true);
+    expect_known("trestle_other", false);
+    write_tokens(line, other_line);
+    ck_assert(daemon_reread(&guarded, "2 tokens in "));
+    expect_known("trestle_test", true);
+    expect_known("trestle_other", true);
+    write_tokens("", other_line);
+    ck_assert(daemon_reread(&guarded, "1 tokens in "));
+    expect_known("trestle_test", false);
+    expect_known("trestle_other", true);
+}
+END_TEST
+
+START_TEST(a_file_of_tokens_that_is_no_good_leaves_those_before_it)
+{
+    CLEANUP(freep) char *says = xasprintf("%s:2: not a line NAME:SALT:HASH", tokens_path);
+
+    write_tokens(other_line, "other\n");
+    ck_assert(daemon_reread(&guarded, says));
+    expect_known("trestle_test", true);
+    expect_known("trestle_other", false);
+    remove(tokens_path);
+    ck_assert(daemon_reread(&guarded, "cannot read the tokens in "));
+    expect_known("trestle_test", true);
+}
+END_TEST
+
+START_TEST(calls_are_judged_while_tokens_change)
+{
+    for (int i = 0; i < 20; i++) {
+        write_tokens(line, i % 2 ? other_line : "");
+        ck_assert_int_eq(kill(guarded.pid, SIGHUP), 0);
+        expect_known("trestle_test", true);
+        ck_assert_int_eq(call(JOB_SERVICE "GetJobs", "Bearer trestle_tesT"), STATUS_UNAUTHENTICATED);
+    }
+}
+END_TEST
+
 void add_token_tests(Suite *suite) {
     TCase *tcase = tcase_create("tokens");
 
@@ -139,5 +202,8 @@ void add_token_tests(Suite *suite) {
     tcase_add_test(tcase, the_inspection_wants_a_token);
     tcase_add_test(tcase, the_page_wants_a_token_and_health_checks_do_not);
     tcase_add_test(tcase, who_has_a_token_runs_a_job);
+    tcase_add_test(tcase, tokens_are_added_and_taken_away_without_a_restart);
+    tcase_add_test(tcase, a_file_of_tokens_that_is_no_good_leaves_those_before_it);
+    tcase_add_test(tcase, calls_are_judged_while_tokens_change);
     suite_add_tcase(suite, tcase);
 }

@@ -105,6 +105,30 @@ START_TEST(a_worker_of_another_user_reads_nothing_of_the_daemons)
 }
 END_TEST
 
+static int call_get_jobs(struct slice *ret, struct status *st) {
+    return rpc_channel_call_wait(client.channel, "/org.apache.beam.model.job_management.v1.JobService/GetJobs", NULL, 0,
+                                 10000, true, SLICE_EMPTY, ret, st);
+}
+
+/* Tokens are asked for from then on. */
+START_TEST(a_file_of_tokens_that_a_reload_brings_must_be_closed_to_the_user)
+{
+    CLEANUP(freep) char *tokens = install("tokens", "# nobody's\n");
+    CLEANUP(freep) char *yaml = xasprintf("workers: {user: nobody}\nauth: {tokens_file: %s}\n", tokens);
+    CLEANUP(freep) char *config = install("config.yaml", yaml);
+    struct slice response = SLICE_EMPTY;
+    struct status st = {0};
+
+    ck_assert(daemon_reread(&guarded, "/tokens is open to the user nobody; take away the permissions"));
+    ck_assert_int_eq(call_get_jobs(&response, &st), 0);
+    slice_unref(&response);
+    ck_assert_int_eq(chmod(tokens, 0600), 0);
+    ck_assert(daemon_reread(&guarded, "changed, from now on: auth.tokens_file"));
+    ck_assert_int_eq(call_get_jobs(&response, &st), -STATUS_UNAUTHENTICATED);
+    status_clear(&st);
+}
+END_TEST
+
 void add_user_tests(Suite *suite) {
     TCase *tcase = tcase_create("user");
 
@@ -114,5 +138,6 @@ void add_user_tests(Suite *suite) {
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_worker_of_another_user_runs_its_job);
     tcase_add_test(tcase, a_worker_of_another_user_reads_nothing_of_the_daemons);
+    tcase_add_test(tcase, a_file_of_tokens_that_a_reload_brings_must_be_closed_to_the_user);
     suite_add_tcase(suite, tcase);
 }

@@ -481,6 +481,28 @@ START_TEST(the_cache_directory_is_the_services_or_the_users)
 }
 END_TEST
 
+START_TEST(tls_wants_a_certificate_and_its_key)
+{
+    static const struct {
+        const char *file;
+        const char *error;
+    } cases[] = {
+        {"tls: {certificate: /a.pem}\n", ": tls.certificate and tls.key go together"},
+        {"tls: {key: /a.key}\n", ": tls.certificate and tls.key go together"},
+        {"tls: {client_ca: /a.pem}\n", ": tls.client_ca: clients show no certificates without TLS"},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        write_file(cases[i].file);
+        ck_assert_int_eq(config_load(&config, path, &st), -STATUS_INVALID_ARGUMENT);
+        ck_assert_msg(strstr(status_message(&st), cases[i].error) != NULL, "%s", status_message(&st));
+        config_clear(&config);
+        config_init_defaults(&config);
+    }
+    load("tls: {certificate: /a.pem, key: /a.key, client_ca: /b.pem}\n");
+}
+END_TEST
+
 START_TEST(the_sample_marks_what_is_reloaded)
 {
     CLEANUP(freep) char *sample = sample_path();
@@ -569,6 +591,7 @@ int main(void) {
     tcase_add_test(tests, a_file_changes_what_it_names);
     tcase_add_test(tests, memory_and_disk_have_their_budgets);
     tcase_add_test(tests, an_unknown_key_is_refused_with_its_place);
+    tcase_add_test(tests, tls_wants_a_certificate_and_its_key);
     tcase_add_test(tests, the_sample_marks_what_is_reloaded);
     tcase_add_test(tests, all_mistakes_are_told_at_once);
     tcase_add_test(tests, a_copy_is_equal_until_it_is_changed);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "beam_runner_api.pb-c.h"
@@ -171,6 +172,32 @@ START_TEST(a_worker_begins_in_a_group_with_its_limits)
 }
 END_TEST
 
+/* The kernel's answer about a process that has ended: that of a zombie's file in /proc, which wants a number too. */
+START_TEST(a_process_that_ends_while_it_is_moved_is_passed_over)
+{
+    CLEANUP(freep) char *daemon = xasprintf("%s/daemon", directory);
+    CLEANUP(freep) char *target = xasprintf("%s/daemon/cgroup.procs", directory);
+    CLEANUP(freep) char *list = NULL, *gone = NULL;
+    struct status st = {0};
+    siginfo_t info;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(0);
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    gone = xasprintf("/proc/%d/coredump_filter", (int)pid);
+    list = xasprintf("%d\n%d\n", (int)pid, (int)pid);
+    mkdir(daemon, 0700);
+    ck_assert_int_eq(symlink(gone, target), 0);
+    write_file("cgroup.procs", list);
+    write_file("cgroup.subtree_control", "");
+    ck_assert_msg(cgroups_open(directory, &cgroups, &st) == 0, "%s", status_message(&st));
+    ck_assert_str_eq(read_file("cgroup.subtree_control"), "+memory +cpu");
+    unlink(target);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+END_TEST
+
 START_TEST(a_worker_that_the_kernel_killed_for_its_memory_says_so)
 {
     open_fake_cgroups("low 0\nmax 3\noom 1\noom_kill 2\n");
@@ -259,6 +286,16 @@ START_TEST(a_users_service_is_the_users_managers)
 }
 END_TEST
 
+START_TEST(a_service_without_grace_is_killed_soon_rather_than_never)
+{
+    isolate(WORKER_ISOLATION_SYSTEMD);
+    worker_manager_set_isolation(manager, &(struct worker_isolation){.way = WORKER_ISOLATION_SYSTEMD});
+    start("exit 7", (struct worker_settings){0});
+    await_stopped();
+    ck_assert_ptr_nonnull(strstr(read_file("options"), "--property=TimeoutStopSec=1ms\n"));
+}
+END_TEST
+
 START_TEST(a_service_that_ran_out_of_memory_says_so)
 {
     isolate(WORKER_ISOLATION_SYSTEMD);
@@ -294,11 +331,13 @@ int main(void) {
     tcase_add_test(tests, what_is_only_reserved_does_not_count);
     tcase_add_test(tests, without_control_groups_cores_are_counted_whole);
     tcase_add_test(tests, a_worker_begins_in_a_group_with_its_limits);
+    tcase_add_test(tests, a_process_that_ends_while_it_is_moved_is_passed_over);
     tcase_add_test(tests, a_worker_that_the_kernel_killed_for_its_memory_says_so);
     tcase_add_test(tests, a_worker_without_limits_has_no_group);
     tcase_add_test(tests, a_group_that_cannot_be_made_is_a_failure_that_names_it);
     tcase_add_test(tests, an_isolated_worker_is_a_service_with_its_limits_and_its_environment);
     tcase_add_test(tests, a_users_service_is_the_users_managers);
+    tcase_add_test(tests, a_service_without_grace_is_killed_soon_rather_than_never);
     tcase_add_test(tests, a_service_that_ran_out_of_memory_says_so);
     tcase_add_test(tests, an_isolated_worker_that_is_stopped_is_stopped_as_a_service);
     suite_add_tcase(suite, tests);

@@ -26,6 +26,10 @@ static void set(const char *key, const char *text) {
     ck_assert_int_eq(config_set(&next, config_find_key(key), text, NULL), 0);
 }
 
+static void reload(void) {
+    live_config_put(live, live_config_prepare(live, &next, &changed, &waiting));
+}
+
 /* Compares, and empties. */
 static void assert_names(struct buf *names, const char *expected) {
     CLEANUP(freep) char *text = xmemdup0(buf_data(names), names->size);
@@ -39,7 +43,7 @@ START_TEST(what_began_keeps_its_snapshot)
     struct config_snapshot *old = live_config_get(live), *new;
 
     set("retry.worker_lost", "9");
-    live_config_reload(live, &next, &changed, &waiting);
+    reload();
     new = live_config_get(live);
     ck_assert_uint_eq(old->config.retry_worker_lost_attempts, 4);
     ck_assert_uint_eq(new->config.retry_worker_lost_attempts, 9);
@@ -60,16 +64,53 @@ START_TEST(what_needs_a_restart_is_told_each_time_and_not_changed)
     set("listen", "other:1");
     set("memory.total", "1GiB");
     set("log.level", "debug");
-    live_config_reload(live, &next, &changed, &waiting);
+    reload();
     assert_names(&changed, "log.level");
     assert_names(&waiting, "listen, memory.total");
-    live_config_reload(live, &next, &changed, &waiting);
+    reload();
     assert_names(&changed, "");
     assert_names(&waiting, "listen, memory.total");
     snapshot = live_config_get(live);
     ck_assert_str_eq(snapshot->config.listen, "127.0.0.1:8099");
     ck_assert_uint_eq(snapshot->config.memory_total_bytes, 0);
     config_snapshot_unref(snapshot);
+}
+END_TEST
+
+START_TEST(what_is_prepared_is_not_in_force)
+{
+    struct config_snapshot *prepared, *newest;
+
+    set("retry.worker_lost", "9");
+    prepared = live_config_prepare(live, &next, &changed, &waiting);
+    newest = live_config_get(live);
+    ck_assert_uint_eq(prepared->config.retry_worker_lost_attempts, 9);
+    ck_assert_uint_eq(newest->config.retry_worker_lost_attempts, 4);
+    config_snapshot_unref(prepared);
+    config_snapshot_unref(newest);
+}
+END_TEST
+
+START_TEST(a_certificates_file_changes_and_whether_there_is_tls_waits)
+{
+    set("tls.certificate", "/a.pem");
+    set("tls.key", "/a.key");
+    reload();
+    assert_names(&changed, "");
+    assert_names(&waiting, "tls.certificate, tls.key");
+    live_config_destroy(live);
+    live = live_config_create(&next);
+    set("tls.certificate", "/b.pem");
+    set("tls.client_ca", "/ca.pem");
+    set("auth.tokens_file", "/tokens");
+    reload();
+    assert_names(&changed, "auth.tokens_file, tls.certificate");
+    assert_names(&waiting, "tls.client_ca");
+    set("tls.certificate", "");
+    set("auth.tokens_file", "");
+    reload();
+    assert_names(&changed, "auth.tokens_file");
+    assert_names(&waiting, "tls.certificate, tls.client_ca");
 }
 END_TEST
 
@@ -91,12 +132,12 @@ START_TEST(environments_are_replaced_as_a_whole)
     struct config_snapshot *snapshot;
 
     load("environments: [{image: 'a*', process: /bin/a}, {image: 'b*', process: /bin/b, workers: 2}]");
-    live_config_reload(live, &next, &changed, &waiting);
+    reload();
     assert_names(&changed, "environments");
-    live_config_reload(live, &next, &changed, &waiting);
+    reload();
     assert_names(&changed, "");
     load("environments: [{image: 'b*', process: /bin/c}]");
-    live_config_reload(live, &next, &changed, &waiting);
+    reload();
     snapshot = live_config_get(live);
     ck_assert_uint_eq(snapshot->config.environment_count, 1);
     ck_assert_str_eq(snapshot->config.environments[0].value, "/bin/c");
@@ -113,6 +154,8 @@ int main(void) {
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, what_began_keeps_its_snapshot);
     tcase_add_test(cases, what_needs_a_restart_is_told_each_time_and_not_changed);
+    tcase_add_test(cases, what_is_prepared_is_not_in_force);
+    tcase_add_test(cases, a_certificates_file_changes_and_whether_there_is_tls_waits);
     tcase_add_test(cases, environments_are_replaced_as_a_whole);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);

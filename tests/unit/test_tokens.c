@@ -17,7 +17,7 @@ static void setup(void) {
 }
 
 static void teardown(void) {
-    tokens_destroy(tokens);
+    tokens_unref(tokens);
     free(path);
     temp_dir_destroy(directory);
 }
