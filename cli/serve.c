@@ -16,6 +16,7 @@
 #include "cli/notify.h"
 #include "cli/serve.h"
 #include "jobserver/daemon.h"
+#include "jobserver/secrets.h"
 #include "rpc/rpc.h"
 
 enum {
@@ -65,18 +66,20 @@ static int wait_for_signal(const sigset_t *signals, struct daemon *daemon, const
     }
 }
 
-/* A configuration with mistakes changes nothing. */
-static void reload(const struct arguments *arguments, struct daemon *daemon) {
+/* A configuration with mistakes changes nothing. The service manager takes the reload as done when it hears that it is. */
+static void reload(const struct arguments *arguments, struct daemon *daemon, const struct notify *notify) {
     CLEANUP_STATUS struct status st = {0};
     struct config config;
 
     log_info("trestle", "SIGHUP: reading the configuration again");
+    notify_send(notify, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)monotonic_now_ns() / 1000);
     if (serve_configure(arguments, &config, &st) < 0) {
         log_error("trestle", "the configuration is not reloaded: %s", status_message(&st));
-        return;
+    } else {
+        daemon_reload(daemon, &config);
+        config_clear(&config);
     }
-    daemon_reload(daemon, &config);
-    config_clear(&config);
+    notify_send(notify, "READY=1");
 }
 
 static void wait_for_end(const struct arguments *arguments, struct daemon *daemon, const struct notify *notify) {
@@ -85,7 +88,7 @@ static void wait_for_end(const struct arguments *arguments, struct daemon *daemo
 
     awaited_signals(&awaited);
     while ((signal_number = wait_for_signal(&awaited, daemon, notify)) == SIGHUP)
-        reload(arguments, daemon);
+        reload(arguments, daemon, notify);
     log_info("trestle", "%s: shutting down (once more: at once)", strsignal(signal_number));
     notify_send(notify, "STOPPING=1\nSTATUS=%s: shutting down", strsignal(signal_number));
     signal(SIGTERM, exit_at_once);
@@ -226,6 +229,17 @@ int serve_configure(const struct arguments *arguments, struct config *ret, struc
     return 0;
 }
 
+/* With the files that it names. */
+static int check(const struct config *config, struct status *st) {
+    struct secrets secrets = {0};
+
+    if (secrets_load(config, &secrets, st) < 0)
+        return EXIT_USAGE;
+    secrets_clear(&secrets);
+    puts("the configuration is fine");
+    return EXIT_SUCCESS;
+}
+
 static int run(const struct arguments *arguments, struct status *st) {
     struct config config;
     int result;
@@ -233,9 +247,9 @@ static int run(const struct arguments *arguments, struct status *st) {
     if (serve_configure(arguments, &config, st) < 0)
         return EXIT_USAGE;
     if (arguments_value(arguments, "--check-config")) {
-        puts("the configuration is fine");
+        result = check(&config, st);
         config_clear(&config);
-        return EXIT_SUCCESS;
+        return result;
     }
     log_set_level((enum log_level)config.log_level);
     log_set_format((enum log_format)config.log_format);

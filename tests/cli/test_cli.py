@@ -311,6 +311,16 @@ class Configuration(unittest.TestCase):
       file.flush()
       self.assertIn('fine', run('serve', '--check-config', '--config', file.name, check=0)[1])
 
+  def test_check_config_reads_what_it_names(self):
+    with tempfile.TemporaryDirectory() as home:
+      tokens, config = os.path.join(home, 'tokens'), os.path.join(home, 'config')
+      for path, text in ((tokens, 'alice\n'), (config, f'auth: {{tokens_file: {tokens}}}\n')):
+        with open(path, 'w') as file:
+          file.write(text)
+      self.assertIn(f'auth.tokens_file: {tokens}:1: not a line', run('serve', '--check-config', '--config', config, check=2)[2])
+      os.truncate(tokens, 0)
+      run('serve', '--check-config', '--config', config, check=0)
+
   def test_sighup_puts_what_it_can_in_force(self):
     daemon = Daemon()
     try:

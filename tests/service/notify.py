@@ -29,12 +29,16 @@ class Manager:
     self.heard.append(self._socket.recv(4096).decode().split('\n'))
     return self.heard[-1]
 
-  def hear_of(self, line):
-    """Whether a message with this line comes."""
+  def hear_until(self, is_wanted):
+    """The next such message, or None when none came in time."""
     while True:
       message = self.hear()
-      if message is None or line in message:
-        return message is not None
+      if message is None or is_wanted(message):
+        return message
+
+  def hear_of(self, line):
+    """Whether a message with this line comes."""
+    return self.hear_until(lambda message: line in message) is not None
 
   def close(self):
     self._socket.close()
@@ -65,6 +69,10 @@ class Cases:
       ready = manager.hear()
       self.check('ready', ready == ['READY=1', 'STATUS=Listening on ' + listening], ready)
       self.check('sign of life', manager.hear_of('WATCHDOG=1') and manager.hear_of('WATCHDOG=1'), manager.heard)
+      daemon.send_signal(signal.SIGHUP)
+      reloading = manager.hear_until(lambda message: message[0] == 'RELOADING=1')
+      self.check('reloading', reloading and reloading[1].startswith('MONOTONIC_USEC='), manager.heard)
+      self.check('reloaded', manager.hear_of('READY=1'), manager.heard)
       daemon.send_signal(signal.SIGTERM)
       self.check('stopping', manager.hear_of('STOPPING=1'), manager.heard)
       self.check('more time', manager.hear_of('EXTEND_TIMEOUT_USEC=30000000'), manager.heard)
