@@ -482,6 +482,17 @@ static int read_job(struct catalogue *catalogue, const char *id, int64_t key, st
     return 0;
 }
 
+struct job *catalogue_find_loaded_job(struct catalogue *catalogue, const char *id) {
+    const struct entry *entry;
+    struct job *job;
+
+    pthread_mutex_lock(&catalogue->mutex);
+    entry = map_get_string(&catalogue->jobs_by_id, id);
+    job = entry && entry->job ? job_ref(entry->job) : NULL;
+    pthread_mutex_unlock(&catalogue->mutex);
+    return job;
+}
+
 int catalogue_find_job(struct catalogue *catalogue, const char *id, struct job **ret, struct status *st) {
     struct job *job = NULL;
     struct entry *entry;

@@ -73,6 +73,8 @@ void catalogue_adopt_job(struct catalogue *catalogue, struct job *job);
 /* NOT_FOUND with a message that says what the id is, if it is not a job's. A finished job may have to be read from the disk (it waits for no
  * write); its specification has no plan then. */
 int catalogue_find_job(struct catalogue *catalogue, const char *id, struct job **ret, struct status *st);
+/* A reference to a job that is in memory; NULL where catalogue_find_job() would have to read, or fail. */
+struct job *catalogue_find_loaded_job(struct catalogue *catalogue, const char *id);
 
 /* What lists show of a job. */
 struct job_summary {

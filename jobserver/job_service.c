@@ -23,18 +23,6 @@ static void fail(struct rpc_stream *call, const struct status *st) {
     rpc_fail(call, st->code, status_message(st));
 }
 
-int job_service_find_job(struct job_service *service, struct slice request, struct job **ret, struct status *st) {
-    CLEANUP(arena_clearp) struct arena arena = {0};
-    Job__GetJobStateRequest *message;
-    int r = PB_UNPACK(Job__GetJobStateRequest, job__get_job_state_request, request, PB_STRINGS_STRICT, &arena, &message,
-                      st);
-
-    if (r == 0)
-        r = catalogue_find_job(service->options.catalogue, message->job_id, ret, st);
-    slice_unref(&request);
-    return r;
-}
-
 void job_service_fill_state(Job__JobStateEvent *out, Google__Protobuf__Timestamp *storage, enum job_state state,
                             int64_t time_ms) {
     google__protobuf__timestamp__init(storage);
@@ -45,14 +33,30 @@ void job_service_fill_state(Job__JobStateEvent *out, Google__Protobuf__Timestamp
     out->timestamp = storage;
 }
 
-/* The job a unary request names, or NULL after having answered. */
-static struct job *job_of_call(struct job_service *service, struct rpc_stream *call, struct slice request) {
-    CLEANUP_STATUS struct status st = {0};
-    struct job *job = NULL;
+/* A unary call about a job. */
+struct job_call {
+    struct job_service *service;
+    struct rpc_stream *call;
+    void (*answer)(struct job_service *service, struct rpc_stream *call, struct job *job); /* borrows the job */
+};
 
-    if (job_service_find_job(service, request, &job, &st) < 0)
-        fail(call, &st);
-    return job;
+static void job_call_found(void *user, struct job *job, const struct status *st) {
+    struct job_call *of = user;
+
+    if (st)
+        fail(of->call, st);
+    else
+        of->answer(of->service, of->call, job);
+    job_unref(job);
+    free(of);
+}
+
+static void answer_about_job(struct job_service *service, struct rpc_stream *call, struct slice request,
+                             void (*answer)(struct job_service *service, struct rpc_stream *call, struct job *job)) {
+    struct job_call *of = xmalloc(sizeof(*of));
+
+    *of = (struct job_call){.service = service, .call = call, .answer = answer};
+    job_service_find_job(service, request, job_call_found, of);
 }
 
 /* ------------------------------------------------------------------ Prepare */
@@ -412,41 +416,38 @@ static void get_jobs(struct rpc_stream *call, void *context, struct slice reques
     pool_run(service->options.pool, list_jobs, task);
 }
 
-static void get_state(struct rpc_stream *call, void *context, struct slice request) {
-    struct job *job = job_of_call(context, call, request);
+static void answer_state(struct job_service *service, struct rpc_stream *call, struct job *job) {
     Google__Protobuf__Timestamp time;
     Job__JobStateEvent response;
-    enum job_state state;
     int64_t time_ms;
+    enum job_state state = job_state_since(job, &time_ms);
 
-    if (!job)
-        return;
-    state = job_state_since(job, &time_ms);
+    (void)service;
     job_service_fill_state(&response, &time, state, time_ms);
     rpc_reply(call, PB_PACK(&response, NULL));
-    job_unref(job);
+}
+
+static void get_state(struct rpc_stream *call, void *context, struct slice request) {
+    answer_about_job(context, call, request, answer_state);
+}
+
+static void answer_pipeline(struct job_service *service, struct rpc_stream *call, struct job *job) {
+    struct buf out = {0};
+
+    (void)service;
+    pb_add_bytes_field(&out, 1, job_specification(job)->pipeline.data, job_specification(job)->pipeline.size);
+    rpc_reply(call, buf_finish(&out));
 }
 
 static void get_pipeline(struct rpc_stream *call, void *context, struct slice request) {
-    struct job *job = job_of_call(context, call, request);
-    struct buf out = {0};
-
-    if (!job)
-        return;
-    pb_add_bytes_field(&out, 1, job_specification(job)->pipeline.data, job_specification(job)->pipeline.size);
-    rpc_reply(call, buf_finish(&out));
-    job_unref(job);
+    answer_about_job(context, call, request, answer_pipeline);
 }
 
 /* Answers at once: what a drain has to finish may take as long as it likes. */
-static void drain(struct rpc_stream *call, void *context, struct slice request) {
-    struct job_service *service = context;
+static void answer_drain(struct job_service *service, struct rpc_stream *call, struct job *job) {
     Job__DrainJobResponse response = JOB__DRAIN_JOB_RESPONSE__INIT;
     CLEANUP_STATUS struct status st = {0};
-    struct job *job = job_of_call(service, call, request);
 
-    if (!job)
-        return;
     if (host_drain_job(service->options.host, job, &st) < 0) {
         fail(call, &st);
     } else {
@@ -456,7 +457,10 @@ static void drain(struct rpc_stream *call, void *context, struct slice request) 
         response.state = (Job__JobState__Enum)(job_state_is_terminal(state) ? state : JOB_DRAINING);
         rpc_reply(call, PB_PACK(&response, NULL));
     }
-    job_unref(job);
+}
+
+static void drain(struct rpc_stream *call, void *context, struct slice request) {
+    answer_about_job(context, call, request, answer_drain);
 }
 
 /* ------------------------------------------------------------------ Cancel */
@@ -470,7 +474,7 @@ struct cancel_wait {
     atomic_flag is_answered;
 };
 
-static void answer_cancel(struct rpc_stream *call, enum job_state state) {
+static void reply_cancelled(struct rpc_stream *call, enum job_state state) {
     Job__CancelJobResponse response = JOB__CANCEL_JOB_RESPONSE__INIT;
 
     response.state = (Job__JobState__Enum)state;
@@ -481,41 +485,41 @@ static void cancel_saw_event(void *user, const struct job_event *event) {
     struct cancel_wait *wait = user;
 
     if (event->is_state && job_state_is_terminal(event->state) && !atomic_flag_test_and_set(&wait->is_answered))
-        answer_cancel(wait->call, event->state);
+        reply_cancelled(wait->call, event->state);
 }
 
+/* It may have ended since; that it is being cancelled may not be in its history yet. */
 static void cancel_time_is_up(void *user) {
     struct cancel_wait *wait = user;
+    enum job_state state = job_current_state(wait->job);
 
     job_unsubscribe(wait->subscription);
     if (!atomic_flag_test_and_set(&wait->is_answered))
-        answer_cancel(wait->call, job_current_state(wait->job));
+        reply_cancelled(wait->call, job_state_is_terminal(state) ? state : JOB_CANCELLING);
     job_unref(wait->job);
     free(wait);
 }
 
-static void cancel(struct rpc_stream *call, void *context, struct slice request) {
-    struct job_service *service = context;
-    struct job *job = job_of_call(service, call, request);
+static void answer_cancel(struct job_service *service, struct rpc_stream *call, struct job *job) {
+    enum job_state state = job_current_state(job);
     struct cancel_wait *wait;
-    enum job_state state;
 
-    if (!job)
-        return;
-    state = job_current_state(job);
     if (job_state_is_terminal(state)) {
-        answer_cancel(call, state);
-        job_unref(job);
+        reply_cancelled(call, state);
         return;
     }
     host_cancel_job(service->options.host, job);
     wait = xcalloc(1, sizeof(*wait));
     wait->call = call;
-    wait->job = job;
+    wait->job = job_ref(job);
     atomic_flag_clear(&wait->is_answered);
     wait->subscription = job_subscribe_paused(job, cancel_saw_event, wait);
     job_subscription_resume(wait->subscription);
     pool_run_after(service->options.pool, service->options.cancel_wait_ms, cancel_time_is_up, wait);
+}
+
+static void cancel(struct rpc_stream *call, void *context, struct slice request) {
+    answer_about_job(context, call, request, answer_cancel);
 }
 
 /* ------------------------------------------------------------------ GetJobMetrics */
@@ -555,22 +559,22 @@ static size_t make_metrics(struct arena *arena, const struct metric_table *table
     return count;
 }
 
-static void get_job_metrics(struct rpc_stream *call, void *context, struct slice request) {
-    struct job *job = job_of_call(context, call, request);
+static void answer_metrics(struct job_service *service, struct rpc_stream *call, struct job *job) {
     CLEANUP(arena_clearp) struct arena arena = {0};
     Job__GetJobMetricsResponse response = JOB__GET_JOB_METRICS_RESPONSE__INIT;
     Job__MetricResults results = JOB__METRIC_RESULTS__INIT;
-    struct job_metrics *metrics;
+    struct job_metrics *metrics = job_get_metrics(job);
 
-    if (!job)
-        return;
-    metrics = job_get_metrics(job);
+    (void)service;
     results.n_attempted = make_metrics(&arena, &metrics->attempted, &results.attempted);
     results.n_committed = make_metrics(&arena, &metrics->committed, &results.committed);
     response.metrics = &results; /* set even when empty: TypeScript reads through it */
     rpc_reply(call, PB_PACK(&response, NULL));
     job_metrics_unref(metrics);
-    job_unref(job);
+}
+
+static void get_job_metrics(struct rpc_stream *call, void *context, struct slice request) {
+    answer_about_job(context, call, request, answer_metrics);
 }
 
 /* ------------------------------------------------------------------ DescribePipelineOptions */

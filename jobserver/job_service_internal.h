@@ -19,8 +19,11 @@ struct job_service {
     bool is_ending;        /* job_service_end_streams() */
 };
 
-/* The job that a request is about. Every such request is {string job_id = 1}, so one type reads them all. Takes the request. */
-int job_service_find_job(struct job_service *service, struct slice request, struct job **ret, struct status *st);
+/* `job` (a reference, the callee's), or NULL and why. */
+typedef void (*job_found_fn)(void *user, struct job *job, const struct status *st);
+/* The job that a request is about. Every such request is {string job_id = 1}, so one type reads them all. Takes the request. Answers at once,
+ * on this thread, about a job that is in memory; else on the pool, where it may be read from the disk. */
+void job_service_find_job(struct job_service *service, struct slice request, job_found_fn found, void *user);
 /* `storage` holds the timestamp and lives as long as *out. */
 void job_service_fill_state(Job__JobStateEvent *out, Google__Protobuf__Timestamp *storage, enum job_state state,
                             int64_t time_ms);

@@ -3,6 +3,7 @@
  * The history is the buffer. A subscription feeds the stream until more than max_stream_queue_bytes wait to be written; then it
  * pauses, and goes on when the transport has taken them. So nothing is dropped for a reader that keeps up, and one that does not
  * finds a note in the place of what the history no longer holds. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -10,16 +11,29 @@
 #include "jobserver/job_service_internal.h"
 #include "wire/pb.h"
 
-/* One open stream. Made by `opened`, freed by `closed`; the subscription calls in from any thread in between. */
+/* One open stream. One reference is the stream's, from `opened` to `closed`, one that of whoever looks for the job, maybe on the pool. The
+ * subscription calls in from any thread. */
 struct watch {
     struct list node; /* in the service */
     struct job_service *service;
     struct rpc_stream *stream; /* owned reference */
-    struct job_subscription *subscription;
-    struct job *job; /* owned reference; the service's mutex guards it */
+    atomic_uint refs;
     bool wants_messages;
-    bool is_refused;
+    bool has_request;      /* of the RPC thread */
+    struct job *job;       /* owned reference; the service's mutex guards it */
+    pthread_mutex_t mutex; /* of what follows; inside it, the job's and the stream's */
+    struct job_subscription *subscription;
+    bool is_closed;
 };
+
+static void watch_unref(struct watch *watch) {
+    if (atomic_fetch_sub_explicit(&watch->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    job_unref(watch->job);
+    rpc_stream_unref(watch->stream);
+    pthread_mutex_destroy(&watch->mutex);
+    free(watch);
+}
 
 static void format_time(char *out, size_t size, int64_t time_ms) {
     time_t seconds = (time_t)(time_ms / 1000);
@@ -86,6 +100,8 @@ static void open_watch(struct rpc_stream *stream, struct job_service *service, b
     watch->service = service;
     watch->stream = rpc_stream_ref(stream);
     watch->wants_messages = wants_messages;
+    atomic_init(&watch->refs, 1);
+    pthread_mutex_init(&watch->mutex, NULL);
     rpc_stream_set_user(stream, watch);
     pthread_mutex_lock(&service->mutex);
     list_append(&service->watches, &watch->node);
@@ -119,33 +135,48 @@ void job_service_end_streams(struct job_service *service) {
     pthread_mutex_unlock(&service->mutex);
 }
 
+static void subscribe(struct watch *watch, struct job *job) {
+    pthread_mutex_lock(&watch->mutex);
+    if (!watch->is_closed) {
+        watch->subscription = job_subscribe_paused(job, on_event, watch);
+        job_subscription_resume(watch->subscription);
+    }
+    pthread_mutex_unlock(&watch->mutex);
+}
+
+static void job_found(void *user, struct job *job, const struct status *st) {
+    struct watch *watch = user;
+
+    if (st) {
+        rpc_stream_finish(watch->stream, st->code, status_message(st));
+    } else {
+        subscribe(watch, job);
+        pthread_mutex_lock(&watch->service->mutex);
+        watch->job = job;
+        if (watch->service->is_ending)
+            end_early(watch);
+        pthread_mutex_unlock(&watch->service->mutex);
+    }
+    watch_unref(watch);
+}
+
 static void on_request(struct rpc_stream *stream, void *user, struct slice request) {
     struct watch *watch = user;
-    CLEANUP_STATUS struct status st = {0};
-    struct job *job;
 
-    if (watch->subscription || watch->is_refused) {
+    (void)stream;
+    if (watch->has_request) {
         slice_unref(&request); /* one request a call */
         return;
     }
-    if (job_service_find_job(watch->service, request, &job, &st) < 0) {
-        watch->is_refused = true;
-        rpc_stream_finish(stream, st.code, status_message(&st));
-        return;
-    }
-    watch->subscription = job_subscribe_paused(job, on_event, watch);
-    job_subscription_resume(watch->subscription);
-    pthread_mutex_lock(&watch->service->mutex);
-    watch->job = job;
-    if (watch->service->is_ending)
-        end_early(watch);
-    pthread_mutex_unlock(&watch->service->mutex);
+    watch->has_request = true;
+    atomic_fetch_add_explicit(&watch->refs, 1, memory_order_relaxed);
+    job_service_find_job(watch->service, request, job_found, watch);
 }
 
 static void on_half_closed(struct rpc_stream *stream, void *user) {
     struct watch *watch = user;
 
-    if (!watch->subscription && !watch->is_refused)
+    if (!watch->has_request)
         rpc_stream_finish(stream, STATUS_INVALID_ARGUMENT, "the request is missing");
 }
 
@@ -154,8 +185,10 @@ static void on_sent(struct rpc_stream *stream, void *user, size_t bytes) {
 
     (void)stream;
     (void)bytes;
+    pthread_mutex_lock(&watch->mutex);
     if (watch->subscription)
         job_subscription_resume(watch->subscription);
+    pthread_mutex_unlock(&watch->mutex);
 }
 
 static void on_closed(struct rpc_stream *stream, void *user, const struct status *status) {
@@ -166,10 +199,11 @@ static void on_closed(struct rpc_stream *stream, void *user, const struct status
     pthread_mutex_lock(&watch->service->mutex);
     list_remove(&watch->node);
     pthread_mutex_unlock(&watch->service->mutex);
+    pthread_mutex_lock(&watch->mutex);
+    watch->is_closed = true;
+    pthread_mutex_unlock(&watch->mutex);
     job_unsubscribe(watch->subscription);
-    job_unref(watch->job);
-    rpc_stream_unref(watch->stream);
-    free(watch);
+    watch_unref(watch);
 }
 
 const struct rpc_handler job_state_stream = {

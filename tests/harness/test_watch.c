@@ -128,7 +128,7 @@ START_TEST(a_stuck_worker_is_stopped_and_its_bundle_retried_elsewhere)
     struct pipeline p;
     struct job job;
 
-    start_daemon("  stuck_kill: 300ms\n");
+    start_daemon("  stuck_kill: 2s\n"); /* a good worker may be slow on a busy machine */
     function = xasprintf("stall_once:%s/stalled", own.directory);
     begin_pipeline(&p);
     pipeline_add_fn(&p, "Before", "log_process:3", "Start", "bytes");
