@@ -1,14 +1,11 @@
 #include "jobserver/tls_check.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <stdbool.h>
 #include <time.h>
 
 #include "base/log.h"
+#include "jobserver/tls_use.h"
 
 enum { DAY_S = 24 * 60 * 60, SOON_S = 14 * DAY_S };
 
@@ -30,78 +27,13 @@ static int time_of(const ASN1_TIME *time, int64_t *ret) {
     return 0;
 }
 
-static int use_first(SSL_CTX *context, BIO *bio, const char *path, struct tls_validity *ret, struct status *st) {
-    X509 *certificate = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
-    int r = 0;
+static int read_validity(const SSL_CTX *context, const char *path, struct tls_validity *ret, struct status *st) {
+    const X509 *certificate = SSL_CTX_get0_certificate(context);
 
-    if (!certificate || SSL_CTX_use_certificate(context, certificate) != 1 ||
-        time_of(X509_get0_notBefore(certificate), &ret->from_s) < 0 ||
+    if (time_of(X509_get0_notBefore(certificate), &ret->from_s) < 0 ||
         time_of(X509_get0_notAfter(certificate), &ret->until_s) < 0)
-        r = refuse(path, "the certificate cannot be used", st);
-    X509_free(certificate);
-    return r;
-}
-
-/* Whether reading ended because there is no more. */
-static bool is_at_end(void) {
-    unsigned long error = ERR_peek_last_error();
-    bool is_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
-
-    if (is_end)
-        ERR_clear_error();
-    return is_end;
-}
-
-/* All that follow in a file, for which `use` takes a reference of its own. */
-static int use_rest(BIO *bio, int (*use)(void *user, X509 *certificate), void *user, const char *path,
-                    struct status *st) {
-    X509 *certificate;
-    bool good = true;
-
-    while (good && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-        good = use(user, certificate) == 1;
-        X509_free(certificate);
-    }
-    return good && is_at_end() ? 0 : refuse(path, "not all certificates in it can be used", st);
-}
-
-static int add_to_chain(void *context, X509 *certificate) {
-    return (int)SSL_CTX_add1_chain_cert(context, certificate);
-}
-
-static int add_authority(void *context, X509 *certificate) {
-    return X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate);
-}
-
-static int use_certificates(SSL_CTX *context, const char *text, const char *path, struct tls_validity *ret,
-                            struct status *st) {
-    BIO *bio = BIO_new_mem_buf(text, -1);
-    int r = use_first(context, bio, path, ret, st);
-
-    if (r == 0)
-        r = use_rest(bio, add_to_chain, context, path, st);
-    BIO_free(bio);
-    return r;
-}
-
-static int use_key(SSL_CTX *context, const char *text, const char *path, struct status *st) {
-    BIO *bio = BIO_new_mem_buf(text, -1);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"");
-    int r = 0;
-
-    if (!key || SSL_CTX_use_PrivateKey(context, key) != 1)
-        r = refuse(path, "the key cannot be used", st);
-    EVP_PKEY_free(key);
-    BIO_free(bio);
-    return r;
-}
-
-static int use_authorities(SSL_CTX *context, const char *text, const char *path, struct status *st) {
-    BIO *bio = BIO_new_mem_buf(text, -1);
-    int r = use_rest(bio, add_authority, context, path, st);
-
-    BIO_free(bio);
-    return r;
+        return refuse(path, "the certificate cannot be used", st);
+    return 0;
 }
 
 int tls_check(const struct tls_files *files, const char *certificate_path, const char *key_path,
@@ -110,11 +42,14 @@ int tls_check(const struct tls_files *files, const char *certificate_path, const
     int r;
 
     ERR_clear_error();
-    r = use_certificates(context, files->certificate, certificate_path, ret, st);
-    if (r == 0)
-        r = use_key(context, files->key, key_path, st);
-    if (r == 0 && files->client_ca)
-        r = use_authorities(context, files->client_ca, client_ca_path, st);
+    if (!tls_use_certificates(context, files->certificate))
+        r = refuse(certificate_path, "not all certificates in it can be used", st);
+    else if (!tls_use_key(context, files->key))
+        r = refuse(key_path, "the key cannot be used", st);
+    else if (files->client_ca && !tls_use_authorities(context, files->client_ca))
+        r = refuse(client_ca_path, "not all certificates in it can be used", st);
+    else
+        r = read_validity(context, certificate_path, ret, st);
     SSL_CTX_free(context);
     return r;
 }

@@ -134,7 +134,8 @@ START_TEST(a_job_that_ends_with_the_daemon_says_so)
     job_wait_for_line(&job, "process ");
     ck_assert_msg(daemon_stop(&own), "the daemon did not end well");
     job_wait(&job);
-    ck_assert_int_eq(job.end, JOB__JOB_STATE__ENUM__CANCELLED);
+    ck_assert_msg(job.end == JOB__JOB_STATE__ENUM__CANCELLED, "state %d: %s", (int)job.end,
+                  job.error ? job.error : "no error");
     ck_assert_msg(job.error && strstr(job.error, "the server is shutting down"), "%s",
                   job.error ? job.error : "no error");
     job_clear(&job);

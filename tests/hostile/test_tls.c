@@ -234,7 +234,7 @@ static const struct {
     {"(cat new-server.pem; sed 2s/./!/5 old-ca.pem) > server.pem; cp new-server.key server.key",
      "/server.pem: not all certificates in it can be used"},
     {"openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=weak -keyout server.key -out server.pem 2>/dev/null",
-     "/server.pem: the certificate cannot be used: ee key too small"},
+     "/server.pem: not all certificates in it can be used: ee key too small"},
     {": > ca.pem", "/ca.pem holds no certificate in PEM form"},
     {"(cat new-ca.pem; sed 2s/./!/5 old-ca.pem) > ca.pem", "/ca.pem: not all certificates in it can be used"},
 };
