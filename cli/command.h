@@ -6,13 +6,13 @@
  *      arguments.c      a command's words told apart
  *      serve.c          the daemon, and what it tells the service manager, by
  *      notify.c         systemd's notification protocol
- *      the other commands, a file each:  jobs, show, logs, metrics, graph, submit, job_commands (drain, cancel), doctor/, completion,
+ *      the other commands, a file each:  jobs, show, logs, metrics, graph, stacks, submit, job_commands (drain, cancel), doctor/, completion,
  *        token (makes bearer tokens)
  *        find_job       which job is meant by JOB
  *        inspection, job_client   the calls of the two services, over a
  *        connection     to a running daemon
  *        credentials, tls_context, handshake   who asks, with TLS; and why a server and we do not come together
- *        terminal, table, format, progress, print   what it looks like
+ *        terminal, table, format, progress, print, trace, findings   what it looks like
  *
  * One thread. */
 #ifndef CLI_COMMAND_H
@@ -101,6 +101,7 @@ extern const struct command command_show;
 extern const struct command command_logs;
 extern const struct command command_metrics;
 extern const struct command command_graph;
+extern const struct command command_stacks;
 extern const struct command command_submit;
 extern const struct command command_drain;
 extern const struct command command_cancel;

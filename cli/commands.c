@@ -5,8 +5,9 @@
 #include "cli/command.h"
 
 static const struct command *const commands[] = {
-    &command_serve,  &command_jobs,  &command_show,   &command_logs,   &command_metrics, &command_graph,
-    &command_submit, &command_drain, &command_cancel, &command_doctor, &command_token,   &command_completion,
+    &command_serve,  &command_jobs,   &command_show,       &command_logs,  &command_metrics,
+    &command_graph,  &command_stacks, &command_submit,     &command_drain, &command_cancel,
+    &command_doctor, &command_token,  &command_completion,
 };
 
 const struct command *const *command_list(size_t *ret_count) {

@@ -61,3 +61,12 @@ int inspection_metrics(struct connection *connection, const char *job, struct ar
     request.job_id = (char *)job;
     return CALL("GetMetrics", &request, Trestle__V1__JobMetricList, trestle__v1__job_metric_list, ret);
 }
+
+int inspection_worker_status(struct connection *connection, const char *job, const char *worker, struct arena *arena,
+                             Trestle__V1__WorkerStatusText **ret, struct status *st) {
+    Trestle__V1__GetWorkerStatusRequest request = TRESTLE__V1__GET_WORKER_STATUS_REQUEST__INIT;
+
+    request.job_id = (char *)job;
+    request.worker_id = (char *)worker;
+    return CALL("GetWorkerStatus", &request, Trestle__V1__WorkerStatusText, trestle__v1__worker_status_text, ret);
+}

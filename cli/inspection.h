@@ -17,5 +17,8 @@ int inspection_list_messages(struct connection *connection, const Trestle__V1__L
                              struct arena *arena, Trestle__V1__ListMessagesResponse **ret, struct status *st);
 int inspection_metrics(struct connection *connection, const char *job, struct arena *arena,
                        Trestle__V1__JobMetricList **ret, struct status *st);
+/* UNAVAILABLE, DEADLINE_EXCEEDED: it has no answer. */
+int inspection_worker_status(struct connection *connection, const char *job, const char *worker, struct arena *arena,
+                             Trestle__V1__WorkerStatusText **ret, struct status *st);
 
 #endif

@@ -44,13 +44,13 @@ char *describe_duration(const Trestle__V1__JobSummary *job, int64_t now) {
 
 void add_jobs(const struct terminal *terminal, Trestle__V1__JobSummary *const *jobs, size_t count, struct buf *out) {
     static const struct column columns[] = {
-        {.title = "JOB", .may_shrink = true},
-        {.title = "NAME", .may_shrink = true},
+        {.title = "JOB"},
+        {.title = "NAME", .may_shrink = true, .may_go = true},
         {.title = "STATE"},
         {.title = "DONE", .is_number = true},
-        {.title = "SUBMITTED"},
+        {.title = "SUBMITTED", .may_go = true},
         {.title = "TIME", .is_number = true},
-        {.title = "SDK", .may_shrink = true},
+        {.title = "SDK", .may_shrink = true, .may_go = true},
         {.title = "ERROR", .may_shrink = true},
     };
     int64_t now = wall_clock_ms();

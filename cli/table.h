@@ -1,7 +1,7 @@
 /* Rows of text in columns that are as wide as their widest text.
  *
- * On a terminal that is too narrow the columns that may shrink do so, the widest one first, down to 8 characters or their title. Elsewhere
- * nothing is cut, for programs that read it. */
+ * On a terminal that is too narrow the columns that may go do so, until 24 characters are left to each of those that may shrink; these do,
+ * the widest one first, down to 8 characters or their title. Elsewhere nothing is cut, for programs that read it. */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H
 
@@ -12,6 +12,7 @@ struct column {
     const char *title;
     bool is_number; /* stands at the right */
     bool may_shrink;
+    bool may_go; /* left out where a terminal is too narrow for all, the last one first */
 };
 
 struct cell {

@@ -220,14 +220,14 @@ void bundle_fail(struct engine *engine, struct bundle *bundle, enum bundle_failu
     if (runs >= limit) {
         /* The SDK's own text names the transform; the stage's name, all its transforms joined, would only bury it. */
         if (failure != BUNDLE_FAILED_IN_SDK)
-            engine_fail(engine, "%s: %s (attempt %u of %u)", stage->plan->name, error, runs, limit);
+            engine_fail(engine, "%s: %s\n(attempt %u of %u)", stage->plan->name, error, runs, limit);
         else
             engine_fail(engine, "%s\n(attempt %u of %u)", error, runs, limit);
         return;
     }
     engine->retry_count++;
-    engine_add_message(engine, "a bundle of stage %u failed and is tried again (attempt %u of %u): %s",
-                       stage->plan->index, runs, limit, error);
+    engine_add_message(engine, "a bundle of %s failed and is tried again (attempt %u of %u): %s", stage->plan->name,
+                       runs, limit, error);
     engine_drop_late_replies(engine, bundle);
     bundle_action(engine, bundle, ENGINE_ACTION_FORGET_BUNDLE)->has_failed = true;
     shards_end(bundle, false);

@@ -296,7 +296,7 @@ static void answer_run(struct run_task *task) {
 
     if (task->save_error.code) {
         log_warning("job", "%s: %s", job_id(task->job), status_message(&task->save_error));
-        host_cancel_job(task->service->options.host, task->job);
+        host_cancel_job(task->service->options.host, task->job, status_message(&task->save_error));
         fail(task->call, &task->save_error);
     } else if (task->start_error.code) {
         refuse_run(task);
@@ -508,7 +508,7 @@ static void answer_cancel(struct job_service *service, struct rpc_stream *call, 
         reply_cancelled(call, state);
         return;
     }
-    host_cancel_job(service->options.host, job);
+    host_cancel_job(service->options.host, job, "the job was cancelled at a client's request");
     wait = xcalloc(1, sizeof(*wait));
     wait->call = call;
     wait->job = job_ref(job);

@@ -76,7 +76,11 @@ int run_inquiry_wait(struct run_inquiry *inquiry, unsigned wait_ms, struct statu
     if (inquiry->failure.code)
         r = status_set(st, inquiry->failure.code, "%s", status_message(&inquiry->failure));
     else if (inquiry->open)
-        r = status_set(st, STATUS_DEADLINE_EXCEEDED, "no answer came within %u s", wait_ms / 1000);
+        r = status_set(
+            st, STATUS_FAILED_PRECONDITION,
+            "the worker gave no answer within %u s: its whole process may be held up, as when it is stopped or "
+            "C code keeps Python's lock; py-spy, jstack or gdb on its machine say where",
+            wait_ms / 1000);
     pthread_mutex_unlock(&inquiry->mutex);
     return r;
 }

@@ -435,6 +435,9 @@ void run_worker_disconnected(struct run_worker *worker, char *why) {
 
 void run_worker_failed(struct run_worker *worker, char *why) {
     if (worker->is_closing) {
+        /* What it wrote may say why it never came. */
+        if (!worker->connected_ms && !worker->run->is_over)
+            job_add_message(worker->run->job, JOB_MESSAGE_WARNING, "of the worker that did not connect: the %s", why);
         free(why);
         return;
     }

@@ -238,6 +238,17 @@ static struct slice compress(struct slice plain) {
     return slice_of_block(block, 0, (size_t)size);
 }
 
+/* Says that the machine is at fault rather than the pipeline, and what to do. */
+static int explain_no_space(const struct scratch *scratch, int error, struct status *st) {
+    CLEANUP(freep) char *used = format_size(scratch_used_bytes(scratch));
+
+    return status_set(
+        st, STATUS_RESOURCE_EXHAUSTED,
+        "cannot write scratch data to %s: %s. This job's data, what of it does not fit into memory, had %s "
+        "there. Make room, or raise memory.per_job, or put state_dir on a larger disk",
+        scratch->directory, strerror(error), used);
+}
+
 static int write_extent(struct scratch *scratch, struct scratch_extent *extent, struct status *st) {
     CLEANUP_SLICE struct slice plain = join(extent);
     CLEANUP_SLICE struct slice packed = compress(plain);
@@ -251,6 +262,8 @@ static int write_extent(struct scratch *scratch, struct scratch_extent *extent, 
     r = write_all(scratch->fd, packed.data, packed.size, extent->offset);
     if (r < 0) {
         account_release(scratch->disk, on_disk(extent->stored_size));
+        if (r == -ENOSPC || r == -EDQUOT)
+            return explain_no_space(scratch, -r, st);
         return status_set_errno(st, -r, "cannot write scratch data to %s", scratch->directory);
     }
     atomic_fetch_add_explicit(&scratch->written_bytes, packed.size, memory_order_relaxed);

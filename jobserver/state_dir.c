@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static const char magic[] = "trestle state directory";
@@ -192,4 +193,18 @@ void state_dir_close(struct state_dir *dir) {
         close(dir->lock_fd);
     free(dir->path);
     free(dir);
+}
+
+/* What is kept back for the superuser is only his. */
+struct disk_space disk_space_at(const char *path) {
+    struct statvfs info;
+    uint64_t block;
+
+    if (statvfs(path, &info) < 0)
+        return (struct disk_space){0};
+    block = info.f_frsize;
+    return (struct disk_space){
+        .free_bytes = block * (geteuid() == 0 ? info.f_bfree : info.f_bavail),
+        .size_bytes = block * info.f_blocks,
+    };
 }

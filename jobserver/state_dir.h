@@ -9,6 +9,7 @@
 #ifndef JOBSERVER_STATE_DIR_H
 #define JOBSERVER_STATE_DIR_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/status.h"
@@ -23,6 +24,13 @@ int state_dir_open(const char *path, struct state_dir **ret, struct status *st);
 /* Absolute; lives as long as the state directory. */
 const char *state_dir_path(const struct state_dir *dir);
 void state_dir_close(struct state_dir *dir);
+
+/* Of the file system where `path` is: how much of it this process may still write, and its size. */
+struct disk_space {
+    uint64_t free_bytes, size_bytes;
+};
+/* Both 0 where the system does not say. Any thread. */
+struct disk_space disk_space_at(const char *path);
 
 /* mkdir -p; existing directories are fine. `mode` is the last one's. */
 int make_directories(const char *path, mode_t mode, struct status *st);

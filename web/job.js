@@ -179,7 +179,7 @@ export class JobView {
     this.cancel.disabled = summary.state === 'CANCELLING';
     this.drain.disabled = ['DRAINING', 'CANCELLING'].includes(summary.state);
     showError(this.error, job, (step) => this.#stepHref(step));
-    showFindings(this.notices, jobFindings(job, this.#graph), (to) => this.#href(...to));
+    showFindings(this.notices, jobFindings(job, this.#graph, now_ms), (to) => this.#href(...to));
     this.#drawNav();
     this.#updateTab();
   }

@@ -56,7 +56,7 @@ export function summaryOf(stage, isLive) {
     stage.state === 'running' ? running : stage.state,
     isLive && stage.bundles_running ? counted(stage.bundles_running, 'bundle') : '',
     stage.elements_waiting ? `${short(stage.elements_waiting)} waiting` : '',
-    stage.bundles_failed ? `${count(stage.bundles_failed)} retried` : '',
+    stage.bundles_failed ? `${count(stage.bundles_failed)} failed` : '',
   ].filter(Boolean).join(' · ');
 }
 

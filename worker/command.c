@@ -1,5 +1,6 @@
 #include "worker/command.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,11 +37,12 @@ static struct status *describe_exit(const struct worker *worker, const char *wha
     struct status *why = xcalloc(1, sizeof(*why));
 
     if (end->signal)
-        how = xasprintf("was killed by signal %d (%s)%s", end->signal, strsignal(end->signal), limit);
+        how = xasprintf("was killed by signal %d (%s)%s", end->signal, strsignal(end->signal),
+                        end->signal == SIGKILL && !limit[0] ? ", as the kernel does when memory runs out" : limit);
     else
         how = xasprintf("exited with code %d%s", end->exit_code, limit);
     if (output[0])
-        status_set(why, STATUS_UNAVAILABLE, "%s %s; last output: %s", what, how, output);
+        status_set(why, STATUS_UNAVAILABLE, "%s %s; last output:\n%s", what, how, output);
     else
         status_set(why, STATUS_UNAVAILABLE, "%s %s without any output", what, how);
     return why;

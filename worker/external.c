@@ -151,8 +151,11 @@ static void unanswered_stop_done(struct worker *worker, void *argument) {
     CLEANUP_STATUS struct status why = {0};
 
     if (call->status.code == STATUS_UNAVAILABLE)
-        status_set(&why, STATUS_UNAVAILABLE, "no worker pool listens at %s (environment %s), tried for %u s: %s",
-                   endpoint_of(worker), worker->urn, seconds, status_message(&call->status));
+        status_set(&why, STATUS_UNAVAILABLE,
+                   "no worker pool listens at %s, tried for %u s (with LOOPBACK it is the program that submitted the "
+                   "job, which "
+                   "may have ended): %s",
+                   endpoint_of(worker), seconds, status_message(&call->status));
     else
         status_set(&why, STATUS_DEADLINE_EXCEEDED,
                    "the worker pool at %s did not answer StartWorker within %u s; its harness may be unable "

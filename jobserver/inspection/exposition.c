@@ -1,5 +1,6 @@
 /* /metrics in Prometheus' text format 0.0.4, named by its conventions: base units (seconds, bytes), counters end in _total. /healthz and /readyz. */
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -8,6 +9,7 @@
 
 #include "jobserver/host.h"
 #include "jobserver/inspection/internal.h"
+#include "jobserver/state_dir.h"
 
 /* ---- writing ---- */
 
@@ -15,14 +17,30 @@ static void add_family(struct buf *out, const char *name, const char *type, cons
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+/* In as few digits as say exactly this. */
+static void add_number(struct buf *out, double value) {
+    char text[32];
+
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    buf_printf(out, "%s", text);
+}
+
 static void add_value(struct buf *out, const char *name, const char *type, const char *help, double value) {
     add_family(out, name, type, help);
-    buf_printf(out, "%s %.17g\n", name, value);
+    buf_printf(out, "%s ", name);
+    add_number(out, value);
+    buf_printf(out, "\n");
 }
 
 /* Labels are of our own words: nothing to escape. */
 static void add_labelled(struct buf *out, const char *name, const char *label, const char *value, double number) {
-    buf_printf(out, "%s{%s=\"%s\"} %.17g\n", name, label, value, number);
+    buf_printf(out, "%s{%s=\"%s\"} ", name, label, value);
+    add_number(out, number);
+    buf_printf(out, "\n");
 }
 
 static double counter(const atomic_ullong *value) {
@@ -42,7 +60,9 @@ static void add_histogram(struct buf *out, const char *name, const char *help, c
     add_family(out, name, "histogram", help);
     for (size_t i = 0; i < STATISTICS_LATENCY_BUCKETS; i++) {
         count += counter(&from->counts[i]);
-        buf_printf(out, "%s_bucket{le=\"%.17g\"} %.17g\n", name, (double)ends_ms[i] / 1000, count);
+        buf_printf(out, "%s_bucket{le=\"%g\"} ", name, (double)ends_ms[i] / 1000);
+        add_number(out, count);
+        buf_printf(out, "\n");
     }
     count += counter(&from->counts[STATISTICS_LATENCY_BUCKETS]);
     buf_printf(out, "%s_bucket{le=\"+Inf\"} %.17g\n", name, count);
@@ -158,11 +178,18 @@ void inspection_expose(struct inspection *inspection, struct buf *out) {
 
 /* ---- health ---- */
 
+/* What a job's beginning may take in the catalogue. */
+enum { READY_SPACE_BYTES = 1 << 20 };
+
 bool inspection_is_ready(struct inspection *inspection, const char **ret_why) {
+    struct disk_space space = disk_space_at(inspection->options.state_directory);
+
     *ret_why = NULL;
     if (catalogue_is_closed(inspection->options.catalogue))
         *ret_why = "the server is shutting down";
     else if (access(inspection->options.state_directory, W_OK | X_OK) != 0)
         *ret_why = "the state directory cannot be written to";
+    else if (space.size_bytes && space.free_bytes < READY_SPACE_BYTES)
+        *ret_why = "the disk of the state directory is full";
     return !*ret_why;
 }

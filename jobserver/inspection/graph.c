@@ -26,13 +26,16 @@ struct graph_maker {
 
 /* ---- progress ---- */
 
+/* Of a stage that has taken in all there was and still works on it. */
+static const double NEARLY_DONE = 0.99;
+
 /* Of what has come to the stage. */
 static double share_done(const struct stage_inspection *stage) {
     uint64_t all = stage->elements_in + stage->elements_running + stage->elements_waiting;
 
     if (stage->is_done)
         return 1;
-    return all ? (double)(stage->elements_in + stage->elements_read) / (double)all : 0;
+    return all ? MIN((double)(stage->elements_in + stage->elements_read) / (double)all, NEARLY_DONE) : 0;
 }
 
 /* Stages are in topological order, so that those in front are known. */

@@ -1,4 +1,6 @@
 /* GetGraph: of a job that runs, of one that is over, of one that has not begun. */
+#include <string.h>
+
 #include "jobserver/host.h"
 #include "jobserver/inspection/graph.h"
 #include "jobserver/inspection/internal.h"
@@ -14,6 +16,19 @@ static Trestle__V1__Graph *last_graph(struct job *job, struct arena *arena) {
     return graph;
 }
 
+/* What was not done when the job ended is not under way any more. */
+static void stop_stages(Trestle__V1__Graph *graph) {
+    for (size_t i = 0; i < graph->n_stages; i++) {
+        Trestle__V1__Stage *stage = graph->stages[i];
+
+        if (strcmp(stage->state, "running") != 0 && strcmp(stage->state, "waiting") != 0)
+            continue;
+        stage->state = (char *)"stopped";
+        stage->bundles_running = 0;
+        stage->waits_for = (char *)"";
+    }
+}
+
 static Trestle__V1__Graph *live_graph(struct job *job, const struct run_snapshot *snapshot, struct arena *arena) {
     struct job_metrics *metrics = job_get_metrics(job);
     Trestle__V1__Graph *graph = inspection_make_graph(job_specification(job)->plan, snapshot, metrics, arena);
@@ -25,14 +40,17 @@ static Trestle__V1__Graph *live_graph(struct job *job, const struct run_snapshot
 
 /* NULL: it is not known any more. */
 static Trestle__V1__Graph *graph_of(struct inspection *inspection, struct job *job, struct arena *arena) {
-    Trestle__V1__Graph *graph = job_state_is_terminal(job_current_state(job)) ? last_graph(job, arena) : NULL;
-    struct run_snapshot *snapshot;
+    bool is_over = job_state_is_terminal(job_current_state(job));
+    Trestle__V1__Graph *graph = is_over ? last_graph(job, arena) : NULL;
 
-    if (graph || !job_specification(job)->plan)
-        return graph;
-    snapshot = host_inspect_job(inspection->options.host, job, INSPECTION_WAIT_MS);
-    graph = live_graph(job, snapshot, arena);
-    run_snapshot_unref(snapshot);
+    if (!graph && job_specification(job)->plan) {
+        struct run_snapshot *snapshot = host_inspect_job(inspection->options.host, job, INSPECTION_WAIT_MS);
+
+        graph = live_graph(job, snapshot, arena);
+        run_snapshot_unref(snapshot);
+    }
+    if (graph && is_over)
+        stop_stages(graph);
     return graph;
 }
 

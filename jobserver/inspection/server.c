@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "jobserver/host.h"
 #include "jobserver/inspection/internal.h"
+#include "jobserver/state_dir.h"
 
 struct process_memory inspection_process_memory(void) {
     FILE *file = fopen("/proc/self/statm", "re");
@@ -39,6 +40,7 @@ int inspect_server(struct inspection *inspection, const ProtobufCMessage *reques
     Trestle__V1__Server *server = arena_new(arena, Trestle__V1__Server);
     const struct inspection_options *options = &inspection->options;
     const struct statistics *statistics = host_statistics(options->host);
+    struct disk_space space = disk_space_at(options->state_directory);
 
     (void)request;
     (void)st;
@@ -51,6 +53,9 @@ int inspect_server(struct inspection *inspection, const ProtobufCMessage *reques
     server->memory_limit_bytes = options->memory->budget_bytes;
     server->disk_bytes = account_used(options->disk);
     server->disk_limit_bytes = options->disk->budget_bytes;
+    server->state_directory = (char *)options->state_directory;
+    server->state_free_bytes = space.free_bytes;
+    server->state_size_bytes = space.size_bytes;
     server->resident_bytes = inspection_process_memory().resident_bytes;
     count_jobs(inspection, server);
     server->warm_workers = (uint32_t)host_warm_workers(options->host);

@@ -91,7 +91,7 @@ static int cancel(struct inspection *inspection, const ProtobufCMessage *request
 
     if (r < 0)
         return r;
-    host_cancel_job(inspection->options.host, job);
+    host_cancel_job(inspection->options.host, job, "the job was cancelled from the web page");
     job_unref(job);
     return inspect_job(inspection, request, arena, ret, st);
 }

@@ -171,10 +171,12 @@ static void finish_page(struct job_db *db, struct page *page, const struct statu
     if (!st || now_ns - entry->failing_since_ns > MAX_WITHHELD_NS)
         job_publish(page->job, &page->changes);
     job_release_changes(page->job, &page->changes, st == NULL);
-    if (st)
+    if (st) {
         try_again(db, entry, page->job);
-    else
+    } else if (entry->failing_since_ns) {
         entry->failing_since_ns = 0;
+        log_info("catalogue", "%s: it is written again", job_id(page->job));
+    }
     job_unref(page->job);
 }
 

@@ -30,15 +30,15 @@ def wait_until(condition, what):
 
 
 class Daemon:
-  """`trestle serve` on the system's ports, with directories of its own."""
+  """`trestle serve` on the system's ports, with directories of its own. `before`: words in front of it, where {} is its directory."""
 
-  def __init__(self, *words, config=''):
+  def __init__(self, *words, config='', before=()):
     self.directory = tempfile.mkdtemp(prefix='trestle-cli-')
     self.config = os.path.join(self.directory, 'trestle.yaml')
     self.write_config(config)
     self.log = open(os.path.join(self.directory, 'log'), 'w+')
     self.process = subprocess.Popen(
-        [TRESTLE, 'serve', '--listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0', '--state-dir', self.directory + '/state',
+        [*(word.format(self.directory) for word in before), TRESTLE, 'serve', '--listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0', '--state-dir', self.directory + '/state',
          '--cache-dir', self.directory + '/cache', '--config', self.config, *words],
         stdout=subprocess.PIPE, stderr=self.log, text=True)
     line = self.process.stdout.readline()

@@ -128,6 +128,27 @@ START_TEST(a_narrow_terminal_shortens_what_may_be_shortened)
 }
 END_TEST
 
+START_TEST(a_narrow_terminal_leaves_out_what_may_go)
+{
+    static const struct column columns[] = {
+        {.title = "ID"}, {.title = "SDK", .may_go = true}, {.title = "ERROR", .may_shrink = true}};
+    const struct terminal narrow = {.is_terminal = true, .width = 30}, wide = {.is_terminal = true, .width = 46};
+    struct table table;
+
+    for (int i = 0; i < 2; i++) {
+        table_init(&table, columns, ARRAY_COUNT(columns));
+        table_add_copy(&table, STYLE_PLAIN, "job-1234");
+        table_add_copy(&table, STYLE_PLAIN, "Java 2.65");
+        table_add_copy(&table, STYLE_PLAIN, "an error that is told at some length");
+        table_print(&table, i ? &wide : &narrow, 0, &out);
+    }
+    assert_out("ID        ERROR\n"
+               "job-1234  an error that is to~\n"
+               "ID        SDK        ERROR\n"
+               "job-1234  Java 2.65  an error that is told at~\n");
+}
+END_TEST
+
 START_TEST(colour_is_around_words_not_around_blanks)
 {
     const struct terminal colourful = {.is_terminal = true, .has_colour = true, .width = 80};
@@ -308,6 +329,7 @@ int main(void) {
     tcase_add_test(cases, what_would_move_the_cursor_is_written_out);
     tcase_add_test(cases, texts_are_cut_between_characters);
     tcase_add_test(cases, of_a_traceback_the_exception_is_what_matters);
+    tcase_add_test(cases, a_narrow_terminal_leaves_out_what_may_go);
     tcase_add_test(cases, columns_are_aligned_and_lines_have_no_blanks_at_their_ends);
     tcase_add_test(cases, a_narrow_terminal_shortens_what_may_be_shortened);
     tcase_add_test(cases, colour_is_around_words_not_around_blanks);

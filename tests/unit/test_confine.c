@@ -102,7 +102,7 @@ START_TEST(variables_and_directory_are_the_settings)
           (struct worker_settings){.variables = (const char *const[]){"BOTH=set", "SET=set", NULL},
                                    .working_directory = "/usr"});
     await_stopped();
-    ck_assert_ptr_nonnull(strstr(failure, "last output: own set set\n/usr"));
+    ck_assert_ptr_nonnull(strstr(failure, "last output:\nown set set\n/usr"));
 }
 END_TEST
 
@@ -129,7 +129,7 @@ START_TEST(without_control_groups_cores_are_counted_whole)
 {
     start("nproc; exit 1", (struct worker_settings){.milli_cpus = 500});
     await_stopped();
-    ck_assert_ptr_nonnull(strstr(failure, "last output: 1"));
+    ck_assert_ptr_nonnull(strstr(failure, "last output:\n1"));
 }
 END_TEST
 
@@ -168,7 +168,7 @@ START_TEST(a_worker_begins_in_a_group_with_its_limits)
     ck_assert_str_eq(read_file("worker-w1/cpu.max"), "150000 100000");
     ck_assert_str_eq(read_file("worker-w1/cgroup.procs"), "0");
     ck_assert_str_eq(read_file("worker-w1/cgroup.kill"), "1");
-    ck_assert_ptr_nonnull(strstr(failure, "last output: unlimited"));
+    ck_assert_ptr_nonnull(strstr(failure, "last output:\nunlimited"));
 }
 END_TEST
 
@@ -260,7 +260,7 @@ START_TEST(an_isolated_worker_is_a_service_with_its_limits_and_its_environment)
                                    .working_directory = "/usr"});
     await_stopped();
     ck_assert_ptr_nonnull(strstr(failure, "exited with code 7"));
-    ck_assert_ptr_nonnull(strstr(failure, "last output: own set none marked"));
+    ck_assert_ptr_nonnull(strstr(failure, "last output:\nown set none marked"));
     options = read_file("options");
     ck_assert_ptr_nonnull(strstr(options, "--unit=trestle-w1.service\n"));
     ck_assert_ptr_nonnull(strstr(options, "--working-directory=/usr\n"));

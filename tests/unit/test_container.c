@@ -99,7 +99,7 @@ START_TEST(the_engine_runs_the_boot_program_and_the_container_is_removed_at_its_
     start("company/image:1");
     await_stopped();
     ck_assert_str_eq(read_journal(), RUN "rm --force trestle-w1\n");
-    ck_assert_ptr_nonnull(strstr(failure, "run of company/image:1 exited with code 125; last output: no such image"));
+    ck_assert_ptr_nonnull(strstr(failure, "run of company/image:1 exited with code 125; last output:\nno such image"));
 }
 END_TEST
 

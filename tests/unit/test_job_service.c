@@ -48,7 +48,8 @@ static struct job *started_job(void) {
     return job;
 }
 
-void host_cancel_job(struct host *host, struct job *job) {
+void host_cancel_job(struct host *host, struct job *job, const char *why) {
+    (void)why;
     (void)host;
     job_set_state(job, JOB_CANCELLING);
     if (stage.cancel_ends)

@@ -135,6 +135,9 @@ def a_full_disk_is_told_everywhere(page):
   page.mock.change = lambda world: world['server'].update(disk_bytes=40 << 30)
   page.open('', 'document.querySelector("#server .notice.error")')
   check('disk space for job data is full' in page.text('#server'), 'on the list', page.text('#server'))
+  page.mock.change = lambda world: world['server'].update(state_directory='/srv/trestle', state_free_bytes=4096, state_size_bytes=40 << 30)
+  page.wait_text('#server .notice.error', 'The disk is full')
+  check('where /srv/trestle is' in page.text('#server'), 'which one', page.text('#server'))
   page.open('#/jobs/disk-b2b2', '!document.querySelector(".failure").hidden')
   check('the pipeline is not at fault' in page.text('.failure') and 'disk.total' in page.text('.failure'), 'in the job', page.text('.failure'))
 
