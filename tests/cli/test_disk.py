@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,9 +28,9 @@ class FullDisk(unittest.TestCase):
   BEFORE = ['unshare', '--mount', *([] if os.geteuid() == 0 else ['--map-root-user']), 'sh', '-c', MOUNT, 'sh', '{}']
 
   def setUp(self):
-    probe = [word.format(tempfile.mkdtemp(prefix='trestle-cli-')) for word in self.BEFORE] + ['true']
-    self.addCleanup(shutil.rmtree, probe[-2], ignore_errors=True)
-    if subprocess.run(probe, capture_output=True).returncode != 0:
+    with tempfile.TemporaryDirectory(prefix='trestle-cli-') as directory:
+      probe = subprocess.run([*(word.format(directory) for word in self.BEFORE), 'true'], capture_output=True)
+    if probe.returncode != 0:
       self.skipTest('this machine lets nobody mount a tmpfs')
     self.daemon = Daemon(before=self.BEFORE)
     self.addCleanup(self.daemon.stop)
