@@ -153,6 +153,14 @@ def reload_refuses_a_mistake():
   assert service.in_journal('did you mean jobs.max_running?')
 
 
+def a_mistake_is_not_tried_again():
+  configure(jobs={'max_runing': 3})
+  assert run('systemctl', 'restart', service.UNIT).status != 0
+  assert shown('ActiveState') == 'failed', shown('ActiveState')
+  configure()
+  service.begin()
+
+
 def seconds_left():
   """What the daemon gives a job that runs while it shuts down; 0: it does not say so."""
   said = re.fullmatch(r'Shutting down: 1 jobs run and have (\d+) s left', shown('StatusText'))
@@ -218,6 +226,7 @@ def a_crash_loses_no_job():
 
 
 def a_daemon_that_hangs_is_started_anew():
+  configure()
   drop_in('WatchdogSec=10s\n')
   service.begin()
   gate = Gate('hangs')
@@ -229,6 +238,7 @@ def a_daemon_that_hangs_is_started_anew():
 
 
 def a_lost_launcher_is_a_failure():
+  configure()
   service.begin()
   launcher = [pid for pid, command in service.processes() if pid != service.main_pid()]
   assert len(launcher) == 1, service.processes()
@@ -282,6 +292,7 @@ CASES = [
     a_jobs_lines_are_found_in_the_journal,
     reload_reads_the_configuration,
     reload_refuses_a_mistake,
+    a_mistake_is_not_tried_again,
     stop_waits_for_jobs,
     what_is_unfinished_runs_after_the_next_start,
     a_crash_loses_no_job,
