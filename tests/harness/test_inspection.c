@@ -224,6 +224,7 @@ START_TEST(the_metrics_are_sound_and_count)
     CLEANUP(freep) char *before = page_ask(&test_daemon, "GET", "/metrics", "");
     CLEANUP(freep) char *after = NULL;
     CLEANUP(freep) char *wrong = NULL;
+    CLEANUP(freep) char *objection = NULL;
     const char *text;
 
     run_good_pipeline();
@@ -232,6 +233,8 @@ START_TEST(the_metrics_are_sound_and_count)
     text = strstr(after, "\r\n\r\n") + 4;
     wrong = prometheus_check(text);
     ck_assert_msg(wrong == NULL, "%s", wrong ? wrong : "");
+    objection = prometheus_ask_promtool(text);
+    ck_assert_msg(objection == NULL, "%s", objection ? objection : "");
     ck_assert(prometheus_value(text, "trestle_jobs{state=\"DONE\"}") ==
               prometheus_value(before, "trestle_jobs{state=\"DONE\"}") + 1);
     ck_assert(prometheus_value(text, "trestle_bundles_total{result=\"done\"}") >=

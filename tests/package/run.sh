@@ -5,6 +5,7 @@
 #
 # The bare system is made once and kept in $TRESTLE_CACHE.
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+. "$TRESTLE_ROOT/tests/package/debian_root.sh"
 deb="$1" newer="$2" passed=0 failed=0
 [ "$(id -u)" = 0 ] || { echo "skipped: not root, so there is no chroot"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
 
@@ -12,37 +13,9 @@ root="$(mktemp -d)"
 daemon=
 cleanup() {
   [ -z "$daemon" ] || { kill -KILL "$daemon"; wait "$daemon"; } 2>/dev/null
-  umount "$root/proc" 2>/dev/null
-  rm -rf --one-file-system "$root"
+  remove_debian_root "$root"
 }
 trap cleanup EXIT
-
-# mirror_and_suite: where this machine's own packages come from
-mirror_and_suite() {
-  apt-get indextargets --format '$(REPO_URI) $(SUITE) $(CODENAME) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages' |
-    awk '$4 == "main" && $5 == "Debian" && $3 !~ /-/ { print $1, $3; exit }'
-}
-
-make_root() {
-  local where base="$TRESTLE_CACHE/bare-debian.tar"
-  ensure_debian_packages debootstrap
-  if [ ! -e "$base" ]; then
-    read -ra where <<<"$(mirror_and_suite)"
-    [ "${#where[@]}" = 2 ] || die "this machine's apt has no Debian mirror"
-    debootstrap --variant=minbase --include=ca-certificates,procps "${where[1]}" "$root" "${where[0]}" >"$TRESTLE_CACHE/debootstrap.log" 2>&1 ||
-      die "no bare system could be made (log: $TRESTLE_CACHE/debootstrap.log)"
-    tar -C "$root" --one-file-system -cf "$base.new" . && mv "$base.new" "$base" || die "cannot write $base"
-  else
-    tar -C "$root" -xf "$base" || die "cannot read $base"
-  fi
-  chmod 0755 "$root" # it is its users' root directory, too
-  cp /etc/resolv.conf /etc/hosts "$root/etc/"
-  mount -t proc proc "$root/proc" || die "no /proc in $root"
-  # No init system in there: services are not started by packages.
-  printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
-  chmod +x "$root/usr/sbin/policy-rc.d"
-  chroot "$root" apt-get -q update >"$root/apt.log" 2>&1 || die "apt-get update failed in the bare system"
-}
 
 # case_ NAME COMMAND...: one case; its output is shown when it fails
 case_() {
@@ -78,6 +51,7 @@ version_is() { [ "$(chroot "$root" dpkg-query -W -f '${Version}' trestle)" = "$1
 has_user() { chroot "$root" getent passwd trestle; }
 has_unit() { [ -f "$root/usr/lib/systemd/system/trestle.service" ] || [ -f "$root/lib/systemd/system/trestle.service" ]; }
 config_is_kept() { tail -n 1 "$root/etc/trestle/trestle.yaml" | grep -q '^# ours$'; }
+starts_at_boot() { [ -L "$root/etc/systemd/system/multi-user.target.wants/trestle.service" ]; }
 data_is_kept() { [ -e "$root/var/lib/trestle/kept" ]; }
 # Of the package and of the daemon; the user stays.
 nothing_is_left() {
@@ -87,10 +61,11 @@ nothing_is_left() {
   [ -z "$left" ] || { echo "$left"; return 1; }
 }
 
-make_root
+make_debian_root "$root"
 case_ "installs" install_ "$deb"
 case_ "has a user" has_user
 case_ "has a unit" has_unit
+case_ "starts at boot" starts_at_boot
 case_ "answers" chroot "$root" trestle --version
 case_ "serves as its user" serves
 echo '# ours' >>"$root/etc/trestle/trestle.yaml"
