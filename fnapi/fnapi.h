@@ -184,6 +184,8 @@ void fn_worker_pause_data(struct fn_worker *worker, bool is_paused);
  * False: the harness has no status stream. */
 bool fn_worker_ask_status(struct fn_worker *worker, uint64_t token);
 bool fn_worker_has_status(struct fn_worker *worker);
+/* Whether it has opened its Logging stream. All SDKs do that first, but over a connection of its own, which may be there last. */
+bool fn_worker_has_log(struct fn_worker *worker);
 /* Asks for sampled elements (capability beam:protocol:data_sampling:v1) of one PCollection, by its id, or of all (NULL). A harness samples only where
  * its user has switched that on (Python, Java: --experiments=enable_data_sampling). */
 void fn_worker_ask_samples(struct fn_worker *worker, uint64_t token, const char *collection);

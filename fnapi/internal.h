@@ -110,6 +110,7 @@ struct fn_worker {
     struct account *account; /* see fn_worker_account() */
     unsigned refs;
     bool was_connected;
+    bool was_logging; /* Logging was opened */
     bool is_lost;
     bool is_closing;
     bool is_data_paused;   /* by the host */

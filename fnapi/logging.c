@@ -69,6 +69,15 @@ static void logging_message(struct rpc_stream *rpc, void *user, struct slice byt
     slice_unref(&bytes);
 }
 
+bool fn_worker_has_log(struct fn_worker *worker) {
+    bool was_logging;
+
+    fn_lock(worker);
+    was_logging = worker->was_logging;
+    fn_unlock(worker);
+    return was_logging;
+}
+
 static void logging_opened(struct rpc_stream *rpc, void *context) {
     fn_service_attach(context, rpc, FN_LOGGING);
 }

@@ -82,6 +82,8 @@ static struct fn_stream *add_stream(struct fn_worker *worker, struct rpc_stream 
         if (worker->is_data_paused || worker->is_host_behind)
             rpc_stream_pause(rpc);
         fn_data_flush(worker);
+    } else if (kind == FN_LOGGING) {
+        worker->was_logging = true;
     }
     return stream;
 }

@@ -460,20 +460,25 @@ static char *not_connected(const struct run_worker *worker) {
 
 /* ---- to the shelf ---- */
 
-/* When its last log lines are in. */
-static int64_t quiet_ns(const struct run_worker *worker) {
+/* When its last log lines are in. Those of one that has not opened its Logging stream yet may come for as long as it may take to leave. */
+static int64_t quiet_ns(const struct run_worker *worker, int64_t now_ns) {
+    bool has_log = !worker->harness || fn_worker_has_log(worker->harness);
     int64_t last_word_ns;
 
+    if (!worker->had_bundle || (!has_log && worker->leave_by_ns <= now_ns))
+        return 0;
     sdk_worker_lock(worker->sdk);
+    if (!has_log)
+        worker->sdk->last_word_ns = now_ns;
     last_word_ns = worker->sdk->last_word_ns;
     sdk_worker_unlock(worker->sdk);
-    return worker->had_bundle ? last_word_ns + QUIET_MS * INT64_C(1000000) : 0;
+    return last_word_ns + QUIET_MS * INT64_C(1000000);
 }
 
 /* When the job is done and the harness silent. One that never is, because its user's code logs from a thread of its own, does not hold up the
  * job's end, and is none for others. */
 static void hand_on(struct run_worker *worker) {
-    int64_t now_ns = monotonic_now_ns(), quiet_at_ns = quiet_ns(worker);
+    int64_t now_ns = monotonic_now_ns(), quiet_at_ns = quiet_ns(worker, now_ns);
 
     if (quiet_at_ns > now_ns && worker->leave_by_ns > now_ns) {
         worker->deadline_ns = MIN(quiet_at_ns, worker->leave_by_ns);
@@ -547,7 +552,7 @@ void run_workers_stop(struct job_run *run) {
         if (run_succeeded(run) && worker->sdk->identity.size && !worker->disconnect_reason && !worker->is_closing) {
             worker->is_leaving = true;
             worker->leave_by_ns = after_ms(LAST_WORDS_MS);
-            worker->deadline_ns = quiet_ns(worker);
+            worker->deadline_ns = quiet_ns(worker, monotonic_now_ns());
         } else {
             close_worker(worker);
         }

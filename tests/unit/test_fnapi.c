@@ -1253,9 +1253,11 @@ START_TEST(a_malformed_log_ends_alone)
     struct slice nonsense = slice_of_literal("\x0a\x7fgarbage");
 
     world_open(&w);
+    ck_assert(!fn_worker_has_log(w.worker));
     logging = dial(&w, LOGGING, &logging_client, "secret-1");
     rpc_stream_send(logging, &nonsense, 1);
     wait_line(&w.host, "log 5 ");
+    ck_assert(fn_worker_has_log(w.worker));
     control = dial_control(&w);
     start_bundle(&w);
     answer_bundle(control, "bundle-7", NULL);
