@@ -77,6 +77,7 @@ static void start_new(struct run_worker *worker, const struct plan_environment *
                      .milli_cpus = run_environment->choice.settings.milli_cpus,
                      .working_directory = run_environment->choice.settings.working_directory,
                      .variables = (const char *const *)run_environment->choice.settings.variables},
+        .is_again = run_environment->had_bundle,
     };
     struct process_spec command;
     struct arena arena = {0};

@@ -5,7 +5,8 @@
  *         `--no answer, or worker_stop (the call is cancelled)--------'
  *
  * A pool may hold StartWorker's answer back until the harness has connected (Python's does, for 60 s). After a call without an answer a
- * harness may run all the same, so StopWorker is sent; how that ends also tells a pool that is slow from one that is not there. */
+ * harness may run all the same, so StopWorker is sent; how that ends also tells a pool that is slow from one that is not there. A pool that
+ * was there before is looked for first, with less patience: one that is gone, such as a client that ended, does not come back. */
 #include <stdlib.h>
 
 #include "beam_fn_api.pb-c.h"
@@ -13,10 +14,15 @@
 #include "wire/pb.h"
 #include "worker/kind.h"
 
+/* How long a pool that was there before may be away. */
+enum { RETURN_DEADLINE_MS = 10 * 1000 };
+
 /* Python's pool gives a process 10 s from SIGTERM to SIGKILL, but does not answer later than its end. */
 enum { STOP_DEADLINE_MS = 12 * 1000 };
 
 #define START_PATH "/org.apache.beam.model.fn_execution.v1.BeamFnExternalWorkerPool/StartWorker"
+/* Whoever listens answers, be it that there is no such method. */
+#define LOOK_PATH "/grpc.health.v1.Health/Check"
 #define STOP_PATH "/org.apache.beam.model.fn_execution.v1.BeamFnExternalWorkerPool/StopWorker"
 
 enum external_state { EXTERNAL_STARTING, EXTERNAL_RUNNING, EXTERNAL_STOPPING };
@@ -26,6 +32,7 @@ struct external_worker {
     Beam__ExternalPayload *payload; /* in the worker's arena, as is this struct */
     struct rpc_channel *channel;
     struct rpc_stream *call; /* the one under way, or NULL */
+    unsigned patience_ms;    /* for somebody to listen */
 };
 
 /* One unary call. Filled on an RPC thread until `closed`, then handed to the manager's thread. */
@@ -147,7 +154,8 @@ static void stop_done(struct worker *worker, void *argument) {
 /* StartWorker had no answer; now it is known whether anybody is there. */
 static void unanswered_stop_done(struct worker *worker, void *argument) {
     struct external_call *call = argument;
-    unsigned seconds = (worker_manager_start_timeout_ms(worker->manager) + 999) / 1000;
+    const struct external_worker *state = worker->state;
+    unsigned seconds = (state->patience_ms + 999) / 1000;
     CLEANUP_STATUS struct status why = {0};
 
     if (call->status.code == STATUS_UNAVAILABLE)
@@ -254,6 +262,33 @@ static struct slice make_request(struct worker *worker, const Beam__ExternalPayl
     return PB_PACK(&request, NULL);
 }
 
+static void send_start(struct worker *worker) {
+    struct external_worker *state = worker->state;
+
+    state->patience_ms = worker_manager_start_timeout_ms(worker->manager);
+    call_pool(worker, START_PATH, make_request(worker, state->payload), state->patience_ms, true, start_done);
+}
+
+static void look_done(struct worker *worker, void *argument) {
+    struct external_call *call = argument;
+    enum status_code code = call->status.code;
+
+    call_free(call);
+    if (worker->stop_requested)
+        finish(worker);
+    else if (is_unanswered(code))
+        send_stop(worker, unanswered_stop_done);
+    else
+        send_start(worker);
+}
+
+static void look(struct worker *worker) {
+    struct external_worker *state = worker->state;
+
+    state->patience_ms = MIN(worker_manager_start_timeout_ms(worker->manager), (unsigned)RETURN_DEADLINE_MS);
+    call_pool(worker, LOOK_PATH, SLICE_EMPTY, state->patience_ms, true, look_done);
+}
+
 static void external_start(struct worker *worker) {
     struct external_worker *state = arena_new(&worker->arena, struct external_worker);
     struct status why = {0};
@@ -267,8 +302,10 @@ static void external_start(struct worker *worker) {
     }
     state->state = EXTERNAL_STARTING;
     state->channel = worker_manager_channel(worker->manager, endpoint_of(worker));
-    call_pool(worker, START_PATH, make_request(worker, state->payload),
-              worker_manager_start_timeout_ms(worker->manager), true, start_done);
+    if (worker->is_again)
+        look(worker);
+    else
+        send_start(worker);
 }
 
 const struct worker_kind worker_kind_external = {

@@ -39,6 +39,7 @@ struct worker {
     struct worker_endpoints endpoints;
     struct process_spec command;     /* as in worker_spec, in the arena; argv NULL: none */
     struct worker_settings settings; /* the same */
+    bool is_again;                   /* the same */
     const char *cgroup;              /* of its own, in the arena; NULL: none */
     void *state;                     /* the kind's own, in the arena */
     unsigned references;             /* the list's, and one for each task under way; guarded by the manager's lock */

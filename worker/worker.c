@@ -253,6 +253,7 @@ struct worker *worker_start(struct worker_manager *manager, const struct worker_
         .provision = copy_endpoint(worker, spec->endpoints.provision),
     };
     worker->command = copy_command(worker, spec->command);
+    worker->is_again = spec->is_again;
     worker->settings = spec->settings;
     worker->settings.variables = copy_strings(worker, spec->settings.variables);
     if (spec->settings.working_directory)

@@ -47,6 +47,7 @@ struct worker_spec {
     struct worker_endpoints endpoints;
     const struct process_spec *command; /* native: what to run, copied; else NULL */
     struct worker_settings settings;    /* copied */
+    bool is_again; /* workers of this environment have run before: a pool that is not there is gone, not yet to come */
 };
 
 struct worker_containers {

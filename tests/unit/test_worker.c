@@ -170,17 +170,22 @@ static void tear_down(void) {
     free(failure);
 }
 
-static struct worker *start(const char *id, const char *urn, struct slice payload) {
+static struct worker *start_as(const char *id, const char *urn, struct slice payload, bool is_again) {
     struct worker_spec spec = {
         .worker_id = id,
         .environment_urn = urn,
         .environment_payload = payload,
         .endpoints = {.control = "host:1", .logging = "host:2", .artifact = "host:3", .provision = "host:4"},
+        .is_again = is_again,
     };
     struct worker *worker = worker_start(manager, &spec, &handler, (void *)id);
 
     slice_unref(&payload);
     return worker;
+}
+
+static struct worker *start(const char *id, const char *urn, struct slice payload) {
+    return start_as(id, urn, payload, false);
 }
 
 static struct slice external_payload(const char *endpoint) {
@@ -351,6 +356,15 @@ START_TEST(a_pool_is_told_the_endpoints_and_to_stop)
 }
 END_TEST
 
+START_TEST(a_pool_that_was_there_before_is_asked_again)
+{
+    open_pool();
+    start_as("w", EXTERNAL, external_payload(pool_endpoint), true);
+    await_event("start w control=host:1 logging=host:2 artifact=host:3 provision=host:4 params=1 value\n");
+    ck_assert_ptr_null(failure);
+}
+END_TEST
+
 START_TEST(many_workers_share_a_pool)
 {
     struct worker *workers[20];
@@ -419,8 +433,7 @@ START_TEST(a_worker_can_be_stopped_before_it_was_started)
 }
 END_TEST
 
-START_TEST(an_endpoint_where_nobody_listens_is_named)
-{
+static void expect_nobody_listens(bool is_again) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -432,11 +445,18 @@ START_TEST(an_endpoint_where_nobody_listens_is_named)
     snprintf(pool_endpoint, sizeof(pool_endpoint), "127.0.0.1:%d", ntohs(address.sin_port));
     expected = xasprintf("no worker pool listens at %s, tried for 1 s (with LOOPBACK ", pool_endpoint);
     worker_manager_set_start_timeout(manager, 500);
-    start("w", EXTERNAL, external_payload(pool_endpoint));
+    start_as("w", EXTERNAL, external_payload(pool_endpoint), is_again);
     ck_assert_str_eq(await_event("w stopped"), "w failed\nw stopped\n");
     ck_assert_msg(strncmp(failure, expected, strlen(expected)) == 0, "%s", failure);
     close(fd);
 }
+
+START_TEST(an_endpoint_where_nobody_listens_is_named)
+{ expect_nobody_listens(false); }
+END_TEST
+
+START_TEST(an_endpoint_where_nobody_listens_any_more_is_named)
+{ expect_nobody_listens(true); }
 END_TEST
 
 START_TEST(workers_in_a_pool_are_stopped_with_the_manager)
@@ -469,12 +489,14 @@ int main(void) {
     tcase_add_test(tests, more_ended_workers_than_are_kept_as_shells_are_harmless);
     tcase_add_test(tests, processes_that_run_are_stopped_with_the_manager);
     tcase_add_test(tests, a_pool_is_told_the_endpoints_and_to_stop);
+    tcase_add_test(tests, a_pool_that_was_there_before_is_asked_again);
     tcase_add_test(tests, many_workers_share_a_pool);
     tcase_add_test(tests, an_error_in_a_pools_answer_is_a_failure);
     tcase_add_test(tests, a_pool_that_does_not_answer_is_a_failure_and_is_told_to_stop);
     tcase_add_test(tests, a_worker_can_be_stopped_while_the_pool_thinks);
     tcase_add_test(tests, a_worker_can_be_stopped_before_it_was_started);
     tcase_add_test(tests, an_endpoint_where_nobody_listens_is_named);
+    tcase_add_test(tests, an_endpoint_where_nobody_listens_any_more_is_named);
     tcase_add_test(tests, workers_in_a_pool_are_stopped_with_the_manager);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
