@@ -334,10 +334,10 @@ static void post_to_job(struct host *host, struct job *job, enum run_event_type 
     pthread_mutex_unlock(&host->mutex);
 }
 
-/* Clients show a cancelled job's last ERROR as the reason. */
+/* Not as an ERROR: with one, Java's client throws where it was asked to wait for the job's end. */
 static void say_why_cancelled(struct job *job, const char *why) {
     if (!job_cancel_is_requested(job) && !job_state_is_terminal(job_current_state(job)))
-        job_add_message(job, JOB_MESSAGE_ERROR, "%s", why);
+        job_add_message(job, JOB_MESSAGE_WARNING, "%s", why);
 }
 
 void host_cancel_job(struct host *host, struct job *job, const char *why) {
@@ -417,7 +417,7 @@ static const char *why_cancelled(const struct job_run *run, const struct config 
     return "";
 }
 
-/* With the lock. */
+/* With the lock. Clients show a cancelled job's last ERROR as the reason. */
 static void end_run(struct job_run *run, const struct config *config) {
     bool is_requeued = run->can_requeue && config->shutdown_unfinished == CONFIG_UNFINISHED_REQUEUE;
 

@@ -44,7 +44,7 @@ struct host *host_create(const struct host_options *options);
 int host_start_job(struct host *host, struct job *job, struct status *st);
 /* 1: the next one to run; 0: it does not wait. */
 unsigned host_queue_place(struct host *host, const struct job *job);
-/* Asks a running job to stop: CANCELLING, then CANCELLED; one that waits for its turn is CANCELLED at once. `why` becomes its message of the reason.
+/* Asks a running job to stop: CANCELLING, then CANCELLED; one that waits for its turn is CANCELLED at once. `why` is told among its messages.
  * Harmless on an unknown or finished job. */
 void host_cancel_job(struct host *host, struct job *job, const char *why);
 /* Asks a running job to take no more from its sources and to finish what it has: DRAINING at once, then DRAINED. Harmless on a job that

@@ -161,8 +161,7 @@ static void unanswered_stop_done(struct worker *worker, void *argument) {
     if (call->status.code == STATUS_UNAVAILABLE)
         status_set(&why, STATUS_UNAVAILABLE,
                    "no worker pool listens at %s, tried for %u s (with LOOPBACK it is the program that submitted the "
-                   "job, which "
-                   "may have ended): %s",
+                   "job, which may have ended): %s",
                    endpoint_of(worker), seconds, status_message(&call->status));
     else
         status_set(&why, STATUS_DEADLINE_EXCEEDED,
